@@ -1,0 +1,43 @@
+# make demo: the main job on real 8x8 digits, in minutes.   make test: every test.   make lock: new versions.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= 2
+INSTALLED := .venv/installed
+DEMO := --configfile presets/demo.yaml --cores $(CORES)
+
+.PHONY: demo test lint lock clean
+
+demo: $(INSTALLED)
+	.venv/bin/snakemake all $(DEMO) --quiet rules
+	@cat results/demo/table1.md
+	@echo
+	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
+	@echo "figures:   results/demo/figure1.svg ... figure3.svg (.png beside each)"
+	@echo "notebooks: results/demo/notebooks/*.html"
+
+test: $(INSTALLED) lint
+	.venv/bin/python -m pytest
+
+lint: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/snakefmt --check Snakefile rules
+	.venv/bin/snakemake --lint
+
+lock:
+	$(PYTHON) envs/make.py
+
+clean:
+	rm -rf results/demo .snakemake
+
+# uv is taken from the path, or else installed into an environment of its own.
+$(INSTALLED): envs/lock.txt pyproject.toml
+	@if ! command -v uv > /dev/null; then \
+	    test -x .venv-uv/bin/uv || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; } || { \
+	    rm -rf .venv-uv; echo "set-up: no uv, and no venv to put it in; 'apt-get install python3-venv' would do" >&2; exit 2; }; fi
+	uv=$$(command -v uv || echo .venv-uv/bin/uv) && \
+	    { test -x .venv/bin/python || $$uv venv --quiet --python '>=3.11' .venv; } && \
+	    $$uv pip sync --quiet --python .venv --require-hashes --compile-bytecode envs/lock.txt && \
+	    $$uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,57 @@
+rule certificates:
+    input:
+        unpack(evidence),
+    output:
+        f"{R}/certificates/sigma{{sigma}}/{{method}}.tsv",
+    log:
+        f"{R}/logs/certificates/sigma{{sigma}}/{{method}}.log",
+    conda:
+        "../envs/models.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        certifier=lambda wildcards: CONFIG.methods[wildcards.method]["certifier"],
+        settings=lambda wildcards: flags(CONFIG.method(wildcards.method)),
+        evidence=lambda wildcards, input: " ".join(
+            f"--{need} {path}" for need, path in input.items()
+        ),
+        slice=CONFIG.dataset.test,
+        alpha=CONFIG.alpha,
+        n0=CONFIG.n0,
+    shell:
+        "python -m accelerated_smoothing certify {params.certifier} {params.settings} {params.evidence} --slice={params.slice} "
+        "--alpha {params.alpha} --n0 {params.n0} --output {output} 2> {log}"
+
+
+rule timing:
+    input:
+        base=f"{R}/base/sigma{CONFIG.timing.sigma}.safetensors",
+        images=f"{R}/data/test.npz",
+        surrogates=[
+            f"{R}/surrogates/sigma{CONFIG.timing.sigma}/resnet{depth}.safetensors"
+            for depth in CONFIG.depths()
+        ],
+    output:
+        f"{R}/timing.tsv",
+    log:
+        f"{R}/logs/timing.log",
+    conda:
+        "../envs/models.yaml"
+    threads: workflow.cores or 1  # alone on the machine: other jobs would be measured too
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        seed=CONFIG.seed,
+        slice=CONFIG.dataset.test,
+        alpha=CONFIG.alpha,
+        n0=CONFIG.n0,
+        timing=flags(CONFIG.timing),
+        sampling=flags(CONFIG.sampling),
+        compute=flags(CONFIG.compute),
+    shell:
+        "python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
+        "--surrogates {input.surrogates} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
+        "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"

@@ -1,0 +1,53 @@
+rule shard:
+    input:
+        base=f"{R}/base/sigma{{sigma}}.safetensors",
+        images=f"{R}/data/{{split}}.npz",
+    output:
+        f"{R}/counts/sigma{{sigma}}/{{split}}-{{purpose}}/{{shard}}.npz",
+    log:
+        f"{R}/logs/counts/sigma{{sigma}}/{{split}}-{{purpose}}/{{shard}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        seed=CONFIG.seed,
+        slice=lambda wildcards: getattr(CONFIG.dataset, wildcards.split),
+        images=lambda wildcards: (
+            f"--first {CONFIG.variance.images}"
+            if wildcards.purpose == "variance"
+            else ""
+        ),
+        shards=lambda wildcards: shards(wildcards.split, wildcards.purpose),
+        settings=lambda wildcards: flags(
+            CONFIG.sampling.model_copy(
+                update={"sizes": sizes(wildcards.split, wildcards.purpose)}
+            )
+        ),
+        compute=flags(CONFIG.compute),
+    shell:
+        "python -m accelerated_smoothing count --base {input.base} --images {input.images} --slice={params.slice} {params.images} "
+        "--shard {wildcards.shard}/{params.shards} --sigma {wildcards.sigma} --purpose {wildcards.purpose} "
+        "--seed {params.seed} {params.settings} {params.compute} --output {output} 2> {log}"
+
+
+rule counts:
+    input:
+        lambda wildcards: [
+            f"{R}/counts/sigma{wildcards.sigma}/{wildcards.split}-{wildcards.purpose}/{shard}.npz"
+            for shard in range(shards(wildcards.split, wildcards.purpose))
+        ],
+    output:
+        f"{R}/counts/sigma{{sigma}}/{{split}}-{{purpose}}.npz",
+    log:
+        f"{R}/logs/counts/sigma{{sigma}}/{{split}}-{{purpose}}.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    shell:
+        "python -m accelerated_smoothing gather {input} --output {output} 2> {log}"

@@ -1,0 +1,73 @@
+rule base:
+    input:
+        train=f"{R}/data/train.npz",
+        test=f"{R}/data/test.npz",
+    output:
+        weights=f"{R}/base/sigma{{sigma}}.safetensors",
+        epochs=f"{R}/base/sigma{{sigma}}.csv",
+    log:
+        f"{R}/logs/base/sigma{{sigma}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        seed=CONFIG.seed,
+        settings=flags(CONFIG.base),
+        compute=flags(CONFIG.compute),
+    shell:
+        "python -m accelerated_smoothing train-base --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
+        "{params.settings} {params.compute} --output {output.weights} 2> {log}"
+
+
+rule imported_base:
+    input:
+        checkpoint=lambda wildcards: CONFIG.checkpoints[float(wildcards.sigma)],
+        images=f"{R}/data/train.npz",
+    output:
+        weights=f"{R}/base/sigma{{sigma}}.safetensors",
+    log:
+        f"{R}/logs/base/sigma{{sigma}}.log",
+    wildcard_constraints:
+        sigma="|".join(map(str, CONFIG.checkpoints)) or "none",
+    conda:
+        "../envs/models.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=10,
+    shell:
+        "python -m accelerated_smoothing import-base {input.checkpoint} --images {input.images} --sigma {wildcards.sigma} "
+        "--output {output.weights} 2> {log}"
+
+
+ruleorder: imported_base > base
+
+
+rule surrogate:
+    input:
+        images=f"{R}/data/train.npz",
+        counts=f"{R}/counts/sigma{{sigma}}/train-estimation.npz",
+    output:
+        weights=f"{R}/surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
+        epochs=f"{R}/surrogates/sigma{{sigma}}/resnet{{depth}}.csv",
+    log:
+        f"{R}/logs/surrogates/sigma{{sigma}}/resnet{{depth}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        seed=CONFIG.seed,
+        slice=CONFIG.dataset.train,
+        settings=flags(CONFIG.surrogate),
+        compute=flags(CONFIG.compute),
+    shell:
+        "python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} --counts {input.counts} "
+        "--depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
+        "--output {output.weights} 2> {log}"

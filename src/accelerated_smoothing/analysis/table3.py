@@ -1,0 +1,22 @@
+"""Table III: under- and overestimation in short: two of Table VI's columns, side by side (section V-D)."""
+
+import pandas as pd
+
+from accelerated_smoothing import analysis
+from accelerated_smoothing.analysis import table6
+
+TITLE = "Table III: under- and overestimation of the certified radius, in short"
+KEYS = ["sigma", "method"]
+SHARES: set[str] = set()
+load = table6.load
+resample = table6.resample
+
+
+def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
+    """One row per sigma and estimated method."""
+    long = table6.make(logs, settings)
+    sides = [
+        long[long["side"] == side].set_index(KEYS)[["percentage_error", "gt_acr"]].add_prefix(f"{side}_")
+        for side in ("under", "over")
+    ]
+    return pd.concat(sides, axis=1).reset_index()

@@ -1,0 +1,154 @@
+"""Methods of certification, one file each.
+
+A method is a module here with
+
+- `SOUND`: whether its certificates hold with probability 1 - alpha, or rest on a surrogate's guess;
+- `NEEDS`: which fields of `Evidence` it reads, so that the workflow builds those and no others;
+- `Settings`: what the config's entry for it may say, `n` among it;
+- `certify(evidence, settings)`: a table with one row per image.
+
+Certificates are a TSV in the format of Cohen et al.'s logs: `idx label predict radius correct time` first.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.data import Images
+from accelerated_smoothing.files import InputError, write_text
+from accelerated_smoothing.statistics import ABSTAIN
+
+COLUMNS = ["idx", "label", "predict", "radius", "correct", "time"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a method may read, all of it about the same images.
+
+    Attributes:
+        alpha: a certificate fails with at most this probability.
+        n0: draws that select or verify the top class.
+        selection, estimation: counts of the base classifier, from independent draws.
+        images: the images themselves.
+        surrogate: weight file of h.
+    """
+
+    alpha: float
+    n0: int
+    selection: Counts | None = None
+    estimation: Counts | None = None
+    images: Images | None = None
+    surrogate: Path | None = None
+
+    def check(self, needs: tuple[str, ...]) -> None:
+        """Refuse evidence that is incomplete, of different images, or mixed.
+
+        Raises:
+            InputError: naming the first fault.
+        """
+        for name in needs:
+            if getattr(self, name) is None:
+                raise InputError(f"--{name}: missing; this method needs {', '.join('--' + need for need in needs)}")
+        parts = [part for part in (self.selection, self.estimation, self.images) if part is not None]
+        for part in parts[1:]:
+            if not np.array_equal(part.idx, parts[0].idx) or not np.array_equal(part.labels, parts[0].labels):
+                raise InputError("the inputs speak of different images; pass those of one split and one slice")
+        counted = [counts for counts in (self.selection, self.estimation) if counts is not None]
+        for key in ("base", "sigma", "arithmetic"):
+            if len({counts.meta[key] for counts in counted}) > 1:
+                raise InputError(f"selection and estimation differ in {key}; count both again")
+        if len(counted) == 2 and counted[0].meta["purpose"] == counted[1].meta["purpose"]:
+            raise InputError("selection and estimation are the same draws; a bound from them would not hold")
+
+
+def table(
+    evidence: Evidence,
+    predict: np.ndarray,
+    radius: np.ndarray,
+    seconds: np.ndarray,
+    p_lower: np.ndarray,
+    count: np.ndarray,
+    n: int,
+    sound: bool,
+) -> pd.DataFrame:
+    """Certificates in the common format.
+
+    Args:
+        predict: [images] class; it abstains wherever the radius is 0.
+        radius: [images] in [0,1] pixels.
+        seconds: [images] time of one certificate.
+        p_lower: [images] the bound, or the guess of it, on the top class's probability.
+        count: [images] the count that p_lower comes from, out of n.
+        sound: whether the radius holds with probability 1 - alpha.
+    """
+    counts = evidence.selection
+    assert counts is not None
+    certified = (predict != ABSTAIN) & (radius > 0)
+    return pd.DataFrame(
+        {
+            "idx": counts.idx,
+            "label": counts.labels,
+            "predict": np.where(certified, predict, ABSTAIN),
+            "radius": np.where(certified, radius, 0.0),
+            "correct": (certified & (predict == counts.labels)).astype(int),
+            "time": seconds,
+            "p_lower": p_lower,
+            "count": count,
+            "n": n,
+            "n0": evidence.n0,
+            "alpha": evidence.alpha,
+            "sigma": counts.sigma,
+            "sound": int(sound),
+            "arithmetic": counts.meta["arithmetic"],
+        }
+    )
+
+
+def write(path: Path, certificates: pd.DataFrame) -> None:
+    """Write certificates as TSV; floats keep every digit, so nothing is rounded."""
+    write_text(path, certificates.to_csv(sep="\t", index=False))
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a certification log in Cohen et al.'s format, ours or anyone's.
+
+    Returns:
+        The table; idx, label, predict and correct are integers, radius is a float.
+
+    Raises:
+        InputError: no such file, a missing column, or a broken row, with its number.
+    """
+    try:
+        log = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, on_bad_lines="error")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a certification log is needed here") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a tab-separated log ({str(error).strip()})") from error
+    needed = COLUMNS[:-1]
+    for column in needed:
+        if column not in log:
+            raise InputError(f"{path}: has no column {column!r}; the first line must name {' '.join(needed)}")
+    if log.empty:
+        raise InputError(f"{path}: has no row; certify at least one image")
+    for column in [str(c) for c in log if c not in ("time", "arithmetic")]:
+        numbers = pd.to_numeric(log[column], errors="coerce")
+        whole = column in ("idx", "label", "predict", "correct")
+        broken = ~np.isfinite(numbers) | (whole & (numbers % 1 != 0))
+        if column == "radius":
+            broken |= numbers < 0
+        if column == "correct":
+            broken |= ~numbers.isin([0, 1])
+        if column not in needed and broken.any():
+            continue  # other people's extra columns may hold anything
+        if broken.any():
+            row = int(np.flatnonzero(broken)[0])
+            raise InputError(f"{path}: line {row + 2}: {column} is {log[column][row]!r}; a number was expected")
+        log[column] = numbers.astype(int) if whole else numbers
+    repeated = log["idx"].duplicated()
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        raise InputError(f"{path}: line {row + 2}: image {log['idx'][row]} stands there twice; keep one row an image")
+    return log

@@ -1,0 +1,33 @@
+"""CERTIFY of Cohen et al. (2019, section 3.2.2): sound with probability 1 - alpha.
+
+The top class is that of the n0 selection draws; the Clopper-Pearson bound on its probability comes from n independent
+estimation draws. With n = 100 this is the paper's baseline (section V-B).
+"""
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from accelerated_smoothing import certify as common
+from accelerated_smoothing import statistics
+from accelerated_smoothing.config import Section
+
+SOUND = True
+NEEDS = ("selection", "estimation")
+
+
+class Settings(Section):
+    n: int = Field(100000, ge=1, description="estimation draws")
+
+
+def certify(evidence: common.Evidence, settings: Settings) -> pd.DataFrame:
+    """Certify each image from its counts."""
+    selection, estimation = evidence.selection, evidence.estimation
+    assert selection is not None
+    assert estimation is not None
+    top = selection.at(evidence.n0).argmax(axis=1)
+    count = np.take_along_axis(estimation.at(settings.n), top[:, None], axis=1)[:, 0]
+    p_lower = statistics.lower_bound(count, settings.n, evidence.alpha)
+    seconds = selection.seconds_at(evidence.n0) + estimation.seconds_at(settings.n)
+    radius = statistics.radius(p_lower, selection.sigma)
+    return common.table(evidence, top, radius, seconds, p_lower, count, settings.n, SOUND)

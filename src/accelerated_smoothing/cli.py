@@ -1,0 +1,436 @@
+"""The verbs of the command line: thin, one per rule of the workflow, and a few for people."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from accelerated_smoothing import config
+from accelerated_smoothing.files import InputError
+
+Verb = Callable[[argparse.Namespace], None]
+
+
+def flags(settings: BaseModel) -> str:
+    """A section of the config as the flags that `add_flags` reads: `--epochs 90 --lr 0.1 --no-flip ...`."""
+    words = []
+    for name, value in settings.model_dump(mode="json").items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", *(str(v) for v in (value if isinstance(value, list) else [value]))]
+    return " ".join(words)
+
+
+def add_flags(parser: argparse.ArgumentParser, model: type[config.Section]) -> None:
+    """Give a verb one flag per field of a section; values are checked by the section itself."""
+    for name, field in model.model_fields.items():
+        text = " ".join(str(part) for part in (field.description, f"(default {field.default})") if part)
+        options: dict[str, Any] = {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS}
+        if field.annotation is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif get_origin(field.annotation) in (list, tuple):
+            options |= {"nargs": "+", "metavar": name[:1].upper()}
+        else:
+            choices = [str(choice) for choice in get_args(field.annotation)]
+            options["metavar"] = "|".join(choices) if choices else name.upper()
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
+
+
+def section(model: type[config.T], arguments: argparse.Namespace) -> config.T:
+    """The section of which `add_flags` made flags, checked."""
+    given = {name: getattr(arguments, name) for name in model.model_fields if hasattr(arguments, name)}
+    return config.check(model, given)
+
+
+def device(arguments: argparse.Namespace) -> Any:
+    """Set the threads, and return the torch device that was asked for."""
+    import torch
+
+    compute = section(config.Compute, arguments)
+    torch.set_num_threads(compute.threads)
+    kind = compute.device
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: found 'cuda', and torch sees no GPU here; 'cpu' or 'auto' would do")
+    return torch.device(kind)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`2/50` as (2, 50): the third of fifty."""
+    position, _, total = text.partition("/")
+    try:
+        if 0 <= int(position) < int(total):
+            return int(position), int(total)
+    except ValueError:
+        pass
+    raise InputError(f"--shard: found {text!r}; K/M with 0 <= K < M would do, such as 0/4")
+
+
+def prepare_data(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data
+
+    outputs = {"train": arguments.train, "test": arguments.test}
+    data.prepare(arguments.dataset, arguments.folder, arguments.size, outputs)
+
+
+def train_base(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data
+    from accelerated_smoothing.training import gaussian
+
+    settings = section(config.Base, arguments)
+    where = device(arguments)
+    train, test = data.read(arguments.train), data.read(arguments.test)
+    gaussian.train(train, test, arguments.output, settings, arguments.sigma, arguments.seed, where)
+
+
+def import_base(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data
+    from accelerated_smoothing.models import imported
+
+    imported.convert(arguments.checkpoint, data.read(arguments.images).meta, arguments.sigma, arguments.output)
+
+
+def count(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from accelerated_smoothing import data, sampling
+
+    settings = section(config.Sampling, arguments)
+    where = device(arguments)
+    images = data.read(arguments.images, arguments.slice).first(arguments.first)
+    position, total = arguments.shard
+    if total > len(images.idx):
+        raise InputError(f"--shard: {total} shards of {len(images.idx)} images; at most one an image would do")
+    rows = np.array_split(np.arange(len(images.idx)), total)[position]
+    sampling.count(
+        arguments.base,
+        images.take(rows),
+        arguments.output,
+        sigma=arguments.sigma,
+        sizes=settings.sizes,
+        seed=arguments.seed,
+        purpose=arguments.purpose,
+        batch_size=settings.batch_size,
+        device=where,
+    )
+
+
+def gather(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import counts
+
+    counts.gather([counts.read(path) for path in arguments.shards]).write(arguments.output)
+
+
+def train_surrogate(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import counts, data
+    from accelerated_smoothing.training import surrogate
+
+    settings = section(config.Surrogate, arguments)
+    where = device(arguments)
+    images = data.read(arguments.images, arguments.slice)
+    counted = counts.read(arguments.counts)
+    surrogate.train(images, counted, arguments.output, settings, arguments.depth, arguments.seed, where)
+
+
+def certify(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import certify as common
+    from accelerated_smoothing import counts, data
+
+    method = config.certifier_module(arguments.certifier)
+    settings = section(method.Settings, arguments)
+    read: dict[str, Callable[[Path], Any]] = {
+        "selection": counts.read,
+        "estimation": counts.read,
+        "images": lambda path: data.read(path, arguments.slice),
+        "surrogate": Path,
+    }
+    evidence = common.Evidence(
+        alpha=arguments.alpha,
+        n0=arguments.n0,
+        **{need: read[need](getattr(arguments, need)) for need in method.NEEDS},
+    )
+    evidence.check(method.NEEDS)
+    common.write(arguments.output, method.certify(evidence, settings))
+
+
+def time_certificates(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data, timing
+
+    settings, sampling = section(config.Timing, arguments), section(config.Sampling, arguments)
+    where = device(arguments)
+    images = data.read(arguments.images, arguments.slice).first(settings.count)
+    timing.measure(
+        arguments.base,
+        arguments.surrogates,
+        images,
+        arguments.output,
+        sigma=settings.sigma,
+        sizes=sampling.sizes,
+        batch_size=sampling.batch_size,
+        n0=arguments.n0,
+        alpha=arguments.alpha,
+        seed=arguments.seed,
+        repeats=settings.repeats,
+        device=where,
+    )
+
+
+def analysis_settings(arguments: argparse.Namespace) -> Any:
+    from accelerated_smoothing import analysis
+
+    return analysis.Settings(arguments.radii, arguments.reference, arguments.error_radius)
+
+
+def table(arguments: argparse.Namespace) -> None:
+    import importlib
+
+    import pandas as pd
+
+    from accelerated_smoothing import analysis
+    from accelerated_smoothing.analysis import paper
+    from accelerated_smoothing.files import write_text
+
+    module = importlib.import_module(f"accelerated_smoothing.analysis.table{arguments.number}")
+    settings, tolerance = analysis_settings(arguments), section(config.Comparison, arguments)
+    loaded = module.load(arguments.inputs)
+    made = module.make(loaded, settings)
+    shares = module.SHARES | {column for column in made if column.startswith("r=")}
+    note = f"{module.TITLE}. {arguments.experiment}.\n\n"
+    write_text(arguments.output, made.to_csv(index=False))
+    write_text(arguments.output.with_suffix(".md"), note + analysis.markdown(made, shares, module.KEYS))
+    if arguments.reported:
+        try:
+            reported = pd.read_csv(arguments.reported)
+        except OSError as error:
+            raise InputError(f"{arguments.reported}: cannot be read ({error.strerror})") from error
+        beside = paper.compare(module, loaded, settings, reported, tolerance, arguments.experiment)
+        versus = arguments.output.with_name(f"{arguments.output.stem}_vs_paper.csv")
+        write_text(versus, beside.to_csv(index=False))
+
+
+def figure(arguments: argparse.Namespace) -> None:
+    import importlib
+
+    from accelerated_smoothing.files import atomic
+
+    module = importlib.import_module(f"accelerated_smoothing.analysis.figure{arguments.number}")
+    drawn = module.draw(module.load(arguments.inputs), analysis_settings(arguments), arguments.experiment)
+    with atomic(arguments.output) as svg:
+        drawn.savefig(svg, format="svg", metadata={"Date": None})
+    with atomic(arguments.output.with_suffix(".png")) as png:
+        drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
+
+
+def summarize(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import analysis, certify
+
+    try:
+        radii = [float(r) for r in arguments.radii.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--radii: found {arguments.radii!r}; numbers with commas would do, such as 0.25,0.5"
+        ) from None
+    log = certify.read(arguments.log)
+    accuracy = analysis.certified_accuracy(log, radii)
+    print(",".join(["images", *(f"r={r:g}" for r in radii), "ACR"]))
+    print(",".join([str(len(log)), *map(str, accuracy), str(analysis.average_certified_radius(log))]))
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import plan
+
+    settings = config.read(arguments.configfile)
+    for name, value in (("device", arguments.device), ("threads", arguments.threads)):
+        setattr(arguments, name, value or getattr(settings.compute, name))
+    print(plan.report(settings, device(arguments), arguments.rate))
+
+
+def schema(arguments: argparse.Namespace) -> None:
+    print(config.schema(), end="")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, whole."""
+    top = argparse.ArgumentParser("accelerated-smoothing", description=__doc__)
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run: Verb, text: str, example: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(
+            name, help=text, description=text, epilog=f"example: accelerated-smoothing {name} {example}"
+        )
+        made.set_defaults(run=run)
+        return made
+
+    def needs(made: argparse.ArgumentParser, **options: str) -> None:
+        for name, text in options.items():
+            made.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
+
+    def noise(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--sigma", type=float, required=True, help="standard deviation of the noise, [0,1] pixels")
+        made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+
+    def confidence(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--alpha", type=float, default=0.001, help="probability of a wrong certificate (default 0.001)"
+        )
+        made.add_argument("--n0", type=int, default=100, help="draws that select or verify the top class (default 100)")
+
+    def part(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--slice", default=":", help="which images, as a Python slice (default all)")
+
+    made = verb("data", prepare_data, "Fetch and verify a dataset.", "cifar10 --train train.npz --test test.npz")
+    made.add_argument("dataset", choices=["digits", "cifar10", "cifar100", "imagefolder"])
+    made.add_argument("--folder", type=Path, default=Path("data"), help="of the raw files (default data)")
+    made.add_argument("--size", type=int, default=32, help="of an imagefolder's images, pixels (default 32)")
+    needs(made, train="output", test="output")
+
+    made = verb(
+        "train-base",
+        train_base,
+        "Train a base classifier under Gaussian noise.",
+        "--train train.npz --test test.npz --sigma 0.25 --arch resnet20 --epochs 10 --output base.safetensors",
+    )
+    needs(made, train="training images", test="images for the log", output="weights")
+    noise(made)
+    add_flags(made, config.Base)
+    add_flags(made, config.Compute)
+
+    made = verb(
+        "import-base",
+        import_base,
+        "Turn a checkpoint of locuslab/smoothing into a base classifier.",
+        "checkpoint.pth.tar --images train.npz --sigma 0.25 --output base.safetensors",
+    )
+    made.add_argument("checkpoint", type=Path)
+    needs(made, images="images of its dataset", output="weights")
+    noise(made)
+
+    made = verb(
+        "count",
+        count,
+        "Count a base classifier's predictions under noise.",
+        "--base base.safetensors --images test.npz --sigma 0.25 --sizes 100 1000 --output counts.npz",
+    )
+    needs(made, base="weights of f", images="images", output="counts")
+    noise(made)
+    part(made)
+    made.add_argument("--first", type=int, metavar="K", help="only the first K of them")
+    made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
+    made.add_argument("--purpose", default="estimation", help="draws of different purposes are independent")
+    add_flags(made, config.Sampling)
+    add_flags(made, config.Compute)
+
+    made = verb("gather", gather, "Join the shards of one split.", "shard0.npz shard1.npz --output counts.npz")
+    made.add_argument("shards", type=Path, nargs="+", metavar="SHARD")
+    needs(made, output="counts")
+
+    made = verb(
+        "train-surrogate",
+        train_surrogate,
+        "Train a surrogate on counts.",
+        "--images train.npz --counts counts.npz --depth 20 --output surrogate.safetensors",
+    )
+    needs(made, images="training images", counts="their counts", output="weights")
+    part(made)
+    made.add_argument("--depth", type=int, default=20, help="of the CIFAR ResNet (default 20)")
+    made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+    add_flags(made, config.Surrogate)
+    add_flags(made, config.Compute)
+
+    made = verb(
+        "certify",
+        certify,
+        "Certify images by one method.",
+        "cohen --n 100000 --selection selection.npz --estimation estimation.npz --output cohen.tsv",
+    )
+    methods = made.add_subparsers(required=True, dest="certifier", metavar="METHOD")
+    for name in config.certifiers():
+        method = config.certifier_module(name)
+        made = methods.add_parser(name, help=method.__doc__.splitlines()[0], description=method.__doc__)
+        add_flags(made, method.Settings)
+        for need in method.NEEDS:
+            made.add_argument(f"--{need}", type=Path, required=True, metavar="FILE")
+        needs(made, output="certificates, TSV")
+        part(made)
+        confidence(made)
+
+    made = verb(
+        "time",
+        time_certificates,
+        "Measure the time of a certificate.",
+        "--base base.safetensors --images test.npz --surrogates resnet20.safetensors --output timing.tsv",
+    )
+    needs(made, base="weights of f", images="images", output="measurements, TSV")
+    made.add_argument("--surrogates", type=Path, nargs="*", default=[], metavar="FILE", help="weights of each h")
+    made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+    part(made)
+    confidence(made)
+    add_flags(made, config.Timing)
+    add_flags(made, config.Sampling)
+    add_flags(made, config.Compute)
+
+    for kind, run, numbers in (("table", table, range(1, 7)), ("figure", figure, range(1, 4))):
+        made = verb(kind, run, f"Make one {kind} of the paper.", f"1 cohen.tsv resnet20.tsv --output {kind}1.out")
+        made.add_argument("number", type=int, choices=numbers)
+        made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help="certificates, counts or timings")
+        needs(made, output="CSV" if kind == "table" else "SVG")
+        made.add_argument("--experiment", default="", help="what was run, in words, for the caption")
+        made.add_argument("--radii", type=float, nargs="+", default=config.Config().radii, metavar="R")
+        made.add_argument("--reference", default="cohen", help="method that estimates are held against (default cohen)")
+        made.add_argument("--error-radius", type=float, default=0.25, help="of the error analysis (default 0.25)")
+        if kind == "table":
+            made.add_argument("--reported", type=Path, metavar="FILE", help="the paper's table, to compare with")
+            add_flags(made, config.Comparison)
+
+    made = verb(
+        "summarize",
+        summarize,
+        "Print certified accuracy and ACR of any log in Cohen et al.'s format, as CSV.",
+        "results/certificates/sigma0.25/cohen.tsv --radii 0.25,0.5",
+    )
+    made.add_argument("log", type=Path)
+    made.add_argument("--radii", default="0.25,0.5,0.75,1,1.25,1.5", help="with commas, [0,1] pixels")
+
+    made = verb(
+        "plan",
+        plan,
+        "Print what a config will cost, from rates measured on this machine.",
+        "--configfile config.yaml presets/demo.yaml",
+    )
+    made.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[Path("config.yaml")],
+        help="later ones override (default config.yaml)",
+    )
+    made.add_argument("--rate", type=float, metavar="R", help="images/s of the base classifier, such as a GPU's")
+    made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="instead of the config's")
+    made.add_argument("--threads", type=int, help="instead of the config's")
+
+    verb("schema", schema, "Print the JSON schema of the config.", "> config.schema.json")
+    return top
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0, or 2 after an error of the user's, which is told in one line.
+    """
+    arguments = parser().parse_args(words)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"accelerated-smoothing: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a printed table has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

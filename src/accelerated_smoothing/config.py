@@ -1,0 +1,312 @@
+"""The config as typed models: defaults are the paper's, ranges are checked, unknown keys are refused.
+
+Each section is also the flags of the verb that reads it (`cli.py`), so a rule passes a verb just its own slice
+and Snakemake reruns a job when, and only when, that slice changes.
+"""
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from accelerated_smoothing.files import InputError
+
+Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Slice = Annotated[str, Field(pattern=r"^-?\d*:-?\d*(:[1-9]\d*)?$", description="images, as a Python slice")]
+
+
+class Section(BaseModel):
+    """A part of the config: strict types, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+T = TypeVar("T", bound=Section)
+
+
+def resnet_depth(depth: int) -> int:
+    """Check that a CIFAR ResNet of this depth exists: 6n + 2 layers (He et al. 2016, section 4.2)."""
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError("a CIFAR ResNet has 6n+2 layers: 8, 14, 20, ..., 56, 110")
+    return depth
+
+
+class Dataset(Section):
+    """Where images come from, and which of them are counted and certified."""
+
+    name: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
+    folder: str = Field("data", description="folder of the raw files: looked into first, and filled by a download")
+    size: int = Field(32, ge=1, description="height and width to which an imagefolder's images are brought, pixels")
+    train: Slice = Field(":", description="training images whose counts the surrogates learn from")
+    test: Slice = Field(":", description="test images that are certified")
+
+
+class Base(Section):
+    """The base classifier f, trained under Gaussian noise (Cohen et al. 2019, section 3.3)."""
+
+    arch: str = Field("resnet110", description="a CIFAR ResNet: resnet20, resnet56, resnet110, ...")
+    epochs: int = Field(90, ge=1)
+    batch_size: int = Field(256, ge=1)
+    lr: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    step_size: int = Field(30, ge=1, description="epochs after which the learning rate is multiplied by gamma")
+    gamma: float = Field(0.1, gt=0, le=1)
+    crop: int = Field(4, ge=0, description="padding of the random crop, pixels")
+    flip: bool = Field(True, description="mirror half of the images at random")
+
+    @field_validator("arch")
+    @classmethod
+    def _known(cls, arch: str) -> str:
+        found = re.fullmatch(r"resnet(\d+)", arch)
+        if not found:
+            raise ValueError("unknown architecture; one of resnet20, resnet56, resnet110 would do")
+        resnet_depth(int(found[1]))
+        return arch
+
+
+class Sampling(Section):
+    """Counting f's predictions under noise (section V-A)."""
+
+    sizes: list[Annotated[int, Field(ge=1)]] = Field(
+        [100, 1000, 5000, 10000, 25000, 50000, 100000],
+        min_length=1,
+        description="nested sample sizes at which counts are kept; the last is N",
+    )
+    batch_size: int = Field(100, ge=1, description="noisy copies in one forward pass")
+
+    @field_validator("sizes")
+    @classmethod
+    def _ascending(cls, sizes: list[int]) -> list[int]:
+        if sizes != sorted(set(sizes)):
+            raise ValueError("the sizes must ascend, each once")
+        return sizes
+
+
+class Shards(Section):
+    """Into how many jobs the counting of one sigma is cut."""
+
+    train: int = Field(50, ge=1)
+    test: int = Field(10, ge=1)
+
+
+class Variance(Section):
+    """Repeated sampling of the same images (appendix IX-A, Tables IV and V)."""
+
+    images: int = Field(50, ge=1)
+    repeats: int = Field(50, ge=2)
+
+
+class Surrogate(Section):
+    """Training of the surrogate h on normalised counts (section V-A)."""
+
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(128, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    betas: tuple[float, float] = Field((0.5, 0.999), description="Adam's")
+    step_size: int = Field(20, ge=1, description="epochs after which the learning rate is multiplied by gamma")
+    gamma: float = Field(0.5, gt=0, le=1)
+    crop: int = Field(0, ge=0, description="padding of a random crop, pixels; the paper mentions none")
+    flip: bool = Field(False, description="mirror half of the images at random; the paper mentions none")
+
+    @field_validator("betas")
+    @classmethod
+    def _betas(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError("each of Adam's betas lies in [0, 1)")
+        return betas
+
+
+class Timing(Section):
+    """The measurement of certification time (section V-C, Table II and Figure 1)."""
+
+    sigma: Sigma = 0.25
+    count: int = Field(5, ge=1, description="images timed, one at a time")
+    repeats: int = Field(5, ge=1, description="interleaved repeats, of which the median is taken")
+
+
+class Compute(Section):
+    """Where and how models run."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
+    threads: int = Field(2, ge=1, description="CPU threads of a job that runs a model")
+
+
+class Comparison(Section):
+    """What counts as agreement with the paper, beyond sampling error."""
+
+    accuracy: float = Field(0.02, ge=0, description="tolerance for shares of the test set, absolute")
+    relative: float = Field(0.10, ge=0, description="tolerance for every other number, relative to the paper's")
+
+
+class Config(Section):
+    """One experiment, whole."""
+
+    results: str = Field("results", pattern=r"^[\w./-]+$", description="the folder that everything is built in")
+    seed: int = Field(0, ge=0, lt=2**63)
+    sigmas: list[Sigma] = Field([0.12, 0.25, 0.50, 1.00], min_length=1, description="noise levels, in [0,1] pixels")
+    alpha: float = Field(0.001, gt=0, lt=1, description="a certificate fails with at most this probability")
+    n0: int = Field(100, ge=1, description="draws that select or verify the top class")
+    radii: list[Annotated[float, Field(ge=0)]] = Field([0.25, 0.5, 0.75, 1.0, 1.25, 1.5], min_length=1)
+    figure_sigmas: list[Sigma] = Field([0.25, 0.50], description="noise levels of Figure 3, Tables III and VI")
+    error_radius: float = Field(0.25, ge=0, description="Tables III and VI take images with both radii at least this")
+    dataset: Dataset = Dataset()
+    base: Base = Base()
+    checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
+    sampling: Sampling = Sampling()
+    train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
+    shards: Shards = Shards()
+    variance: Variance = Variance()
+    surrogate: Surrogate = Surrogate()
+    methods: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], dict[str, Any]] = Field(
+        {
+            "cohen": {"certifier": "cohen", "n": 100000},
+            "baseline": {"certifier": "cohen", "n": 100},
+            "resnet20": {"certifier": "accelerated", "n": 100000, "depth": 20},
+            "resnet56": {"certifier": "accelerated", "n": 100000, "depth": 56},
+            "resnet110": {"certifier": "accelerated", "n": 100000, "depth": 110},
+        },
+        min_length=1,
+        description="rows of Table I: a module of certify/ and its settings",
+    )
+    reference: str = Field("cohen", description="the method whose radii the estimated ones are held against")
+    timing: Timing = Timing()
+    compute: Compute = Compute()
+    comparison: Comparison = Comparison()
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _dropped(cls, methods: Any) -> Any:
+        """A preset drops a method of config.yaml by setting it to null: Snakemake merges the two key by key."""
+        if not isinstance(methods, dict):
+            return methods
+        return {name: settings for name, settings in methods.items() if settings is not None}
+
+    @field_validator("sigmas")
+    @classmethod
+    def _distinct(cls, sigmas: list[float]) -> list[float]:
+        if len(set(sigmas)) < len(sigmas):
+            raise ValueError("a noise level is repeated; name each once")
+        return sorted(sigmas)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        for key, sigmas in {
+            "figure_sigmas": self.figure_sigmas,
+            "timing.sigma": [self.timing.sigma],
+            "checkpoints": list(self.checkpoints),
+        }.items():
+            if extra := sorted(set(sigmas) - set(self.sigmas)):
+                raise ValueError(f"{key}: {extra[0]} is none of the sigmas {self.sigmas}")
+        if self.reference not in self.methods:
+            raise ValueError(f"reference: {self.reference!r} is none of the methods {list(self.methods)}")
+        for name in self.methods:
+            settings = self.method(name)
+            if settings.n not in self.sampling.sizes:
+                raise ValueError(f"methods.{name}.n: {settings.n} is none of sampling.sizes {self.sampling.sizes}")
+        return self
+
+    def method(self, name: str) -> Any:
+        """The settings of one method, as the `Settings` model of its certifier.
+
+        Raises:
+            ValueError: no such certifier, or settings that it refuses.
+        """
+        settings = dict(self.methods[name])
+        certifier = str(settings.pop("certifier", ""))
+        try:
+            return certifier_module(certifier).Settings(**settings)
+        except ValidationError as error:
+            raise ValueError(_first(error, f"methods.{name}.")) from None
+        except InputError as error:
+            raise ValueError(f"methods.{name}.certifier: {error}") from None
+
+    def depths(self) -> list[int]:
+        """Depths of the surrogates that the methods need, ascending."""
+        settings = [self.method(name) for name in self.methods]
+        return sorted({s.depth for s in settings if hasattr(s, "depth")})
+
+
+def certifiers() -> list[str]:
+    """The modules of `certify/`."""
+    return sorted(path.stem for path in (Path(__file__).parent / "certify").glob("*.py") if path.stem != "__init__")
+
+
+def certifier_module(name: str) -> Any:
+    """The module `certify/<name>.py`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in certifiers():
+        raise InputError(f"found {name!r}; one of {', '.join(certifiers())} would do")
+    return importlib.import_module(f"accelerated_smoothing.certify.{name}")
+
+
+def load(settings: Mapping[str, Any]) -> Config:
+    """Check a config.
+
+    Raises:
+        InputError: one line with the key, what was found and what would do.
+    """
+    try:
+        return Config(**settings)
+    except ValidationError as error:
+        raise InputError(_first(error, "")) from None
+
+
+def read(paths: list[Path]) -> Config:
+    """Read config files, each overriding the ones before it key by key, as Snakemake does.
+
+    Raises:
+        InputError: a file is missing, is no YAML, or the config is wrong.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            layer = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); name a config file") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: no valid YAML ({' '.join(str(error).split())})") from error
+        if not isinstance(layer, dict):
+            raise InputError(f"{path}: holds {type(layer).__name__}, where key: value lines are needed")
+        _merge(merged, layer)
+    return load(merged)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(below.get(key), dict):
+            _merge(below[key], value)
+        else:
+            below[key] = value
+
+
+def check(model: type[T], values: Mapping[str, Any]) -> T:
+    """Check one section, as `load` does."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InputError(_first(error, "")) from None
+
+
+def _first(error: ValidationError, prefix: str) -> str:
+    fault = error.errors()[0]
+    key = prefix + ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; see config.yaml for those that there are"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key}: found {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def schema() -> str:
+    """The JSON schema of the config."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"

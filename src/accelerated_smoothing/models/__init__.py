@@ -1,0 +1,105 @@
+"""Classifiers: an architecture family is one file here; this one builds, folds, saves and loads them.
+
+A weight file is a safetensors file that describes itself: its metadata names the architecture and the input.
+"""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from accelerated_smoothing.files import InputError, atomic
+from accelerated_smoothing.models.resnet import resnet
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std per channel: inside the model, so that noise is added in [0,1] pixel space."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x - self.mean) / self.std
+
+
+def build(arch: str, classes: int, mean: list[float], std: list[float]) -> nn.Sequential:
+    """A fresh classifier from images [n, len(mean), height, width] in [0,1] to logits [n, classes]."""
+    return nn.Sequential(Normalize(mean, std), resnet(arch, channels=len(mean), classes=classes))
+
+
+def save(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
+    """Write weights; `description` holds at least arch, classes, mean and std."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic(path) as draft:
+        safetensors.torch.save_file(tensors, draft, {"description": json.dumps(description, sort_keys=True)})
+
+
+def load(path: Path, kind: str) -> tuple[nn.Sequential, dict[str, Any]]:
+    """Read what `save` wrote, in evaluation mode.
+
+    Args:
+        path: the weight file.
+        kind: what the description's kind must say: "base" or "surrogate".
+
+    Raises:
+        InputError: missing, truncated, of another kind, or not of the architecture that it names.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as stored:
+            description = json.loads(stored.metadata()["description"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the weights of a {kind} model are needed here") from None
+    except (safetensors.SafetensorError, TypeError, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: not a whole weight file ({error}); delete it and build it again") from error
+    if description["kind"] != kind:
+        raise InputError(f"{path}: holds a {description['kind']} model, where a {kind} model is needed")
+    model = build(description["arch"], description["classes"], description["mean"], description["std"])
+    fit(model, tensors, path)
+    return model.eval(), description
+
+
+def fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put tensors into a model.
+
+    Raises:
+        InputError: a tensor is missing, unknown, or of another shape; the message names the first.
+    """
+    wanted = model.state_dict()
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors:
+            raise InputError(
+                f"{path}: has no {name}, which this architecture needs; name the architecture it was made for"
+            )
+        if name not in wanted:
+            raise InputError(
+                f"{path}: has {name}, which this architecture does not; name the architecture it was made for"
+            )
+        found, needed = list(tensors[name].shape), list(wanted[name].shape)
+        if found != needed:
+            raise InputError(f"{path}: {name} has shape {found}, this architecture needs {needed}")
+    model.load_state_dict(tensors)
+
+
+def fold(model: nn.Sequential) -> nn.Sequential:
+    """Fold each batch norm into the convolution before it, in place: the same function, fewer passes over memory.
+
+    Relies on a batch norm being declared right after its convolution, as all our architectures do.
+    """
+    for module in list(model.modules()):
+        children = list(module.named_children())
+        for (name, conv), (norm_name, norm) in itertools.pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, nn.utils.fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    return model

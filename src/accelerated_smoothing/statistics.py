@@ -1,0 +1,62 @@
+"""The statistics of certification: pure, vectorised functions over arrays (appendix IX-C; Cohen et al. 2019)."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+ABSTAIN = -1
+
+
+def lower_bound(k: ArrayLike, n: ArrayLike, alpha: float) -> np.ndarray:
+    """LowerConfBound(k, n, 1 - alpha): the one-sided Clopper-Pearson bound (Clopper and Pearson 1934).
+
+    Args:
+        k: successes, any shape, 0 <= k <= n.
+        n: trials, of a shape that fits k's.
+        alpha: the bound exceeds the true probability with at most this probability.
+
+    Returns:
+        The largest p at which at least k successes still have probability <= alpha; 0 where k = 0. It is stepped
+        down where rounding had put it above that p, so the bound never errs upwards.
+    """
+    k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
+    if ((k < 0) | (k > n)).any():
+        raise ValueError("successes k must lie between 0 and the number of trials n")
+    some = np.maximum(k, 1)  # betaincinv is undefined at k = 0, where the bound is 0
+    p = special.betaincinv(some, n - some + 1, alpha)
+    step = np.finfo(float).eps
+    while (over := special.betainc(some, n - some + 1, p) > alpha).any():
+        p = np.where(over, p * (1 - step), p)
+        step *= 2
+    return np.where(k > 0, p, 0.0)
+
+
+def binomial_test(n_a: ArrayLike, n_b: ArrayLike) -> np.ndarray:
+    """The two-sided p-value of n_a successes in n_a + n_b trials under probability 1/2.
+
+    The hypothesis is symmetric, so the p-value is twice the smaller tail, at most 1.
+    """
+    n_a, n_b = np.asarray(n_a), np.asarray(n_b)
+    return np.minimum(1.0, 2 * special.bdtr(np.minimum(n_a, n_b), n_a + n_b, 0.5))
+
+
+def predict(counts: ArrayLike, alpha: float) -> np.ndarray:
+    """PREDICT (Cohen et al. 2019, section 3.2.1): the top class, or abstention.
+
+    Args:
+        counts: [images, classes] counts of f's predictions under noise.
+        alpha: the probability with which a class other than g(x) may be returned.
+
+    Returns:
+        [images] the most counted class, or `ABSTAIN` where the two largest counts do not differ significantly.
+    """
+    counts = np.asarray(counts)
+    top_two = np.sort(counts, axis=1)[:, -2:]
+    significant = binomial_test(top_two[:, 1], top_two[:, 0]) <= alpha
+    return np.where(significant, counts.argmax(axis=1), ABSTAIN)
+
+
+def radius(p_lower: ArrayLike, sigma: float) -> np.ndarray:
+    """The l2 radius sigma * Phi^-1(p_lower), in pixels of [0,1]; 0 where p_lower <= 1/2 (section III-A, eq. 3)."""
+    p_lower = np.asarray(p_lower, dtype=float)
+    return np.where(p_lower > 0.5, sigma * special.ndtri(np.maximum(p_lower, 0.5)), 0.0)

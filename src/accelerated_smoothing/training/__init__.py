@@ -1,0 +1,1 @@
+"""Ways of training, one file each; what they share is `loop.py`."""

@@ -1,0 +1,178 @@
+"""The epoch loop that all ways of training share: a log line per epoch, and resumption after a kill.
+
+Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), so an interrupted training
+ends with the same weights as one that was not.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from accelerated_smoothing.files import atomic, write_text
+
+Batch = torch.Tensor
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def generator(seed: int, purpose: str, device: torch.device) -> torch.Generator:
+    """A generator on the device whose stream depends on the seed and the purpose alone."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()  # a CPU generator keeps 32 bits
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little"))
+
+
+def batches(
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    batch_size: int,
+    crop: int,
+    flip: bool,
+    random: torch.Generator,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield shuffled, augmented batches of one epoch.
+
+    Args:
+        images: [n, channels, height, width] float32 in [0, 1] on the device.
+        targets: [n, ...].
+        crop: padding of the random crop, pixels; 0 for none.
+        flip: whether half of the images are mirrored.
+        random: the epoch's generator.
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    padded = F.pad(images, [crop] * 4) if crop else images
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    for chosen in torch.randperm(n, generator=random, device=device).split(batch_size):
+        size = (len(chosen), 1)
+        y = rows + torch.randint(2 * crop + 1, size, generator=random, device=device)
+        x = columns + torch.randint(2 * crop + 1, size, generator=random, device=device)
+        if flip:
+            mirrored = torch.rand(size, generator=random, device=device) < 0.5
+            x = torch.where(mirrored, x.flip(1), x)
+        # One gather does crop and mirror; the channel axis comes last, which is channels-last memory.
+        batch = padded.permute(0, 2, 3, 1)[chosen[:, None, None], y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+        yield batch, targets[chosen]
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the GPU has it; nothing elsewhere."""
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def run(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    epoch_batches: Callable[[torch.Generator], Iterator[tuple[torch.Tensor, torch.Tensor]]],
+    loss: Loss,
+    *,
+    epochs: int,
+    step_size: int,
+    gamma: float,
+    seed: int,
+    purpose: str,
+    output: Path,
+    identity: dict[str, Any],
+    device: torch.device,
+    evaluate: Callable[[], dict[str, float]] = dict,
+) -> None:
+    """Train a model in place.
+
+    Args:
+        epoch_batches: makes one epoch's batches of inputs and targets from its generator.
+        loss: of logits and targets, a mean over the batch.
+        step_size: epochs after which the learning rate is multiplied by `gamma`.
+        output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
+            state after the last one until `finish` is called.
+        identity: whatever determines the training; a state of another identity is not gone on with.
+        evaluate: further columns of the log.
+    """
+    state_file, log_file = partial(output), output.with_suffix(".csv")
+    epoch, log = _resume(model, optimizer, state_file, identity)
+    base_rate = optimizer.param_groups[0]["lr"]
+    while epoch < epochs:
+        begun = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = base_rate * gamma ** (epoch // step_size)
+        model.train()
+        total = torch.zeros((), device=device)
+        seen = 0
+        for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", device)):
+            with mixed_precision(device):
+                logits = model(inputs)
+            value = loss(logits.float(), targets)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            total += value.detach() * len(inputs)
+            seen += len(inputs)
+        model.eval()
+        epoch += 1
+        seconds = time.perf_counter() - begun
+        row = {
+            "epoch": epoch,
+            "lr": optimizer.param_groups[0]["lr"],
+            "loss": total.item() / seen,
+            **evaluate(),
+        }
+        log.append({**row, "seconds": round(seconds, 3)})
+        print(f"epoch {epoch} of {epochs}: " + ", ".join(f"{k} {v:.5g}" for k, v in log[-1].items() if k != "epoch"),
+              file=sys.stderr, flush=True)  # fmt: skip
+        _save(model, optimizer, state_file, {"identity": identity, "epoch": epoch, "log": log})
+        write_text(log_file, _as_csv(log))
+    for group in optimizer.param_groups:
+        group["lr"] = base_rate
+
+
+def partial(output: Path) -> Path:
+    """The file that holds the state of an unfinished training."""
+    return output.with_name(output.name + ".partial")
+
+
+def _as_csv(log: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(log[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(log)
+    return text.getvalue()
+
+
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, progress: dict[str, Any]) -> None:
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for parameter, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{parameter}/{name}": value for name, value in values.items()}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic(path) as draft:
+        safetensors.torch.save_file(tensors, draft, {"progress": json.dumps(progress)})
+
+
+def _resume(
+    model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any]
+) -> tuple[int, list[dict[str, float]]]:
+    try:
+        with safetensors.safe_open(path, "pt") as stored:
+            progress = json.loads(stored.metadata()["progress"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError):
+        return 0, []
+    if progress["identity"] != json.loads(json.dumps(identity)):
+        return 0, []
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, parameter, key = name.split("/")
+            state.setdefault(int(parameter), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress["epoch"], progress["log"]

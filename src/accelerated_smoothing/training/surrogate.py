@@ -1,0 +1,99 @@
+"""Training the surrogate h, which predicts the normalised class counts of f under noise (sections IV-B and V-A)."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from accelerated_smoothing import models
+from accelerated_smoothing.config import Surrogate
+from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.data import Images
+from accelerated_smoothing.files import InputError
+from accelerated_smoothing.training import loop
+
+
+def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """The mean Jensen-Shannon divergence JS(softmax(logits) || shares) in nats, at most ln 2 (eq. 7).
+
+    Args:
+        logits: [n, classes] of h.
+        shares: [n, classes] normalised counts C; zeros are allowed.
+    """
+    log_h = logits.log_softmax(1)
+    h = log_h.exp()
+    log_m = (0.5 * (h + shares)).clamp_min(torch.finfo(h.dtype).tiny).log()
+    divergence = h * (log_h - log_m) + torch.xlogy(shares, shares) - shares * log_m
+    return 0.5 * divergence.sum(1).mean()
+
+
+def train(
+    images: Images,
+    counts: Counts,
+    output: Path,
+    settings: Surrogate,
+    depth: int,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Train h on the counts of the training split and write its weights.
+
+    Args:
+        images: the images that were counted, in the same order.
+        counts: their counts; the largest sample size is used.
+        output: the weight file; `<stem>.csv` beside it logs each epoch.
+        depth: of the CIFAR ResNet.
+        seed: the root seed.
+
+    Raises:
+        InputError: images and counts do not belong together.
+    """
+    if not np.array_equal(images.idx, counts.idx) or not np.array_equal(images.labels, counts.labels):
+        raise InputError(f"{output}: the counts are not those of these images; pass the slice that was counted")
+    samples = int(counts.sizes[-1])
+    description = {
+        "kind": "surrogate",
+        "arch": f"resnet{depth}",
+        "samples": samples,
+        **{key: counts.meta[key] for key in ("sigma", "base", "dataset", "classes", "arithmetic")},
+        **{key: images.meta[key] for key in ("mean", "std")},
+    }
+    purpose = f"surrogate/{counts.sigma}/{depth}"
+    torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
+    model = models.build(description["arch"], description["classes"], description["mean"], description["std"])
+    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pixels = torch.from_numpy(images.pixels()).to(device)
+    shares = torch.from_numpy((counts.at(samples) / samples).astype(np.float32)).to(device)
+
+    def epoch_batches(random: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return loop.batches(pixels, shares, settings.batch_size, settings.crop, settings.flip, random)
+
+    loop.run(
+        model,
+        torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas),
+        epoch_batches,
+        jensen_shannon,
+        epochs=settings.epochs,
+        step_size=settings.step_size,
+        gamma=settings.gamma,
+        seed=seed,
+        purpose=purpose,
+        output=output,
+        identity={
+            **description,
+            "seed": seed,
+            "counts": hashlib.sha256(counts.counts.tobytes()).hexdigest(),
+            **settings.model_dump(mode="json"),
+        },
+        device=device,
+    )
+    models.save(output, model, description)
+    loop.partial(output).unlink(missing_ok=True)
+
+
+@torch.inference_mode()
+def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 500) -> np.ndarray:
+    """The class probabilities h(x), [n, classes] float64, of images [n, channels, height, width] in [0, 1]."""
+    return torch.cat([model(batch).double().softmax(1) for batch in images.split(batch_size)]).cpu().numpy()
