@@ -14,7 +14,8 @@ configfile: "config.yaml"
 try:
     CONFIG = load(config)
 except InputError as error:
-    sys.exit(f"config: error: {error}")
+    print(f"config: error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 R = CONFIG.results
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
@@ -35,6 +36,7 @@ wildcard_constraints:
     split="train|test",
     purpose="estimation|selection|variance",
     number=r"\d",
+    notebook="table1|image",
     depth=r"\d+",
 
 

@@ -63,3 +63,22 @@ def evidence_of_figure(wildcards):
     return {"1": [f"{R}/timing.tsv"], "2": [], "3": certificates(CONFIG.figure_sigmas)}[
         wildcards.number
     ]
+
+
+def evidence_of_notebook(wildcards):
+    """What each notebook reads: one tells the story of Table I, one explores a single image."""
+    sigma = CONFIG.figure_sigmas[0]
+    return {
+        "table1": [
+            f"{R}/table1.csv",
+            f"{R}/table6.csv",
+            f"{R}/timing.tsv",
+            *certificates(CONFIG.figure_sigmas),
+        ],
+        "image": [
+            f"{R}/data/test.npz",
+            f"{R}/counts/sigma{sigma}/test-selection.npz",
+            f"{R}/counts/sigma{sigma}/test-estimation.npz",
+            *certificates([sigma]),
+        ],
+    }[wildcards.notebook]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel
 
 from accelerated_smoothing import config
@@ -71,6 +72,14 @@ def shard(text: str) -> tuple[int, int]:
     except ValueError:
         pass
     raise InputError(f"--shard: found {text!r}; K/M with 0 <= K < M would do, such as 0/4")
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """`sigma=0.25` as ("sigma", 0.25)."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"found {text!r}; NAME=VALUE would do, such as sigma=0.25")
+    return name, yaml.safe_load(value)
 
 
 def prepare_data(arguments: argparse.Namespace) -> None:
@@ -226,6 +235,12 @@ def figure(arguments: argparse.Namespace) -> None:
         drawn.savefig(svg, format="svg", metadata={"Date": None})
     with atomic(arguments.output.with_suffix(".png")) as png:
         drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
+
+
+def execute_notebook(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import notebook
+
+    notebook.execute(arguments.source, arguments.output, dict(arguments.parameters))
 
 
 def summarize(arguments: argparse.Namespace) -> None:
@@ -388,6 +403,16 @@ def parser() -> argparse.ArgumentParser:
         if kind == "table":
             made.add_argument("--reported", type=Path, metavar="FILE", help="the paper's table, to compare with")
             add_flags(made, config.Comparison)
+
+    made = verb(
+        "notebook",
+        execute_notebook,
+        "Execute a notebook, and write it and an HTML page of it.",
+        "notebooks/table1.ipynb --parameters results=results/demo --output table1.ipynb",
+    )
+    made.add_argument("source", type=Path)
+    made.add_argument("--parameters", type=parameter, nargs="*", default=[], metavar="NAME=VALUE")
+    needs(made, output="executed notebook, .ipynb")
 
     made = verb(
         "summarize",

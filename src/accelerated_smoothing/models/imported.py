@@ -28,7 +28,7 @@ def convert(checkpoint: Path, images: dict[str, Any], sigma: float, output: Path
     except FileNotFoundError:
         raise InputError(f"{checkpoint}: no such file; name a checkpoint in the config's checkpoints") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{checkpoint}: not a checkpoint of weights ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{checkpoint}: not a checkpoint of weights ({type(error).__name__})") from error
     if not isinstance(stored, dict) or not {"arch", "state_dict"} <= stored.keys():
         raise InputError(f"{checkpoint}: has no arch and state_dict; a checkpoint of locuslab/smoothing has both")
     found = re.fullmatch(r"cifar_(resnet\d+)", str(stored["arch"]))

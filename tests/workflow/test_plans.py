@@ -1,0 +1,105 @@
+"""Dry runs: the paper's whole experiment is planned, and no target plans what it does not need."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PRESETS = ["presets/demo.yaml", "presets/small.yaml"]
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Jobs by rule, from Snakemake's statistics."""
+    return {
+        rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", text.split("Job stats:")[1], re.MULTILINE)
+    }
+
+
+def planned(snakemake, *words: str) -> dict[str, int]:
+    done = snakemake("-n", *words)
+    assert done.returncode == 0, done.stderr
+    return jobs(done.stdout + done.stderr)
+
+
+def test_table1_is_the_papers_whole_experiment(snakemake) -> None:
+    plan = planned(snakemake, "results/table1.csv")
+    # 4 sigmas; each 50 + 10 shards and one of selection; 5 methods, 3 depths
+    wanted = {"data": 1, "base": 4, "shard": 4 * 61, "counts": 4 * 3, "surrogate": 12, "certificates": 20, "table": 1}
+    assert plan == {**wanted, "total": sum(wanted.values())}
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ("table2.csv", {"data": 1, "base": 1, "shard": 50, "counts": 1, "surrogate": 3, "timing": 1, "table": 1}),
+        (
+            "table3.csv",
+            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
+        ),
+        ("table4.csv", {"data": 1, "base": 4, "shard": 4, "counts": 4, "table": 1}),
+        ("table5.csv", {"data": 1, "base": 4, "shard": 4, "counts": 4, "table": 1}),
+        (
+            "table6.csv",
+            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
+        ),
+        ("figure1.svg", {"data": 1, "base": 1, "shard": 50, "counts": 1, "surrogate": 3, "timing": 1, "figure": 1}),
+        ("figure2.svg", {"figure": 1}),
+        (
+            "figure3.png",
+            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "figure": 1},
+        ),
+        ("certificates/sigma0.25/baseline.tsv", {"data": 1, "base": 1, "shard": 11, "counts": 2, "certificates": 1}),
+    ],
+)
+def test_a_target_plans_what_it_needs_and_no_more(snakemake, target: str, wanted: dict[str, int]) -> None:
+    plan = planned(snakemake, f"results/{target}")
+    assert plan.pop("total") == sum(wanted.values())
+    assert plan == wanted
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_plan_everything(snakemake, preset: str) -> None:
+    assert planned(snakemake, "all", "--configfile", preset)["table"] == 6
+
+
+def test_imported_checkpoints_take_the_place_of_training(snakemake, clone: Path) -> None:
+    (clone / "checkpoint.pth.tar").touch()
+    plan = planned(
+        snakemake, "results/base/sigma0.25.safetensors", "--config", "checkpoints={0.25: checkpoint.pth.tar}"
+    )
+    assert plan == {"data": 1, "imported_base": 1, "total": 2}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sigmas=[0.25, 0]", "sigmas"),
+        ("sigmas=[0.25, 0.25]", "repeated"),
+        ("alpha=1", "alpha"),
+        ("typo=1", "typo: unknown key"),
+        ("methods={resnet21: {certifier: accelerated, depth: 21}}", "methods.resnet21.depth"),
+    ],
+)
+def test_a_wrong_config_ends_before_any_work(snakemake, clone: Path, setting: str, message: str) -> None:
+    before = sorted(clone.glob("results/*"))
+    done = snakemake("results/table1.csv", "--cores", "1", "--config", setting)
+    assert done.returncode == 2
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("config: error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in done.stderr
+    assert sorted(clone.glob("results/*")) == before
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("snakemake ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_the_readmes_commands_can_be_planned(snakemake, command: str) -> None:
+    assert planned(snakemake, *shlex.split(command)[1:])["total"] > 1

@@ -1,0 +1,113 @@
+"""The real Snakefile, end to end, on real digits at the smallest size."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from accelerated_smoothing import certify, counts, data, models, statistics
+from accelerated_smoothing.certify import accelerated
+from accelerated_smoothing.training import surrogate
+
+SIGMAS = (0.25, 0.5)
+TINY = ("--configfile", "presets/tiny.yaml")
+
+
+def test_every_target_is_there(tiny: Path) -> None:
+    for number in range(1, 7):
+        for name in (f"table{number}.csv", f"table{number}.md", f"table{number}_vs_paper.csv"):
+            assert (tiny / name).stat().st_size > 0
+    for number in range(1, 4):
+        assert b"<svg" in (tiny / f"figure{number}.svg").read_bytes()[:1000]
+        assert (tiny / f"figure{number}.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("table1", "image"):
+        assert (tiny / f"notebooks/{name}.ipynb").exists()
+        assert "<html" in (tiny / f"notebooks/{name}.html").read_text()[:1000]
+
+
+def test_nothing_half_written_stays(tiny: Path) -> None:
+    assert not [path for path in tiny.rglob("*") if "partial" in path.name or path.name.startswith(".")]
+
+
+def test_a_second_run_does_nothing(tiny: Path, snakemake) -> None:
+    done = snakemake("all", *TINY, "--cores", "2")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize(("method", "n"), [("cohen", 250), ("baseline", 100)])
+def test_sampled_radii_follow_from_the_stored_counts(tiny: Path, sigma: float, method: str, n: int) -> None:
+    selection = counts.read(tiny / f"counts/sigma{sigma}/test-selection.npz").at(100)
+    estimation = counts.read(tiny / f"counts/sigma{sigma}/test-estimation.npz").at(n)
+    log = certify.read(tiny / f"certificates/sigma{sigma}/{method}.tsv")
+    top = selection.argmax(axis=1)
+    bound = statistics.lower_bound(estimation[np.arange(len(top)), top], n, 0.001)
+    expected = statistics.radius(bound, sigma)
+    assert np.array_equal(log["radius"], expected)
+    assert np.array_equal(log["predict"], np.where(expected > 0, top, -1))
+    assert (log["sound"] == 1).all()
+
+
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_estimated_radii_follow_from_counts_and_surrogate(tiny: Path, sigma: float) -> None:
+    log = certify.read(tiny / f"certificates/sigma{sigma}/resnet8.tsv")
+    selection = counts.read(tiny / f"counts/sigma{sigma}/test-selection.npz")
+    model, _ = models.load(tiny / f"surrogates/sigma{sigma}/resnet8.safetensors", "surrogate")
+    images = data.read(tiny / "data/test.npz", ":40")
+    h = surrogate.predict(models.fold(model), torch.from_numpy(images.pixels()))
+    predicted = statistics.predict(selection.at(100), 0.001)
+    predict, radius, _, _ = accelerated.radii(h, predicted, 250, 0.001, sigma)
+    certified = radius > 0
+    assert np.array_equal(log["predict"], np.where(certified, predict, -1))
+    # The stored count is an integer; the thread count may move h by a rounding, which moves floor(n h) by one at most.
+    bound = statistics.lower_bound(log["count"], 250, 0.001)
+    assert np.array_equal(log["radius"], np.where(certified, statistics.radius(bound, sigma), 0.0))
+    assert np.abs(log["count"] - np.floor(250 * h.max(axis=1))).max() <= 1
+    assert (log["sound"] == 0).all()
+
+
+def test_table_one_follows_from_the_certificates(tiny: Path) -> None:
+    with (tiny / "table1.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(float(row["sigma"]), row["method"]) for row in rows] == [
+        (sigma, method) for sigma in SIGMAS for method in ("cohen", "baseline", "resnet8")
+    ]
+    for row in rows:
+        log = pd.read_csv(tiny / f"certificates/sigma{row['sigma']}/{row['method']}.tsv", sep="\t")
+        right = log["predict"] == log["label"]
+        assert float(row["ACR"]) == pytest.approx((log["radius"] * right).sum() / 40, rel=1e-12)
+        for r in (0.25, 0.5, 1.5):
+            assert float(row[f"r={r:g}"]) == ((log["radius"] >= r) & right).sum() / 40
+        assert row["guarantee"] == ("estimated" if row["method"] == "resnet8" else "sound")
+
+
+def test_counts_do_not_depend_on_the_number_of_shards(tiny: Path, snakemake) -> None:
+    target = "counts/sigma0.25/test-estimation.npz"
+    other = tiny.parent / "shards"
+    shutil.copytree(tiny / "data", other / "data")
+    shutil.copytree(tiny / "base", other / "base")
+    settings = ("--config", "results=results/shards", "shards={train: 1, test: 16}")
+    done = snakemake(f"results/shards/{target}", *TINY, *settings, "--cores", "2", "--rerun-triggers", "mtime")
+    assert done.returncode == 0, done.stderr
+    assert len(list((other / "counts/sigma0.25/test-estimation").glob("*.npz"))) == 16
+    one, two = counts.read(tiny / target), counts.read(other / target)
+    assert np.array_equal(one.counts, two.counts)
+    assert np.array_equal(one.idx, two.idx)
+
+
+def test_a_broken_input_is_named_and_nothing_is_written(tiny: Path, snakemake) -> None:
+    broken = tiny.parent / "broken"
+    shutil.copytree(tiny / "data", broken / "data")
+    shutil.copytree(tiny / "base", broken / "base")
+    path = broken / "data/test.npz"
+    path.write_bytes(path.read_bytes()[:5000])
+    target = "results/broken/counts/sigma0.25/test-selection/0.npz"
+    done = snakemake(target, *TINY, "--config", "results=results/broken", "--cores", "1", "--rerun-triggers", "input")
+    assert done.returncode != 0
+    assert "results/broken/data/test.npz: not a whole .npz" in done.stdout + done.stderr
+    assert not (tiny.parents[1] / target).exists()
