@@ -71,6 +71,7 @@ def evidence_of_notebook(wildcards):
     return {
         "table1": [
             f"{R}/table1.csv",
+            f"{R}/table1.md",
             f"{R}/table6.csv",
             f"{R}/timing.tsv",
             *certificates(CONFIG.figure_sigmas),

@@ -5,11 +5,6 @@ rule notebook:
     output:
         executed=f"{R}/notebooks/{{notebook}}.ipynb",
         page=f"{R}/notebooks/{{notebook}}.html",
-    params:
-        parameters=lambda wildcards: {
-            "table1": f"results={R}",
-            "image": f"results={R} sigma={CONFIG.figure_sigmas[0]} image=0",
-        }[wildcards.notebook],
     log:
         f"{R}/logs/notebooks/{{notebook}}.log",
     conda:
@@ -17,6 +12,11 @@ rule notebook:
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        parameters=lambda wildcards: {
+            "table1": f"results={R}",
+            "image": f"results={R} sigma={CONFIG.figure_sigmas[0]} image=0",
+        }[wildcards.notebook],
     shell:
         "python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters} "
         "--output {output.executed} 2> {log}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from accelerated_smoothing import config
 from accelerated_smoothing.files import InputError
@@ -61,6 +61,19 @@ def device(arguments: argparse.Namespace) -> Any:
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError("--device: found 'cuda', and torch sees no GPU here; 'cpu' or 'auto' would do")
     return torch.device(kind)
+
+
+def checked(name: str, kind: Any) -> Callable[[str], Any]:
+    """A reader of the flag `--name`, whose value must be of a kind that pydantic can check."""
+
+    def read(text: str) -> Any:
+        try:
+            return TypeAdapter(kind).validate_python(text)
+        except ValidationError as error:
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise InputError(f"--{name}: found {text!r}: {message[0].lower()}{message[1:]}") from None
+
+    return read
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -232,7 +245,7 @@ def figure(arguments: argparse.Namespace) -> None:
     module = importlib.import_module(f"accelerated_smoothing.analysis.figure{arguments.number}")
     drawn = module.draw(module.load(arguments.inputs), analysis_settings(arguments), arguments.experiment)
     with atomic(arguments.output) as svg:
-        drawn.savefig(svg, format="svg", metadata={"Date": None})
+        drawn.savefig(svg, format="svg", metadata={"Date": None, "Title": module.TITLE})
     with atomic(arguments.output.with_suffix(".png")) as png:
         drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
 
@@ -287,15 +300,20 @@ def parser() -> argparse.ArgumentParser:
         for name, text in options.items():
             made.add_argument(f"--{name}", type=Path, required=True, metavar="FILE", help=text)
 
+    def rooted(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--seed", type=checked("seed", config.Seed), default=0, help="the root seed (default 0)")
+
     def noise(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--sigma", type=float, required=True, help="standard deviation of the noise, [0,1] pixels")
-        made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+        sigma = checked("sigma", config.Sigma)
+        made.add_argument("--sigma", type=sigma, required=True, help="standard deviation of the noise, [0,1] pixels")
+        rooted(made)
 
     def confidence(made: argparse.ArgumentParser) -> None:
+        alpha, n0 = checked("alpha", config.Alpha), checked("n0", PositiveInt)
         made.add_argument(
-            "--alpha", type=float, default=0.001, help="probability of a wrong certificate (default 0.001)"
+            "--alpha", type=alpha, default=0.001, help="probability of a wrong certificate (default 0.001)"
         )
-        made.add_argument("--n0", type=int, default=100, help="draws that select or verify the top class (default 100)")
+        made.add_argument("--n0", type=n0, default=100, help="draws that select or verify the top class (default 100)")
 
     def part(made: argparse.ArgumentParser) -> None:
         made.add_argument("--slice", default=":", help="which images, as a Python slice (default all)")
@@ -303,7 +321,8 @@ def parser() -> argparse.ArgumentParser:
     made = verb("data", prepare_data, "Fetch and verify a dataset.", "cifar10 --train train.npz --test test.npz")
     made.add_argument("dataset", choices=["digits", "cifar10", "cifar100", "imagefolder"])
     made.add_argument("--folder", type=Path, default=Path("data"), help="of the raw files (default data)")
-    made.add_argument("--size", type=int, default=32, help="of an imagefolder's images, pixels (default 32)")
+    size = checked("size", PositiveInt)
+    made.add_argument("--size", type=size, default=32, help="of an imagefolder's images, pixels (default 32)")
     needs(made, train="output", test="output")
 
     made = verb(
@@ -336,7 +355,7 @@ def parser() -> argparse.ArgumentParser:
     needs(made, base="weights of f", images="images", output="counts")
     noise(made)
     part(made)
-    made.add_argument("--first", type=int, metavar="K", help="only the first K of them")
+    made.add_argument("--first", type=checked("first", PositiveInt), metavar="K", help="only the first K of them")
     made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
     made.add_argument("--purpose", default="estimation", help="draws of different purposes are independent")
     add_flags(made, config.Sampling)
@@ -354,8 +373,9 @@ def parser() -> argparse.ArgumentParser:
     )
     needs(made, images="training images", counts="their counts", output="weights")
     part(made)
-    made.add_argument("--depth", type=int, default=20, help="of the CIFAR ResNet (default 20)")
-    made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+    depth = checked("depth", config.Depth)
+    made.add_argument("--depth", type=depth, default=20, help="of the CIFAR ResNet (default 20)")
+    rooted(made)
     add_flags(made, config.Surrogate)
     add_flags(made, config.Compute)
 
@@ -384,7 +404,7 @@ def parser() -> argparse.ArgumentParser:
     )
     needs(made, base="weights of f", images="images", output="measurements, TSV")
     made.add_argument("--surrogates", type=Path, nargs="*", default=[], metavar="FILE", help="weights of each h")
-    made.add_argument("--seed", type=int, default=0, help="the root seed (default 0)")
+    rooted(made)
     part(made)
     confidence(made)
     add_flags(made, config.Timing)
@@ -397,9 +417,10 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help="certificates, counts or timings")
         needs(made, output="CSV" if kind == "table" else "SVG")
         made.add_argument("--experiment", default="", help="what was run, in words, for the caption")
-        made.add_argument("--radii", type=float, nargs="+", default=config.Config().radii, metavar="R")
+        radius = checked("radii", config.Radius)
+        made.add_argument("--radii", type=radius, nargs="+", default=config.Config().radii, metavar="R")
         made.add_argument("--reference", default="cohen", help="method that estimates are held against (default cohen)")
-        made.add_argument("--error-radius", type=float, default=0.25, help="of the error analysis (default 0.25)")
+        made.add_argument("--error-radius", type=radius, default=0.25, help="of the error analysis (default 0.25)")
         if kind == "table":
             made.add_argument("--reported", type=Path, metavar="FILE", help="the paper's table, to compare with")
             add_flags(made, config.Comparison)
@@ -450,8 +471,8 @@ def main(words: list[str] | None = None) -> int:
     Returns:
         0, or 2 after an error of the user's, which is told in one line.
     """
-    arguments = parser().parse_args(words)
     try:
+        arguments = parser().parse_args(words)
         arguments.run(arguments)
     except InputError as error:
         print(f"accelerated-smoothing: error: {error}", file=sys.stderr)

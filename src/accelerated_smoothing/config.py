@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from accelerated_smoothing.files import InputError
 
 Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Slice = Annotated[str, Field(pattern=r"^-?\d*:-?\d*(:[1-9]\d*)?$", description="images, as a Python slice")]
+Slice = Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$", description="images, as a Python slice")]
+Alpha = Annotated[float, Field(gt=0, lt=1)]
+Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Section(BaseModel):
@@ -34,6 +37,9 @@ def resnet_depth(depth: int) -> int:
     if depth < 8 or (depth - 2) % 6:
         raise ValueError("a CIFAR ResNet has 6n+2 layers: 8, 14, 20, ..., 56, 110")
     return depth
+
+
+Depth = Annotated[int, AfterValidator(resnet_depth)]
 
 
 class Dataset(Section):
@@ -148,13 +154,13 @@ class Config(Section):
     """One experiment, whole."""
 
     results: str = Field("results", pattern=r"^[\w./-]+$", description="the folder that everything is built in")
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Seed = 0
     sigmas: list[Sigma] = Field([0.12, 0.25, 0.50, 1.00], min_length=1, description="noise levels, in [0,1] pixels")
-    alpha: float = Field(0.001, gt=0, lt=1, description="a certificate fails with at most this probability")
+    alpha: Alpha = Field(0.001, description="a certificate fails with at most this probability")
     n0: int = Field(100, ge=1, description="draws that select or verify the top class")
-    radii: list[Annotated[float, Field(ge=0)]] = Field([0.25, 0.5, 0.75, 1.0, 1.25, 1.5], min_length=1)
+    radii: list[Radius] = Field([0.25, 0.5, 0.75, 1.0, 1.25, 1.5], min_length=1)
     figure_sigmas: list[Sigma] = Field([0.25, 0.50], description="noise levels of Figure 3, Tables III and VI")
-    error_radius: float = Field(0.25, ge=0, description="Tables III and VI take images with both radii at least this")
+    error_radius: Radius = Field(0.25, description="Tables III and VI take images with both radii at least this")
     dataset: Dataset = Dataset()
     base: Base = Base()
     checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
@@ -255,7 +261,7 @@ def load(settings: Mapping[str, Any]) -> Config:
         InputError: one line with the key, what was found and what would do.
     """
     try:
-        return Config(**settings)
+        return Config.model_validate(dict(settings))
     except ValidationError as error:
         raise InputError(_first(error, "")) from None
 

@@ -82,6 +82,10 @@ def gather(parts: Sequence[Counts]) -> Counts:
                 raise InputError(
                     f"shards differ in {key}: {parts[0].meta.get(key)} and {part.meta.get(key)}; count again"
                 )
+        if not np.array_equal(part.sizes, parts[0].sizes):
+            raise InputError(
+                f"shards differ in sizes: {parts[0].sizes.tolist()} and {part.sizes.tolist()}; count again"
+            )
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS if name != "sizes"}
     if len(np.unique(joined["idx"])) < len(joined["idx"]):
         raise InputError("shards overlap: an image was counted in two of them; count again")

@@ -8,6 +8,7 @@ A new dataset is one class here, with a `load` that returns its two splits.
 import hashlib
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -233,8 +234,10 @@ class ImageFolder:
             for row, (path, _) in enumerate(files):
                 try:
                     with Image.open(path) as image:
-                        images[row] = np.moveaxis(np.asarray(ImageOps.fit(image.convert("RGB"), (size, size))), 2, 0)
-                except OSError as error:
+                        images[row] = np.moveaxis(
+                            np.asarray(ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (size, size))), 2, 0
+                        )
+                except (OSError, Image.DecompressionBombError) as error:
                     raise InputError(f"{path}: not a readable image ({error})") from error
             splits[split] = (images, np.array([label for _, label in files]))
         return splits, {"classes": len(self._classes(folder)), "white": 255}
@@ -289,6 +292,7 @@ def prepare(name: str, folder: Path, size: int, outputs: dict[str, Path]) -> Non
         shares = shares / shares.sum(axis=1, keepdims=True)
         mean = shares @ levels
         std = np.sqrt(shares @ levels**2 - mean**2)
+        std[std == 0] = description["white"]  # a constant channel tells nothing, whatever it is divided by
         description |= {"mean": list(mean / description["white"]), "std": list(std / description["white"])}
     for split, (images, labels) in splits.items():
         write_arrays(
@@ -304,10 +308,9 @@ def as_slice(part: str) -> slice:
     Raises:
         InputError: it is none.
     """
-    try:
-        return slice(*(int(word) if word else None for word in part.split(":")))
-    except (ValueError, TypeError):
-        raise InputError(f"--slice: found {part!r}; first:stop:step would do, such as :500 or ::20") from None
+    if not re.fullmatch(r"(-?\d+)?:(-?\d+)?(:[1-9]\d*)?", part):
+        raise InputError(f"--slice: found {part!r}; first:stop:step would do, such as :500 or ::20")
+    return slice(*(int(word) if word else None for word in part.split(":")))
 
 
 def read(path: Path, part: str = ":") -> Images:

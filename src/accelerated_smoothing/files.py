@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ def atomic(path: Path) -> Iterator[Path]:
             errno.EPERM,
             errno.ENOTDIR,
             errno.EEXIST,
+            errno.EISDIR,
+            errno.EFBIG,
         ):
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); free some space or choose another results folder"
@@ -77,8 +80,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write arrays and a JSON description of them to an .npz without pickle."""
-    with atomic(path) as draft:
-        np.savez_compressed(draft, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
+    with atomic(path) as draft, draft.open("wb") as stream:  # to a bare path NumPy would append .npz
+        np.savez_compressed(stream, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
 
 
 def read_arrays(path: Path, names: Sequence[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -95,13 +98,13 @@ def read_arrays(path: Path, names: Sequence[str], kind: str) -> tuple[dict[str, 
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(str(stored["meta"]))
+            meta = dict(json.loads(str(stored["meta"])))
             if meta.get("kind") != kind:
                 raise InputError(f"{path}: holds {meta.get('kind')!r}, where {kind!r} is needed; were files swapped?")
             return {name: stored[name] for name in names}, meta
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {kind} is needed here") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, EOFError, RuntimeError, OSError) as error:
         raise InputError(
             f"{path}: not a whole .npz with {', '.join(names)} ({error}); delete it and build it again"
         ) from error

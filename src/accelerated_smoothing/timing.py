@@ -37,7 +37,7 @@ def measure(
 
     Args:
         surrogates: weight files; a row's method is the architecture's name.
-        output: TSV with columns method, n, image, repeat, seconds.
+        output: TSV with columns method, sound, n, image, repeat, seconds.
 
     Raises:
         InputError: a surrogate was trained for another sigma.
@@ -86,6 +86,7 @@ def measure(
                 for name, certify in methods.items():
                     begun = time.perf_counter()
                     certify(image, n)
-                    rows.append((name, n, int(images.idx[row]), repeat, time.perf_counter() - begun))
-    table = pd.DataFrame(rows, columns=["method", "n", "image", "repeat", "seconds"])
+                    seconds = time.perf_counter() - begun
+                    rows.append((name, int(name == "cohen"), n, int(images.idx[row]), repeat, seconds))
+    table = pd.DataFrame(rows, columns=["method", "sound", "n", "image", "repeat", "seconds"])
     write_text(output, table.to_csv(sep="\t", index=False))

@@ -28,7 +28,6 @@ class Settings:
         radii: at which certified accuracy is listed, in [0,1] pixels.
         reference: the method that estimates are held against.
         error_radius: the error analysis takes images with both radii at least this.
-        tables: tables I to VI's own choices are in the paper; these are the config's.
     """
 
     radii: list[float] = field(default_factory=lambda: [0.25, 0.5, 0.75, 1.0, 1.25, 1.5])

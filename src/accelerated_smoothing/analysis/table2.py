@@ -14,7 +14,7 @@ SHARES: set[str] = set()
 
 
 def load(inputs: list[Path]) -> pd.DataFrame:
-    """Timings with columns method, n, image, repeat and seconds."""
+    """Timings with columns method, sound, n, image, repeat and seconds."""
     (path,) = inputs
     try:
         return pd.read_csv(path, sep="\t")

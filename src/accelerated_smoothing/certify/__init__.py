@@ -122,15 +122,19 @@ def read(path: Path) -> pd.DataFrame:
         InputError: no such file, a missing column, or a broken row, with its number.
     """
     try:
-        log = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, on_bad_lines="error")
+        log = pd.read_csv(
+            path, sep="\t", dtype=str, keep_default_na=False, on_bad_lines="error", skip_blank_lines=False
+        )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; a certification log is needed here") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: not a tab-separated log ({str(error).strip()})") from error
     needed = COLUMNS[:-1]
     for column in needed:
         if column not in log:
             raise InputError(f"{path}: has no column {column!r}; the first line must name {' '.join(needed)}")
+    line = np.flatnonzero((log.fillna("") != "").any(axis=1)) + 2  # of the file, where empty lines count
+    log = log.iloc[line - 2].reset_index(drop=True)
     if log.empty:
         raise InputError(f"{path}: has no row; certify at least one image")
     for column in [str(c) for c in log if c not in ("time", "arithmetic")]:
@@ -145,10 +149,10 @@ def read(path: Path) -> pd.DataFrame:
             continue  # other people's extra columns may hold anything
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
-            raise InputError(f"{path}: line {row + 2}: {column} is {log[column][row]!r}; a number was expected")
+            raise InputError(f"{path}: line {line[row]}: {column} is {log[column][row]!r}; a number was expected")
         log[column] = numbers.astype(int) if whole else numbers
     repeated = log["idx"].duplicated()
     if repeated.any():
         row = int(np.flatnonzero(repeated)[0])
-        raise InputError(f"{path}: line {row + 2}: image {log['idx'][row]} stands there twice; keep one row an image")
+        raise InputError(f"{path}: line {line[row]}: image {log['idx'][row]} stands there twice; keep one row an image")
     return log

@@ -8,11 +8,11 @@ import time
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
-from accelerated_smoothing.config import Section, resnet_depth
+from accelerated_smoothing.config import Depth, Section
 from accelerated_smoothing.files import InputError
 
 SOUND = False
@@ -21,9 +21,7 @@ NEEDS = ("selection", "images", "surrogate")
 
 class Settings(Section):
     n: int = Field(100000, ge=1, description="the N whose counts are guessed")
-    depth: int = Field(20, description="of the surrogate, a CIFAR ResNet")
-
-    _depth = field_validator("depth")(resnet_depth)
+    depth: Depth = Field(20, description="of the surrogate, a CIFAR ResNet")
 
 
 def radii(h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, sigma: float) -> tuple[np.ndarray, ...]:

@@ -41,7 +41,7 @@ def save(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
     """Write weights; `description` holds at least arch, classes, mean and std."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic(path) as draft:
-        safetensors.torch.save_file(tensors, draft, {"description": json.dumps(description, sort_keys=True)})
+        draft.write_bytes(safetensors.torch.save(tensors, {"description": json.dumps(description, sort_keys=True)}))
 
 
 def load(path: Path, kind: str) -> tuple[nn.Sequential, dict[str, Any]]:
@@ -62,9 +62,12 @@ def load(path: Path, kind: str) -> tuple[nn.Sequential, dict[str, Any]]:
         raise InputError(f"{path}: no such file; the weights of a {kind} model are needed here") from None
     except (safetensors.SafetensorError, TypeError, KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: not a whole weight file ({error}); delete it and build it again") from error
-    if description["kind"] != kind:
-        raise InputError(f"{path}: holds a {description['kind']} model, where a {kind} model is needed")
-    model = build(description["arch"], description["classes"], description["mean"], description["std"])
+    if description.get("kind") != kind:
+        raise InputError(f"{path}: holds a {description.get('kind')} model, where a {kind} model is needed")
+    try:
+        model = build(description["arch"], description["classes"], description["mean"], description["std"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: describes no model that is known here ({error})") from error
     fit(model, tensors, path)
     return model.eval(), description
 

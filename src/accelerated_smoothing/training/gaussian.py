@@ -72,7 +72,7 @@ def train(
         identity={
             **description,
             "seed": seed,
-            "images": hashlib.sha256(train.images.tobytes()).hexdigest(),
+            "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },
         device=device,

@@ -94,7 +94,7 @@ def run(
         loss: of logits and targets, a mean over the batch.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
-            state after the last one until `finish` is called.
+            state after the last one until the caller has saved the weights.
         identity: whatever determines the training; a state of another identity is not gone on with.
         evaluate: further columns of the log.
     """
@@ -154,7 +154,7 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, progre
         tensors |= {f"optimizer/{parameter}/{name}": value for name, value in values.items()}
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic(path) as draft:
-        safetensors.torch.save_file(tensors, draft, {"progress": json.dumps(progress)})
+        draft.write_bytes(safetensors.torch.save(tensors, {"progress": json.dumps(progress)}))
 
 
 def _resume(

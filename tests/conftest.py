@@ -1,0 +1,62 @@
+"""Fixtures that several tests share: the bundled digits and a small base classifier for them."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; tests share the machine
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The two splits of the digits, as `prepare` writes them."""
+    from accelerated_smoothing import data
+
+    folder = tmp_path_factory.mktemp("digits")
+    files = {split: folder / f"{split}.npz" for split in data.SPLITS}
+    data.prepare("digits", folder, 32, files)
+    return SimpleNamespace(**files)
+
+
+@pytest.fixture(scope="session")
+def base(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained base classifier whose predictions spread over classes under noise."""
+    import torch
+
+    from accelerated_smoothing import data, models
+
+    images = data.read(digits.train, ":200")
+    path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    model = models.build("resnet8", 10, images.meta["mean"], images.meta["std"])
+    settle(model, torch.from_numpy(images.pixels()), seed=1)
+    described = {key: images.meta[key] for key in ("dataset", "classes", "mean", "std")}
+    models.save(path, model, {"kind": "base", "arch": "resnet8", "sigma": 0.5, **described})
+    return path
+
+
+def settle(model: object, images: object, seed: int) -> None:
+    """Random weights and batch-norm statistics of noisy images: otherwise one class wins everywhere."""
+    import torch
+
+    torch.manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.3)
+            module.momentum = 0.5
+        elif isinstance(module, torch.nn.Linear):
+            module.weight.data.normal_(0, 1)
+    model.train()
+    with torch.no_grad():
+        for _ in range(5):
+            model(images + 0.5 * torch.randn_like(images))
+        model[-1].fc.bias.data = -model(images + 0.5 * torch.randn_like(images)).mean(0)
+    model.eval()
+
+
+@pytest.fixture(scope="session", name="settle")
+def settle_fixture() -> object:
+    return settle

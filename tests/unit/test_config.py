@@ -1,0 +1,185 @@
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from accelerated_smoothing import config
+from accelerated_smoothing.config import Config
+from accelerated_smoothing.files import InputError
+
+
+def refused(settings: dict[Any, Any]) -> str:
+    with pytest.raises(InputError) as error:
+        config.load(settings)
+    told = str(error.value)
+    assert "\n" not in told
+    return told
+
+
+def methods(**changes: Any) -> dict[str, Any]:
+    """The paper's rows with some settings of resnet20 changed."""
+    return {"methods": {**Config().methods, "resnet20": {**Config().methods["resnet20"], **changes}}}
+
+
+def test_defaults_are_the_papers() -> None:
+    """Section V-A and V-C, Table I, and Cohen et al. (2019), section 4 and appendix."""
+    paper = config.load({})
+    assert paper.sigmas == [0.12, 0.25, 0.50, 1.00]
+    assert paper.alpha == 0.001
+    assert paper.n0 == 100
+    assert paper.radii == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+    assert paper.error_radius == 0.25
+    assert paper.figure_sigmas == [0.25, 0.5]
+    assert paper.dataset.name == "cifar10"
+    assert (paper.dataset.train, paper.dataset.test) == (":", ":")
+    assert paper.sampling.sizes == [100, 1000, 5000, 10000, 25000, 50000, 100000]
+
+    assert paper.surrogate.epochs == 200
+    assert paper.surrogate.batch_size == 128
+    assert paper.surrogate.lr == 1e-3
+    assert paper.surrogate.betas == (0.5, 0.999)
+    assert (paper.surrogate.step_size, paper.surrogate.gamma) == (20, 0.5)
+    assert (paper.surrogate.crop, paper.surrogate.flip) == (0, False)
+
+    assert paper.base.arch == "resnet110"
+    assert (paper.base.epochs, paper.base.batch_size) == (90, 256)
+    assert (paper.base.lr, paper.base.momentum, paper.base.weight_decay) == (0.1, 0.9, 1e-4)
+    assert (paper.base.step_size, paper.base.gamma) == (30, 0.1)
+    assert (paper.base.crop, paper.base.flip) == (4, True)
+
+
+def test_the_rows_of_table_1_are_the_papers() -> None:
+    paper = config.load({})
+    assert list(paper.methods) == ["cohen", "baseline", "resnet20", "resnet56", "resnet110"]
+    assert paper.depths() == [20, 56, 110]
+    assert [paper.method(name).n for name in paper.methods] == [100000, 100, 100000, 100000, 100000]
+    assert paper.reference == "cohen"
+
+
+def test_what_is_set_is_kept() -> None:
+    made = config.load({"seed": 7, "sigmas": [1.0, 0.25, 0.5], "surrogate": {"epochs": 3}})
+    assert made.seed == 7
+    assert made.sigmas == [0.25, 0.5, 1.0]
+    assert made.surrogate.epochs == 3
+    assert made.surrogate.batch_size == 128
+
+
+def test_a_method_is_dropped_by_null() -> None:
+    made = config.load({"methods": {**Config().methods, "resnet56": None}})
+    assert list(made.methods) == ["cohen", "baseline", "resnet20", "resnet110"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"sigma": [0.5]}, "sigma"),
+        ({"surrogate": {"epoch": 3}}, "surrogate.epoch"),
+        ({"dataset": {"nam": "digits"}}, "dataset.nam"),
+        (methods(width=3), "methods.resnet20.width"),
+    ],
+)
+def test_unknown_keys(settings: dict[str, Any], key: str) -> None:
+    assert f"{key}: unknown key" in refused(settings)
+
+
+@pytest.mark.parametrize("key", [True, 1, None])
+def test_keys_that_are_no_text(key: Any) -> None:
+    """YAML reads a bare `on:` or `yes:` as true."""
+    refused({key: 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "found"),
+    [
+        ({"sigmas": [0.25, 0]}, "sigmas.1", "0"),
+        ({"sigmas": [-0.25]}, "sigmas.0", "-0.25"),
+        ({"sigmas": ["much"]}, "sigmas.0", "'much'"),
+        ({"sigmas": [float("nan")]}, "sigmas.0", "nan"),
+        ({"sigmas": [float("inf")]}, "sigmas.0", "inf"),
+        ({"sigmas": [0.25, 0.5, 0.25]}, "sigmas", "[0.25, 0.5, 0.25]"),
+        ({"sigmas": []}, "sigmas", "[]"),
+        ({"sigmas": 0.25}, "sigmas", "0.25"),
+        ({"sampling": {"sizes": [0, 100]}}, "sampling.sizes.0", "0"),
+        ({"sampling": {"sizes": [100, -5]}}, "sampling.sizes.1", "-5"),
+        ({"sampling": {"sizes": [1000, 100]}}, "sampling.sizes", "[1000, 100]"),
+        ({"sampling": {"sizes": [100, 100]}}, "sampling.sizes", "[100, 100]"),
+        ({"sampling": {"sizes": []}}, "sampling.sizes", "[]"),
+        ({"sampling": {"sizes": [100.5]}}, "sampling.sizes.0", "100.5"),
+        ({"sampling": {"batch_size": 0}}, "sampling.batch_size", "0"),
+        ({"alpha": 0}, "alpha", "0"),
+        ({"alpha": 1}, "alpha", "1"),
+        ({"alpha": 2}, "alpha", "2"),
+        ({"alpha": "small"}, "alpha", "'small'"),
+        ({"n0": 0}, "n0", "0"),
+        ({"seed": -1}, "seed", "-1"),
+        ({"seed": 2**63}, "seed", str(2**63)),
+        ({"results": "two words"}, "results", "'two words'"),
+        ({"radii": [-0.25]}, "radii.0", "-0.25"),
+        ({"dataset": {"name": "mnist"}}, "dataset.name", "'mnist'"),
+        ({"dataset": {"test": "all"}}, "dataset.test", "'all'"),
+        ({"dataset": {"test": "-:"}}, "dataset.test", "'-:'"),
+        ({"dataset": {"test": "::0"}}, "dataset.test", "'::0'"),
+        ({"base": {"arch": "resnet21"}}, "base.arch", "'resnet21'"),
+        ({"base": {"arch": "vit"}}, "base.arch", "'vit'"),
+        ({"base": {"lr": 0}}, "base.lr", "0"),
+        ({"surrogate": {"betas": [0.5, 1]}}, "surrogate.betas", "[0.5, 1]"),
+        ({"surrogate": {"betas": [0.5]}}, "surrogate.betas.1", "[0.5]"),
+        ({"surrogate": {"epochs": 0}}, "surrogate.epochs", "0"),
+        ({"surrogate": 3}, "surrogate", "3"),
+        ({"shards": {"train": 0}}, "shards.train", "0"),
+        ({"variance": {"repeats": 1}}, "variance.repeats", "1"),
+        ({"compute": {"device": "tpu"}}, "compute.device", "'tpu'"),
+        ({"timing": {"sigma": 0}}, "timing.sigma", "0"),
+        ({"checkpoints": {"none": "file"}}, "checkpoints.none", "'none'"),
+        ({"methods": {}}, "methods", "{}"),
+        ({"methods": {"Two Words": {}}}, "methods.Two Words", "'Two Words'"),
+        ({"methods": {"cohen": 3}}, "methods.cohen", "3"),
+        (methods(depth=21), "methods.resnet20.depth", "21"),
+        (methods(depth="deep"), "methods.resnet20.depth", "'deep'"),
+        (methods(n=0), "methods.resnet20.n", "0"),
+        (methods(certifier="magic"), "methods.resnet20.certifier", "'magic'"),
+        (methods(certifier=None), "methods.resnet20.certifier", "'None'"),
+    ],
+)
+def test_values_out_of_range(settings: dict[str, Any], key: str, found: str) -> None:
+    assert refused(settings).startswith(f"{key}: found {found}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (methods(n=300), "methods.resnet20.n: 300 is none of sampling.sizes"),
+        ({"sampling": {"sizes": [100, 500]}}, "methods.cohen.n: 100000 is none of sampling.sizes [100, 500]"),
+        ({"reference": "other"}, "reference: 'other' is none of the methods"),
+        ({"sigmas": [0.5], "timing": {"sigma": 0.5}}, "figure_sigmas: 0.25 is none of the sigmas [0.5]"),
+        ({"sigmas": [0.5], "figure_sigmas": [0.5]}, "timing.sigma: 0.25 is none of the sigmas [0.5]"),
+        ({"checkpoints": {0.3: "file"}}, "checkpoints: 0.3 is none of the sigmas"),
+    ],
+)
+def test_settings_that_do_not_fit_together(settings: dict[str, Any], told: str) -> None:
+    assert refused(settings).startswith(told)
+
+
+def test_a_section_alone() -> None:
+    assert config.check(config.Surrogate, {"epochs": "3"}).epochs == 3  # as the command line gives it
+    with pytest.raises(InputError, match="epochs: found 'x'"):
+        config.check(config.Surrogate, {"epochs": "x"})
+
+
+def test_a_checked_config_cannot_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        config.load({}).seed = 3
+
+
+@pytest.mark.parametrize("depth", [8, 14, 20, 32, 44, 56, 110])
+def test_depths_that_exist(depth: int) -> None:
+    assert config.resnet_depth(depth) == depth
+
+
+def test_the_schema_refuses_what_the_models_refuse() -> None:
+    schema = json.loads(config.schema())
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(Config().model_dump(mode="json"))
+    for wrong in ({"sigma": [0.5]}, {"alpha": 2}, {"sigmas": [0]}, {"surrogate": {"epoch": 3}}):
+        assert not validator.is_valid(wrong)
