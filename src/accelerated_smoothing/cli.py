@@ -469,7 +469,7 @@ def main(words: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0, or 2 after an error of the user's, which is told in one line.
+        0, 2 after an error of the user's, which is told in one line, or 130 after Ctrl-C.
     """
     try:
         arguments = parser().parse_args(words)
@@ -477,6 +477,9 @@ def main(words: list[str] | None = None) -> int:
     except InputError as error:
         print(f"accelerated-smoothing: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("accelerated-smoothing: stopped; the same command goes on from the last saved step", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of a printed table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -321,9 +321,13 @@ def read(path: Path, part: str = ":") -> Images:
         part: which of them, as a Python slice.
 
     Raises:
-        InputError: not such a file, or the slice leaves nothing.
+        InputError: not such a file, one named after the other split, or the slice leaves nothing.
     """
     arrays, meta = read_arrays(path, ["images", "labels"], "images")
+    if path.stem in SPLITS and meta["split"] != path.stem:
+        raise InputError(
+            f"{path}: holds the {meta['split']} split; were files swapped? Delete both and build them again"
+        )
     idx = np.arange(len(arrays["images"]))[as_slice(part)]
     if not len(idx):
         raise InputError(f"{path}: the slice {part} of its {len(arrays['images'])} images is empty; widen it")

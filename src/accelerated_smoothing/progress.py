@@ -36,6 +36,11 @@ class Progress:
         elif self.show and time.monotonic() - self.told > LOG_SECONDS:
             self._tell()
 
+    def note(self, line: str) -> None:
+        """Print a line above the bar, or into the log."""
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()
+
     def _tell(self) -> None:
         self.told = time.monotonic()
         rate = self.done / max(self.told - self.begun, 1e-9)

@@ -169,6 +169,7 @@ def linear(
             made,
             lambda random: loop.batches(inputs, targets, 16, 1, True, random),
             torch.nn.functional.cross_entropy,
+            images=len(inputs),
             **{**settings, **options},
             output=output,
             device=CPU,
@@ -251,7 +252,7 @@ def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:
         torch.optim.SGD(model.parameters(), 1e-12),
         lambda random: loop.batches(inputs, targets, 16, 0, False, random),
         torch.nn.functional.cross_entropy,
-        epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
+        images=37, epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
     )  # fmt: skip
     assert float(rows(tmp_path / "w.csv")[0]["loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -269,7 +270,7 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path: Path) -> None:
         torch.optim.SGD(model.parameters(), 0.1),
         epoch_batches,
         torch.nn.functional.mse_loss,
-        epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
+        images=4, epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
     )  # fmt: skip
     assert len(set(orders)) == 3
 

@@ -55,7 +55,13 @@ def read_logs(paths: list[Path]) -> Logs:
     logs: Logs = {}
     for path in paths:
         log = certify.read(path)
-        logs[float(log["sigma"].iloc[0]), path.stem] = log
+        for column in ("sigma", "n", "alpha", "sound"):
+            if column not in log:
+                raise certify.InputError(f"{path}: has no column {column!r}; tables are made from our own logs")
+        key = float(log["sigma"].iloc[0]), path.stem
+        if key in logs:
+            raise certify.InputError(f"{path}: a second log of {key[1]} at sigma {key[0]}; pass each once")
+        logs[key] = log
         first = next(iter(logs.values()))
         if not np.array_equal(first["idx"], log["idx"]):
             raise certify.InputError(f"{path}: is of other images than {paths[0]}; compare the same images only")

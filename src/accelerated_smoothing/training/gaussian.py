@@ -63,6 +63,7 @@ def train(
         optimizer,
         noisy_batches,
         F.cross_entropy,
+        images=len(images),
         epochs=settings.epochs,
         step_size=settings.step_size,
         gamma=settings.gamma,

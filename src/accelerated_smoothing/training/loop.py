@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +20,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from accelerated_smoothing.files import atomic, write_text
+from accelerated_smoothing.progress import Progress
 
-Batch = torch.Tensor
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -77,6 +76,7 @@ def run(
     epoch_batches: Callable[[torch.Generator], Iterator[tuple[torch.Tensor, torch.Tensor]]],
     loss: Loss,
     *,
+    images: int,
     epochs: int,
     step_size: int,
     gamma: float,
@@ -92,6 +92,7 @@ def run(
     Args:
         epoch_batches: makes one epoch's batches of inputs and targets from its generator.
         loss: of logits and targets, a mean over the batch.
+        images: in one epoch.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
             state after the last one until the caller has saved the weights.
@@ -101,36 +102,32 @@ def run(
     state_file, log_file = partial(output), output.with_suffix(".csv")
     epoch, log = _resume(model, optimizer, state_file, identity)
     base_rate = optimizer.param_groups[0]["lr"]
-    while epoch < epochs:
-        begun = time.perf_counter()
-        for group in optimizer.param_groups:
-            group["lr"] = base_rate * gamma ** (epoch // step_size)
-        model.train()
-        total = torch.zeros((), device=device)
-        seen = 0
-        for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", device)):
-            with mixed_precision(device):
-                logits = model(inputs)
-            value = loss(logits.float(), targets)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            total += value.detach() * len(inputs)
-            seen += len(inputs)
-        model.eval()
-        epoch += 1
-        seconds = time.perf_counter() - begun
-        row = {
-            "epoch": epoch,
-            "lr": optimizer.param_groups[0]["lr"],
-            "loss": total.item() / seen,
-            **evaluate(),
-        }
-        log.append({**row, "seconds": round(seconds, 3)})
-        print(f"epoch {epoch} of {epochs}: " + ", ".join(f"{k} {v:.5g}" for k, v in log[-1].items() if k != "epoch"),
-              file=sys.stderr, flush=True)  # fmt: skip
-        _save(model, optimizer, state_file, {"identity": identity, "epoch": epoch, "log": log})
-        write_text(log_file, _as_csv(log))
+    with Progress("training", epochs * images, "images", show=True) as progress:
+        progress.update(epoch * images)
+        while epoch < epochs:
+            begun = time.perf_counter()
+            for group in optimizer.param_groups:
+                group["lr"] = base_rate * gamma ** (epoch // step_size)
+            model.train()
+            total = torch.zeros((), device=device)
+            for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", device)):
+                with mixed_precision(device):
+                    logits = model(inputs)
+                value = loss(logits.float(), targets)
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()
+                optimizer.step()
+                total += value.detach() * len(inputs)
+                progress.update(len(inputs))
+            model.eval()
+            epoch += 1
+            seconds = time.perf_counter() - begun
+            row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"], "loss": total.item() / images, **evaluate()}
+            log.append({**row, "seconds": round(seconds, 3)})
+            told = ", ".join(f"{name} {value:.5g}" for name, value in log[-1].items() if name != "epoch")
+            progress.note(f"epoch {epoch} of {epochs}: {told}")
+            _save(model, optimizer, state_file, {"identity": identity, "epoch": epoch, "log": log})
+            write_text(log_file, _as_csv(log))
     for group in optimizer.param_groups:
         group["lr"] = base_rate
 

@@ -75,6 +75,7 @@ def train(
         torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas),
         epoch_batches,
         jensen_shannon,
+        images=len(pixels),
         epochs=settings.epochs,
         step_size=settings.step_size,
         gamma=settings.gamma,
