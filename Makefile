@@ -29,7 +29,7 @@ lock:
 	$(PYTHON) envs/make.py
 
 clean:
-	rm -rf results/demo .snakemake
+	rm -rf results/demo
 
 # uv is taken from the path, or else installed into an environment of its own.
 $(INSTALLED): envs/lock.txt pyproject.toml

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.files import InputError, check_writable
 
 
 configfile: "config.yaml"
@@ -13,6 +13,7 @@ configfile: "config.yaml"
 
 try:
     CONFIG = load(config)
+    check_writable(Path(CONFIG.results))
 except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -32,12 +33,15 @@ os.environ.update(
 
 
 wildcard_constraints:
-    sigma=r"\d+\.\d+",
+    sigma="|".join(str(sigma).replace(".", r"\.") for sigma in CONFIG.sigmas),
+    method="|".join(CONFIG.methods),
+    depth="|".join(map(str, CONFIG.depths())) or "none",
     split="train|test",
     purpose="estimation|selection|variance",
-    number=r"\d",
+    shard=r"\d+",
+    table="[1-6]",
+    figure="[1-3]",
     notebook="table1|image",
-    depth=r"\d+",
 
 
 localrules:

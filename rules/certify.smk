@@ -50,7 +50,8 @@ rule timing:
         n0=CONFIG.n0,
         timing=flags(CONFIG.timing),
         sampling=flags(CONFIG.sampling),
-        compute=flags(CONFIG.compute),
+        device=CONFIG.compute.device,
+        compute=untracked(CONFIG.compute),
     shell:
         "python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
         "--surrogates {input.surrogates} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "

@@ -12,16 +12,32 @@ def certificates(sigmas):
 def experiment(wildcards):
     """What was run, in words, for captions."""
     data, n = CONFIG.dataset, CONFIG.sampling.sizes[-1]
-    return f"{data.name}, base {CONFIG.base.arch}, N = {n}, test images [{data.test}], alpha = {CONFIG.alpha:g}"
+    base = (
+        "imported base classifiers"
+        if CONFIG.checkpoints
+        else f"base {CONFIG.base.arch}"
+    )
+    images = "all test images" if data.test == ":" else f"test images [{data.test}]"
+    return f"{data.name}, {base}, N = {n}, {images}, alpha = {CONFIG.alpha:g}"
+
+
+def comparable():
+    """Whether this is the paper's experiment, so that its numbers may be held against ours."""
+    data = CONFIG.dataset
+    return (
+        data.name == "cifar10"
+        and data.test == data.train == ":"
+        and CONFIG.sampling.sizes[-1] == 100000
+    )
 
 
 def sizes(split, purpose):
     """The nested sample sizes of one kind of counting."""
     n = CONFIG.sampling.sizes[-1]
-    if split == "train":
-        return [CONFIG.train_samples]
     return {
-        "estimation": CONFIG.sampling.sizes,
+        "estimation": {"train": [CONFIG.train_samples], "test": CONFIG.sampling.sizes}[
+            split
+        ],
         "selection": [CONFIG.n0],
         "variance": [n * repeat for repeat in range(1, CONFIG.variance.repeats + 1)],
     }[purpose]
@@ -29,7 +45,11 @@ def sizes(split, purpose):
 
 def shards(split, purpose):
     """Into how many jobs it is cut; the draws that select are too few to be worth it."""
-    return getattr(CONFIG.shards, split) if purpose == "estimation" else 1
+    return {
+        "estimation": getattr(CONFIG.shards, split),
+        "selection": 1,
+        "variance": min(CONFIG.shards.test, CONFIG.variance.images),
+    }[purpose]
 
 
 def evidence(wildcards):
@@ -47,7 +67,9 @@ def evidence(wildcards):
 
 def evidence_of_table(wildcards):
     """What each table is made from, and nothing else."""
-    variance = [f"{R}/counts/sigma{sigma}/test-variance.npz" for sigma in CONFIG.sigmas]
+    variance = [
+        f"{R}/counts/sigma{sigma}/train-variance.npz" for sigma in CONFIG.sigmas
+    ]
     return {
         "1": certificates(CONFIG.sigmas),
         "2": [f"{R}/timing.tsv"],
@@ -55,13 +77,13 @@ def evidence_of_table(wildcards):
         "4": variance,
         "5": variance,
         "6": certificates(CONFIG.figure_sigmas),
-    }[wildcards.number]
+    }[wildcards.table]
 
 
 def evidence_of_figure(wildcards):
     """What each figure is made from: the second is a drawing of the method."""
     return {"1": [f"{R}/timing.tsv"], "2": [], "3": certificates(CONFIG.figure_sigmas)}[
-        wildcards.number
+        wildcards.figure
     ]
 
 
@@ -83,3 +105,11 @@ def evidence_of_notebook(wildcards):
             *certificates([sigma]),
         ],
     }[wildcards.notebook]
+
+
+def untracked(section):
+    """A section as flags that make no job run again: Snakemake does not track what is computed from `threads`.
+
+    The number of threads changes the speed; the device, which changes the arithmetic, is a parameter of its own.
+    """
+    return lambda wildcards, threads: flags(section)

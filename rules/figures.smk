@@ -2,10 +2,10 @@ rule figure:
     input:
         evidence_of_figure,
     output:
-        svg=f"{R}/figure{{number}}.svg",
-        png=f"{R}/figure{{number}}.png",
+        svg=f"{R}/figure{{figure}}.svg",
+        png=f"{R}/figure{{figure}}.png",
     log:
-        f"{R}/logs/figure{{number}}.log",
+        f"{R}/logs/figure{{figure}}.log",
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -15,5 +15,5 @@ rule figure:
         experiment=experiment,
         reference=CONFIG.reference,
     shell:
-        "python -m accelerated_smoothing figure {wildcards.number} {input} --experiment {params.experiment:q} "
+        "python -m accelerated_smoothing figure {wildcards.figure} {input} --experiment {params.experiment:q} "
         "--reference {params.reference} --output {output.svg} 2> {log}"

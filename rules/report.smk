@@ -14,9 +14,15 @@ rule notebook:
         runtime=10,
     params:
         parameters=lambda wildcards: {
-            "table1": f"results={R}",
-            "image": f"results={R} sigma={CONFIG.figure_sigmas[0]} image=0",
+            "table1": [f"results={R}"],
+            "image": [
+                f"results={R}",
+                f"sigma={CONFIG.figure_sigmas[0]}",
+                "image=0",
+                f"reference={CONFIG.reference}",
+                f"methods=[{', '.join(CONFIG.methods)}]",
+            ],
         }[wildcards.notebook],
     shell:
-        "python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters} "
+        "python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
         "--output {output.executed} 2> {log}"

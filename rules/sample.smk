@@ -17,7 +17,7 @@ rule shard:
         seed=CONFIG.seed,
         slice=lambda wildcards: getattr(CONFIG.dataset, wildcards.split),
         images=lambda wildcards: (
-            f"--first {CONFIG.variance.images}"
+            f"--spread {CONFIG.variance.images}"
             if wildcards.purpose == "variance"
             else ""
         ),
@@ -27,7 +27,8 @@ rule shard:
                 update={"sizes": sizes(wildcards.split, wildcards.purpose)}
             )
         ),
-        compute=flags(CONFIG.compute),
+        device=CONFIG.compute.device,
+        compute=untracked(CONFIG.compute),
     shell:
         "python -m accelerated_smoothing count --base {input.base} --images {input.images} --slice={params.slice} {params.images} "
         "--shard {wildcards.shard}/{params.shards} --sigma {wildcards.sigma} --purpose {wildcards.purpose} "

@@ -1,13 +1,13 @@
 rule table:
     input:
         data=evidence_of_table,
-        reported="resources/reported/table{number}.csv",
+        reported="resources/reported/table{table}.csv",
     output:
-        csv=f"{R}/table{{number}}.csv",
-        markdown=f"{R}/table{{number}}.md",
-        versus=f"{R}/table{{number}}_vs_paper.csv",
+        csv=f"{R}/table{{table}}.csv",
+        markdown=f"{R}/table{{table}}.md",
+        versus=f"{R}/table{{table}}_vs_paper.csv",
     log:
-        f"{R}/logs/table{{number}}.log",
+        f"{R}/logs/table{{table}}.log",
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -19,7 +19,8 @@ rule table:
         radii=" ".join(map(str, CONFIG.radii)),
         error_radius=CONFIG.error_radius,
         comparison=flags(CONFIG.comparison),
+        comparable="--comparable" if comparable() else "--no-comparable",
     shell:
-        "python -m accelerated_smoothing table {wildcards.number} {input.data} --reported {input.reported} --experiment {params.experiment:q} "
+        "python -m accelerated_smoothing table {wildcards.table} {input.data} --reported {input.reported} --experiment {params.experiment:q} "
         "--reference {params.reference} --radii {params.radii} --error-radius {params.error_radius} "
-        "{params.comparison} --output {output.csv} 2> {log}"
+        "{params.comparison} {params.comparable} --output {output.csv} 2> {log}"

@@ -17,7 +17,8 @@ rule base:
     params:
         seed=CONFIG.seed,
         settings=flags(CONFIG.base),
-        compute=flags(CONFIG.compute),
+        device=CONFIG.compute.device,
+        compute=untracked(CONFIG.compute),
     shell:
         "python -m accelerated_smoothing train-base --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
         "{params.settings} {params.compute} --output {output.weights} 2> {log}"
@@ -39,7 +40,7 @@ rule imported_base:
         mem_mb=8000,
         runtime=10,
     shell:
-        "python -m accelerated_smoothing import-base {input.checkpoint} --images {input.images} --sigma {wildcards.sigma} "
+        "python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
         "--output {output.weights} 2> {log}"
 
 
@@ -66,7 +67,8 @@ rule surrogate:
         seed=CONFIG.seed,
         slice=CONFIG.dataset.train,
         settings=flags(CONFIG.surrogate),
-        compute=flags(CONFIG.compute),
+        device=CONFIG.compute.device,
+        compute=untracked(CONFIG.compute),
     shell:
         "python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} --counts {input.counts} "
         "--depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "

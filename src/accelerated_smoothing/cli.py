@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from accelerated_smoothing import config
+from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
 
 Verb = Callable[[argparse.Namespace], None]
@@ -126,7 +127,7 @@ def count(arguments: argparse.Namespace) -> None:
 
     settings = section(config.Sampling, arguments)
     where = device(arguments)
-    images = data.read(arguments.images, arguments.slice).first(arguments.first)
+    images = data.read(arguments.images, arguments.slice).spread(arguments.spread)
     position, total = arguments.shard
     if total > len(images.idx):
         raise InputError(f"--shard: {total} shards of {len(images.idx)} images; at most one an image would do")
@@ -187,7 +188,7 @@ def time_certificates(arguments: argparse.Namespace) -> None:
 
     settings, sampling = section(config.Timing, arguments), section(config.Sampling, arguments)
     where = device(arguments)
-    images = data.read(arguments.images, arguments.slice).first(settings.count)
+    images = data.read(arguments.images, arguments.slice).spread(settings.count)
     timing.measure(
         arguments.base,
         arguments.surrogates,
@@ -210,6 +211,13 @@ def analysis_settings(arguments: argparse.Namespace) -> Any:
     return analysis.Settings(arguments.radii, arguments.reference, arguments.error_radius)
 
 
+def check_inputs(arguments: argparse.Namespace, one: bool) -> None:
+    """Refuse a table or figure without inputs, or with several where it is made from one file."""
+    found = len(arguments.inputs)
+    if not found or (one and found > 1):
+        raise InputError(f"INPUT: found {found} files; {'one file of timings' if one else 'at least one'} would do")
+
+
 def table(arguments: argparse.Namespace) -> None:
     import importlib
 
@@ -220,6 +228,7 @@ def table(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing.files import write_text
 
     module = importlib.import_module(f"accelerated_smoothing.analysis.table{arguments.number}")
+    check_inputs(arguments, one=arguments.number == 2)
     settings, tolerance = analysis_settings(arguments), section(config.Comparison, arguments)
     loaded = module.load(arguments.inputs)
     made = module.make(loaded, settings)
@@ -232,7 +241,9 @@ def table(arguments: argparse.Namespace) -> None:
             reported = pd.read_csv(arguments.reported)
         except OSError as error:
             raise InputError(f"{arguments.reported}: cannot be read ({error.strerror})") from error
-        beside = paper.compare(module, loaded, settings, reported, tolerance, arguments.experiment)
+        beside = paper.compare(
+            module, loaded, settings, reported, tolerance, arguments.comparable, arguments.experiment
+        )
         versus = arguments.output.with_name(f"{arguments.output.stem}_vs_paper.csv")
         write_text(versus, beside.to_csv(index=False))
 
@@ -243,6 +254,8 @@ def figure(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing.files import atomic
 
     module = importlib.import_module(f"accelerated_smoothing.analysis.figure{arguments.number}")
+    if arguments.number != 2:  # a drawing of the method, from no data
+        check_inputs(arguments, one=arguments.number == 1)
     drawn = module.draw(module.load(arguments.inputs), analysis_settings(arguments), arguments.experiment)
     with atomic(arguments.output) as svg:
         drawn.savefig(svg, format="svg", metadata={"Date": None, "Title": module.TITLE})
@@ -303,9 +316,12 @@ def parser() -> argparse.ArgumentParser:
     def rooted(made: argparse.ArgumentParser) -> None:
         made.add_argument("--seed", type=checked("seed", config.Seed), default=0, help="the root seed (default 0)")
 
-    def noise(made: argparse.ArgumentParser) -> None:
+    def noisy(made: argparse.ArgumentParser) -> None:
         sigma = checked("sigma", config.Sigma)
         made.add_argument("--sigma", type=sigma, required=True, help="standard deviation of the noise, [0,1] pixels")
+
+    def noise(made: argparse.ArgumentParser) -> None:
+        noisy(made)
         rooted(made)
 
     def confidence(made: argparse.ArgumentParser) -> None:
@@ -319,7 +335,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--slice", default=":", help="which images, as a Python slice (default all)")
 
     made = verb("data", prepare_data, "Fetch and verify a dataset.", "cifar10 --train train.npz --test test.npz")
-    made.add_argument("dataset", choices=["digits", "cifar10", "cifar100", "imagefolder"])
+    made.add_argument("dataset", choices=list(DATASETS))
     made.add_argument("--folder", type=Path, default=Path("data"), help="of the raw files (default data)")
     size = checked("size", PositiveInt)
     made.add_argument("--size", type=size, default=32, help="of an imagefolder's images, pixels (default 32)")
@@ -344,7 +360,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("checkpoint", type=Path)
     needs(made, images="images of its dataset", output="weights")
-    noise(made)
+    noisy(made)
 
     made = verb(
         "count",
@@ -355,7 +371,7 @@ def parser() -> argparse.ArgumentParser:
     needs(made, base="weights of f", images="images", output="counts")
     noise(made)
     part(made)
-    made.add_argument("--first", type=checked("first", PositiveInt), metavar="K", help="only the first K of them")
+    made.add_argument("--spread", type=checked("spread", PositiveInt), metavar="K", help="K of them, evenly spaced")
     made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
     made.add_argument("--purpose", default="estimation", help="draws of different purposes are independent")
     add_flags(made, config.Sampling)
@@ -411,8 +427,9 @@ def parser() -> argparse.ArgumentParser:
     add_flags(made, config.Sampling)
     add_flags(made, config.Compute)
 
-    for kind, run, numbers in (("table", table, range(1, 7)), ("figure", figure, range(1, 4))):
-        made = verb(kind, run, f"Make one {kind} of the paper.", f"1 cohen.tsv resnet20.tsv --output {kind}1.out")
+    for kind, run, numbers, output in (("table", table, range(1, 7), "csv"), ("figure", figure, range(1, 4), "svg")):
+        example = f"3 cohen.tsv resnet20.tsv --output {kind}3.{output}"
+        made = verb(kind, run, f"Make one {kind} of the paper.", example)
         made.add_argument("number", type=int, choices=numbers)
         made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help="certificates, counts or timings")
         needs(made, output="CSV" if kind == "table" else "SVG")
@@ -423,6 +440,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--error-radius", type=radius, default=0.25, help="of the error analysis (default 0.25)")
         if kind == "table":
             made.add_argument("--reported", type=Path, metavar="FILE", help="the paper's table, to compare with")
+            text = "whether the paper's own experiment was run"
+            made.add_argument("--comparable", action=argparse.BooleanOptionalAction, default=False, help=text)
             add_flags(made, config.Comparison)
 
     made = verb(

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from accelerated_smoothing.data import DATASETS, SPLITS, as_slice
 from accelerated_smoothing.files import InputError
 
-Sigma = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Sigma = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)]
 Slice = Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$", description="images, as a Python slice")]
 Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -24,7 +25,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Section(BaseModel):
-    """A part of the config: strict types, no unknown keys."""
+    """A part of the config, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,11 +46,20 @@ Depth = Annotated[int, AfterValidator(resnet_depth)]
 class Dataset(Section):
     """Where images come from, and which of them are counted and certified."""
 
-    name: Literal["digits", "cifar10", "cifar100", "imagefolder"] = "cifar10"
-    folder: str = Field("data", description="folder of the raw files: looked into first, and filled by a download")
+    name: str = Field("cifar10", description=f"one of {', '.join(DATASETS)}")
+    folder: str = Field(
+        "data", min_length=1, description="folder of the raw files: looked into first, and filled by a download"
+    )
     size: int = Field(32, ge=1, description="height and width to which an imagefolder's images are brought, pixels")
     train: Slice = Field(":", description="training images whose counts the surrogates learn from")
     test: Slice = Field(":", description="test images that are certified")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in DATASETS:
+            raise ValueError(f"no such dataset; one of {', '.join(DATASETS)} would do")
+        return name
 
 
 class Base(Section):
@@ -159,7 +169,9 @@ class Config(Section):
     alpha: Alpha = Field(0.001, description="a certificate fails with at most this probability")
     n0: int = Field(100, ge=1, description="draws that select or verify the top class")
     radii: list[Radius] = Field([0.25, 0.5, 0.75, 1.0, 1.25, 1.5], min_length=1)
-    figure_sigmas: list[Sigma] = Field([0.25, 0.50], description="noise levels of Figure 3, Tables III and VI")
+    figure_sigmas: list[Sigma] = Field(
+        [0.25, 0.50], min_length=1, description="noise levels of Figure 3, Tables III and VI"
+    )
     error_radius: Radius = Field(0.25, description="Tables III and VI take images with both radii at least this")
     dataset: Dataset = Dataset()
     base: Base = Base()
@@ -191,9 +203,14 @@ class Config(Section):
         """A preset drops a method of config.yaml by setting it to null: Snakemake merges the two key by key."""
         if not isinstance(methods, dict):
             return methods
-        return {name: settings for name, settings in methods.items() if settings is not None}
+        return {name: settings for name, settings in methods.items() if settings not in (None, "null")}
 
-    @field_validator("sigmas")
+    @field_validator("results")
+    @classmethod
+    def _plain(cls, results: str) -> str:
+        return results.rstrip("/")
+
+    @field_validator("sigmas", "figure_sigmas")
     @classmethod
     def _distinct(cls, sigmas: list[float]) -> list[float]:
         if len(set(sigmas)) < len(sigmas):
@@ -208,13 +225,21 @@ class Config(Section):
             "checkpoints": list(self.checkpoints),
         }.items():
             if extra := sorted(set(sigmas) - set(self.sigmas)):
-                raise ValueError(f"{key}: {extra[0]} is none of the sigmas {self.sigmas}")
+                raise ValueError(f"{key}: {extra[0]} is none of the sigmas {self.sigmas}; name some of these")
         if self.reference not in self.methods:
             raise ValueError(f"reference: {self.reference!r} is none of the methods {list(self.methods)}")
         for name in self.methods:
             settings = self.method(name)
             if settings.n not in self.sampling.sizes:
                 raise ValueError(f"methods.{name}.n: {settings.n} is none of sampling.sizes {self.sampling.sizes}")
+        if not certifier_module(self.methods[self.reference]["certifier"]).SOUND:
+            raise ValueError(f"reference: {self.reference!r} is estimated itself; name a sound method")
+        for split, images in self.images().items():
+            part, jobs = getattr(self.dataset, split), getattr(self.shards, split)
+            if not images:
+                raise ValueError(f"dataset.{split}: found {part!r}: leaves no image; widen the slice")
+            if jobs > images:
+                raise ValueError(f"shards.{split}: found {jobs} for {images} images; at most one an image would do")
         return self
 
     def method(self, name: str) -> Any:
@@ -231,6 +256,13 @@ class Config(Section):
             raise ValueError(_first(error, f"methods.{name}.")) from None
         except InputError as error:
             raise ValueError(f"methods.{name}.certifier: {error}") from None
+
+    def images(self) -> dict[str, int]:
+        """How many images of each split are counted, where that is known without looking: not of an imagefolder."""
+        if self.dataset.name == "imagefolder":
+            return {}
+        whole = DATASETS[self.dataset.name]().shape(Path(self.dataset.folder), self.dataset.size)
+        return {split: len(range(getattr(whole, split))[as_slice(getattr(self.dataset, split))]) for split in SPLITS}
 
     def depths(self) -> list[int]:
         """Depths of the surrogates that the methods need, ascending."""

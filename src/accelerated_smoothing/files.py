@@ -61,6 +61,15 @@ def atomic(path: Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise an InputError unless this folder can be written to, or made; nothing is made here."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"results: found {str(folder)!r}: {nearest} cannot be written to; name another folder")
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -13,7 +13,7 @@ class Progress:
     """Counts finished work, and shows it with a rate and the time left."""
 
     def __init__(self, what: str, total: int, unit: str, show: bool) -> None:
-        self.what, self.total, self.unit, self.done = what, total, unit, 0
+        self.what, self.total, self.unit, self.done, self.earlier = what, total, unit, 0, 0
         self.begun = self.told = time.monotonic()
         self.bar = None
         self.show = show
@@ -29,6 +29,12 @@ class Progress:
         elif self.show and kind is None and time.monotonic() - self.begun > 1:  # shorter work has no need of a report
             self._tell()
 
+    def resume(self, amount: int) -> None:
+        """Count work of an earlier run, which says nothing of this one's rate."""
+        self.done = self.earlier = amount
+        if self.bar is not None:
+            self.bar.initial = self.bar.n = amount
+
     def update(self, amount: int) -> None:
         self.done += amount
         if self.bar is not None:
@@ -43,7 +49,7 @@ class Progress:
 
     def _tell(self) -> None:
         self.told = time.monotonic()
-        rate = self.done / max(self.told - self.begun, 1e-9)
+        rate = (self.done - self.earlier) / max(self.told - self.begun, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
         share = 100 * self.done / max(self.total, 1)
         print(

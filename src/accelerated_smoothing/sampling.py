@@ -90,7 +90,8 @@ def count_predictions(
         classes: number of classes.
         idx: [n] names of the images in the randomness contract; 0..n-1 unless told.
         purpose: draws of different purposes are independent.
-        batch_size: noisy copies in one forward pass; it changes the speed, not the counts.
+        batch_size: noisy copies in one forward pass. On a CPU it changes the speed, not the counts; a GPU chooses its
+            kernels by the shape, so there it is part of the arithmetic.
         checkpoint: where finished work is kept, so that a killed run goes on from there.
         show: whether progress is shown.
 
@@ -101,14 +102,15 @@ def count_predictions(
     names = np.arange(len(images)) if idx is None else np.asarray(idx)
     device = images.device
     noise = Noise(seed, purpose, images.shape[1:], device)
-    batch = torch.zeros((max(batch_size, FEWEST_ROWS), *images.shape[1:]), device=device)
+    batch = torch.zeros((max(min(batch_size, sizes[-1]), FEWEST_ROWS), *images.shape[1:]), device=device)
+    fewest = FEWEST_ROWS if device.type == "cpu" else len(batch)
     tally = torch.zeros(classes, dtype=torch.int64, device=device)
     ones = torch.ones(len(batch), dtype=torch.int64, device=device)
     work = checkpoint.load() if checkpoint else None
     work = work or Work.start(len(images), len(sizes), classes)
 
     with torch.inference_mode(), Progress("counting", len(images) * sizes[-1], "draws", show) as progress:
-        progress.update(work.image * sizes[-1] + work.draws)
+        progress.resume(work.image * sizes[-1] + work.draws)
         for row in range(work.image, len(images)):
             tally.copy_(torch.from_numpy(work.tally))
             begun = time.perf_counter() - work.elapsed
@@ -119,7 +121,7 @@ def count_predictions(
                     for draws in noise.draws(int(names[row]), work.draws, stop):
                         torch.add(images[row], draws, alpha=sigma, out=batch[filled : filled + len(draws)])
                         filled += len(draws)
-                    predictions = model(batch[: max(filled, FEWEST_ROWS)])[:filled].argmax(1)
+                    predictions = model(batch[: max(filled, fewest)])[:filled].argmax(1)
                     tally.scatter_add_(0, predictions, ones[:filled])
                     progress.update(stop - work.draws)
                     work.draws = stop
@@ -187,14 +189,16 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def arithmetic(device: torch.device) -> str:
-    """The arithmetic that counts are made in: device kind, precision and folding, as one word."""
-    return f"{device.type}-fp32-folded"
+def arithmetic(device: torch.device, batch_size: int) -> str:
+    """The arithmetic that counts are made in, as one word: device kind, precision, folding, on a GPU the batch size."""
+    return f"{device.type}-fp32-folded" + (f"-batch{batch_size}" if device.type == "cuda" else "")
 
 
 def prepare(model: torch.nn.Sequential, device: torch.device) -> torch.nn.Sequential:
     """Bring a loaded classifier into the form and the arithmetic that counting uses."""
-    if device.type == "cuda":  # TF32 would be another arithmetic
+    if device.type == "cuda":  # TF32 would be another arithmetic, and so would kernels chosen by a race
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return models.fold(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -235,10 +239,16 @@ def count(
         "split": images.meta["split"],
         "classes": images.meta["classes"],
         "base": sha256(base),
-        "arithmetic": arithmetic(device),
+        "arithmetic": arithmetic(device, batch_size),
     }
-    # Counts do not depend on the batch size; the identity holds what they do depend on.
-    identity = {**meta, "idx": images.idx.tolist(), "sizes": list(sizes), "torch": torch.__version__}
+    identity = {
+        **meta,
+        "idx": images.idx.tolist(),
+        "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
+        "sizes": list(sizes),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
     checkpoint = Checkpoint(output.with_name(output.name + ".partial.npz"), identity)
     counts, seconds = count_predictions(
         prepare(model, device),

@@ -37,7 +37,7 @@ def measure(
 
     Args:
         surrogates: weight files; a row's method is the architecture's name.
-        output: TSV with columns method, sound, n, image, repeat, seconds.
+        output: TSV with columns method, sound, n, image, repeat, seconds, arithmetic.
 
     Raises:
         InputError: a surrogate was trained for another sigma.
@@ -79,7 +79,7 @@ def measure(
 
     for certify in methods.values():
         certify(pixels[0], sizes[0])
-    rows = []
+    rows, arithmetic = [], sampling.arithmetic(device, batch_size)
     for repeat in range(repeats):
         for row, image in enumerate(pixels):
             for n in sizes:
@@ -87,6 +87,6 @@ def measure(
                     begun = time.perf_counter()
                     certify(image, n)
                     seconds = time.perf_counter() - begun
-                    rows.append((name, int(name == "cohen"), n, int(images.idx[row]), repeat, seconds))
-    table = pd.DataFrame(rows, columns=["method", "sound", "n", "image", "repeat", "seconds"])
+                    rows.append((name, int(name == "cohen"), n, int(images.idx[row]), repeat, seconds, arithmetic))
+    table = pd.DataFrame(rows, columns=["method", "sound", "n", "image", "repeat", "seconds", "arithmetic"])
     write_text(output, table.to_csv(sep="\t", index=False))

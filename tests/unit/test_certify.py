@@ -19,6 +19,7 @@ from accelerated_smoothing.training import surrogate
 ALPHA = 0.01
 META = {
     "kind": "counts",
+    "split": "test",
     "sigma": 0.5,
     "seed": 0,
     "base": "b" * 64,
@@ -378,3 +379,9 @@ def test_predictions_of_the_surrogate_are_probabilities(trained: SimpleNamespace
     model, _ = models.load(trained.path, "surrogate")
     h = surrogate.predict(models.fold(model), torch.from_numpy(trained.images.pixels()))
     np.testing.assert_allclose(h, trained.h, atol=1e-5)
+
+
+def test_a_row_that_contradicts_itself(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("idx\tlabel\tpredict\tradius\tcorrect\n0\t1\t1\t0.5\t1\n1\t2\t3\t0.5\t1\n")
+    with pytest.raises(InputError, match="line 3: correct contradicts label and predict"):
+        certify.read(tmp_path / "log")

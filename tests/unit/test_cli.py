@@ -74,15 +74,25 @@ def test_shards(text: str, expected: tuple[int, int]) -> None:
 def files(base: Path, digits: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
     folder = tmp_path / "in"
     folder.mkdir()
-    images = data.read(digits.test, ":6")
+    images, taught = data.read(digits.test, ":6"), data.read(digits.train, ":6")
     random = np.random.default_rng(0)
-    meta = {"kind": "counts", "sigma": 0.5, "base": "b", "dataset": "digits", "classes": 10, "arithmetic": "cpu"}
+    meta = {
+        "kind": "counts",
+        "split": "test",
+        "sigma": 0.5,
+        "base": "b",
+        "dataset": "digits",
+        "classes": 10,
+        "arithmetic": "cpu",
+    }
     for purpose in ("selection", "estimation"):
         made = random.multinomial(100, [0.1] * 10, 6)[:, None]
         counted = counts.Counts(
             images.idx, images.labels, np.array([100]), made, np.ones((6, 1)), {**meta, "purpose": purpose}
         )
         counted.write(folder / f"{purpose}.npz")
+    meta |= {"split": "train", "purpose": "estimation"}
+    counts.Counts(taught.idx, taught.labels, np.array([100]), made, np.ones((6, 1)), meta).write(folder / "train.npz")
     (folder / "text.npz").write_text("text")
     return SimpleNamespace(
         base=base, test=digits.test, train=digits.train, folder=folder, out=tmp_path / "out" / "made.npz"
@@ -91,9 +101,7 @@ def files(base: Path, digits: SimpleNamespace, tmp_path: Path) -> SimpleNamespac
 
 COUNT = "count --base {base} --images {test} --slice :4 --sizes 10 --sigma 0.5 --output {out} --threads 1"
 TRAIN = "train-base --train {train} --test {test} --arch resnet8 --epochs 1 --sigma 0.5 --output {out} --threads 1"
-TEACH = (
-    "train-surrogate --images {test} --slice :6 --counts {folder}/estimation.npz --epochs 1 --output {out} --threads 1"
-)
+TEACH = "train-surrogate --images {train} --slice :6 --counts {folder}/train.npz --epochs 1 --output {out} --threads 1"
 CERTIFY = "certify cohen --n 100 --selection {folder}/selection.npz --estimation {folder}/estimation.npz --output {out}"
 WRONG = [
     (COUNT, "--base {folder}/none.safetensors", "none.safetensors: no such file"),
@@ -102,7 +110,7 @@ WRONG = [
     (COUNT, "--images {folder}/selection.npz", "selection.npz: holds 'counts', where 'images' is needed"),
     (COUNT, "--slice 9:9", "the slice 9:9 of its 500 images is empty"),
     (COUNT, "--slice all", "slice"),
-    (COUNT, "--first 0", "first"),
+    (COUNT, "--spread 0", "spread"),
     (COUNT, "--shard 4/4", "--shard: found '4/4'"),
     (COUNT, "--shard x", "--shard: found 'x'"),
     (COUNT, "--shard 0/5", "--shard: 5 shards of 4 images"),

@@ -183,3 +183,31 @@ def test_the_schema_refuses_what_the_models_refuse() -> None:
     assert validator.is_valid(Config().model_dump(mode="json"))
     for wrong in ({"sigma": [0.5]}, {"alpha": 2}, {"sigmas": [0]}, {"surrogate": {"epoch": 3}}):
         assert not validator.is_valid(wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"reference": "resnet20"}, "reference: 'resnet20' is estimated itself"),
+        ({"figure_sigmas": []}, "figure_sigmas"),
+        ({"figure_sigmas": [0.25, 0.25]}, "figure_sigmas"),
+        ({"dataset": {"test": ":0"}}, "dataset.test: found ':0': leaves no image"),
+        ({"shards": {"test": 10001}}, "shards.test: found 10001 for 10000 images"),
+        ({"sigmas": [1e-5]}, "sigmas.0"),
+        ({"dataset": {"name": "mnist"}}, "dataset.name: found 'mnist'"),
+    ],
+)
+def test_what_would_fail_later_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        config.load(settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_preset_drops_a_method_by_null() -> None:
+    for nothing in (None, "null"):  # the latter from a command line
+        assert "resnet110" not in config.load({"methods": {**config.Config().methods, "resnet110": nothing}}).methods
+
+
+def test_a_trailing_slash_of_the_results_does_not_matter() -> None:
+    assert config.load({"results": "results/"}).results == "results"

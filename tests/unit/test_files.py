@@ -201,3 +201,11 @@ def test_damaged_arrays_are_refused_or_unharmed(tmp_path: Path) -> None:
         for key, array in arrays.items():
             np.testing.assert_array_equal(array, ARRAYS[key])
     assert noticed > len(whole) / 7 / 2
+
+
+def test_whether_a_folder_can_be_written(tmp_path: Path) -> None:
+    files.check_writable(tmp_path / "new" / "deep")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file cannot be written to"):
+        files.check_writable(tmp_path / "file" / "results")

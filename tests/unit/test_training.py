@@ -282,7 +282,15 @@ def taught(digits: SimpleNamespace) -> SimpleNamespace:
     random = np.random.default_rng(6)
     likely = 0.75 * np.eye(10)[images.labels] + 0.25 * random.dirichlet([0.5] * 10, 300)
     made = np.stack([random.multinomial(100, p) for p in likely])[:, None]
-    meta = {"kind": "counts", "sigma": 0.5, "base": "b" * 64, "dataset": "digits", "classes": 10, "arithmetic": "cpu"}
+    meta = {
+        "kind": "counts",
+        "split": "train",
+        "sigma": 0.5,
+        "base": "b" * 64,
+        "dataset": "digits",
+        "classes": 10,
+        "arithmetic": "cpu",
+    }
     counted = Counts(images.idx, images.labels, np.array([100]), made, np.zeros((300, 1)), meta)
     return SimpleNamespace(images=images, counts=counted)
 
@@ -358,3 +366,13 @@ def test_gaussian_training_learns_and_goes_on(
         "sigma": 0.25,
         **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
     }
+
+
+def test_a_finished_training_whose_weights_were_not_saved(tmp_path: Path) -> None:
+    """Its log is written anew: a workflow deletes the outputs of a failed job, and would miss it for ever."""
+    train = linear("adam", [])
+    first = train(tmp_path / "weights")
+    (tmp_path / "weights.csv").unlink()
+    again = train(tmp_path / "weights")
+    assert (tmp_path / "weights.csv").read_text().count("\n") == 5
+    assert all(torch.equal(first[name], again[name]) for name in first)

@@ -111,3 +111,8 @@ def test_a_broken_input_is_named_and_nothing_is_written(tiny: Path, snakemake) -
     assert done.returncode != 0
     assert "results/broken/data/test.npz: not a whole .npz" in done.stdout + done.stderr
     assert not (tiny.parents[1] / target).exists()
+
+
+def test_speed_settings_rebuild_nothing(tiny: Path, snakemake) -> None:
+    done = snakemake("all", *TINY, "-n", "--config", "compute={threads: 2}")
+    assert "Nothing to be done" in done.stdout + done.stderr

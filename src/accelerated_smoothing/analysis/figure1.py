@@ -18,8 +18,9 @@ def draw(timings: pd.DataFrame, settings: analysis.Settings, experiment: str) ->
         timings: columns method, sound, n, image, repeat, seconds.
     """
     images, repeats = analysis.index_set(timings["image"].unique()), timings["repeat"].nunique()
+    arithmetic = timings["arithmetic"].iloc[0]
     caption = (
-        f"{TITLE}. {experiment}. Medians, and quartiles as bars, of {repeats} repeats on each of {images}; "
+        f"{TITLE}. {experiment}, {arithmetic}. Medians and quartiles of {repeats} repeats on each of {images}; "
         "one whole certificate at a time, from the image to its radius."
     )
     figure = style.figure(6, 4, caption)

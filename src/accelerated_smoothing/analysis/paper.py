@@ -19,6 +19,7 @@ def compare(
     settings: analysis.Settings,
     reported: pd.DataFrame,
     tolerance: Comparison,
+    comparable: bool,
     experiment: str,
 ) -> pd.DataFrame:
     """One row per reported number that has a counterpart here.
@@ -28,11 +29,12 @@ def compare(
         data: what its `load` returned.
         reported: the paper's table, with the same columns.
         tolerance: what is allowed beyond sampling error.
-        experiment: what was run here, in words, since a difference may be one of scale.
+        comparable: whether this is the paper's experiment; a difference is one of scale where it is not.
+        experiment: what was run here, in words.
 
     Returns:
         The keys, column, reported, ours, difference, sampling_error (1.96 bootstrap standard errors of ours),
-        tolerance, within, experiment.
+        tolerance, within, comparable, experiment.
     """
     random = np.random.default_rng(0)
     ours = _long(table.make(data, settings), table.KEYS, "ours")
@@ -47,6 +49,7 @@ def compare(
     both["sampling_error"] = QUANTILE * both.pop("spread")
     both["tolerance"] = np.where(share, tolerance.accuracy, tolerance.relative * both["reported"].abs())
     both["within"] = both["difference"].abs() <= both["sampling_error"] + both["tolerance"]
+    both["comparable"] = comparable
     both["experiment"] = experiment
     return both
 

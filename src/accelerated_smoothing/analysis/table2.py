@@ -14,11 +14,11 @@ SHARES: set[str] = set()
 
 
 def load(inputs: list[Path]) -> pd.DataFrame:
-    """Timings with columns method, sound, n, image, repeat and seconds."""
+    """Timings with columns method, sound, n, image, repeat, seconds and arithmetic."""
     (path,) = inputs
     try:
-        return pd.read_csv(path, sep="\t")
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        return pd.read_csv(path, sep="\t")[["method", "sound", "n", "image", "repeat", "seconds", "arithmetic"]]
+    except (OSError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: not a table of timings ({error})") from error
 
 

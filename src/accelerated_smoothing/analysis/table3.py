@@ -1,4 +1,4 @@
-"""Table III: under- and overestimation in short: two of Table VI's columns, side by side (section V-D)."""
+"""Table III: under- and overestimation in short: some of Table VI's columns, side by side (section V-D)."""
 
 import pandas as pd
 
@@ -7,7 +7,7 @@ from accelerated_smoothing.analysis import table6
 
 TITLE = "Table III: under- and overestimation of the certified radius, in short"
 KEYS = ["sigma", "method"]
-SHARES: set[str] = set()
+SHARES = {"under_share", "over_share"}
 load = table6.load
 resample = table6.resample
 
@@ -16,7 +16,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
     """One row per sigma and estimated method."""
     long = table6.make(logs, settings)
     sides = [
-        long[long["side"] == side].set_index(KEYS)[["percentage_error", "gt_acr"]].add_prefix(f"{side}_")
+        long[long["side"] == side].set_index(KEYS)[["percentage_error", "gt_acr", "share"]].add_prefix(f"{side}_")
         for side in ("under", "over")
     ]
     return pd.concat(sides, axis=1).reset_index()

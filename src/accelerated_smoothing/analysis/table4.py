@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis, counts
+from accelerated_smoothing.files import InputError
 
 TITLE = "Table IV: variance of each class's count over repeated sampling, mean over images"
 KEYS = ["sigma"]
@@ -18,6 +19,8 @@ def load(inputs: list[Path]) -> Repeats:
     repeats = {}
     for path in inputs:
         counted = counts.read(path)
+        if counted.meta["purpose"] != "variance":
+            raise InputError(f"{path}: holds draws for {counted.meta['purpose']}; count with --purpose variance")
         repeats[counted.sigma] = np.diff(counted.counts, axis=1, prepend=0)
     return repeats
 

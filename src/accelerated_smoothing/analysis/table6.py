@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from accelerated_smoothing import analysis
+from accelerated_smoothing.files import InputError
 
 TITLE = "Table VI: under- and overestimation of the certified radius"
 KEYS = ["side", "sigma", "method"]
+COLUMNS = ["percentage_error", "gt_acr", "share", "mean_error", "error_variance"]
 SHARES = {"share"}
 
 
@@ -27,6 +29,10 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
         for (sigma, method), log in logs.items():
             if bool(log["sound"].iloc[0]):
                 continue
+            if (sigma, settings.reference) not in logs:
+                raise InputError(
+                    f"no log of {settings.reference} at sigma {sigma}, to hold {method} against; pass it too"
+                )
             predicted = log["radius"].to_numpy()
             sampled = logs[sigma, settings.reference]["radius"].to_numpy()
             both = (predicted >= settings.error_radius) & (sampled >= settings.error_radius)
@@ -45,7 +51,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
                     "error_variance": error.var(),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*KEYS, *COLUMNS])
 
 
 resample = analysis.resample_logs

@@ -60,6 +60,9 @@ class Evidence:
         for key in ("base", "sigma", "arithmetic"):
             if len({counts.meta[key] for counts in counted}) > 1:
                 raise InputError(f"selection and estimation differ in {key}; count both again")
+        for key in ("dataset", "split"):
+            if len({part.meta[key] for part in parts}) > 1:
+                raise InputError(f"the inputs differ in {key}; pass those of one split of one dataset")
         if len(counted) == 2 and counted[0].meta["purpose"] == counted[1].meta["purpose"]:
             raise InputError("selection and estimation are the same draws; a bound from them would not hold")
 
@@ -151,6 +154,10 @@ def read(path: Path) -> pd.DataFrame:
             row = int(np.flatnonzero(broken)[0])
             raise InputError(f"{path}: line {line[row]}: {column} is {log[column][row]!r}; a number was expected")
         log[column] = numbers.astype(int) if whole else numbers
+    wrong = (log["correct"] == 1) != (log["predict"] == log["label"])
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"{path}: line {line[row]}: correct contradicts label and predict; one of the three is wrong")
     repeated = log["idx"].duplicated()
     if repeated.any():
         row = int(np.flatnonzero(repeated)[0])

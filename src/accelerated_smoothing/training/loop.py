@@ -101,9 +101,11 @@ def run(
     """
     state_file, log_file = partial(output), output.with_suffix(".csv")
     epoch, log = _resume(model, optimizer, state_file, identity)
+    if log:
+        write_text(log_file, _as_csv(log))
     base_rate = optimizer.param_groups[0]["lr"]
     with Progress("training", epochs * images, "images", show=True) as progress:
-        progress.update(epoch * images)
+        progress.resume(epoch * images)
         while epoch < epochs:
             begun = time.perf_counter()
             for group in optimizer.param_groups:

@@ -52,6 +52,8 @@ def train(
     """
     if not np.array_equal(images.idx, counts.idx) or not np.array_equal(images.labels, counts.labels):
         raise InputError(f"{output}: the counts are not those of these images; pass the slice that was counted")
+    if counts.meta["split"] != "train":
+        raise InputError(f"{output}: the counts are of the {counts.meta['split']} split; h may learn from train only")
     samples = int(counts.sizes[-1])
     description = {
         "kind": "surrogate",

@@ -1,0 +1,149 @@
+"""Tables: values by hand, and what they refuse."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accelerated_smoothing import analysis, cli
+from accelerated_smoothing.analysis import paper, table1, table2, table3, table4, table5, table6
+from accelerated_smoothing.config import Comparison
+from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.files import InputError
+
+
+def log(path: Path, radius: list[float], correct: list[int], sound: int, sigma: float = 0.25, n: int = 1000) -> Path:
+    """Certificates of class 1, or of class 0 where they are wrong; abstention where the radius is 0."""
+    right, certified = np.array(correct), np.array(radius) > 0
+    predict = np.where(certified, right, -1)
+    table = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": predict, "radius": radius})
+    table["correct"] = (predict == 1).astype(int)
+    table.assign(time=0.1, n=n, alpha=0.001, sigma=sigma, sound=sound).to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> list[Path]:
+    return [
+        log(tmp_path / "cohen.tsv", [0.5, 0.4, 0.3, 0.0], [1, 1, 0, 1], 1),
+        log(tmp_path / "resnet20.tsv", [0.6, 0.3, 0.3, 0.2], [1, 1, 0, 1], 0),
+    ]
+
+
+def test_table1_by_hand(logs: list[Path]) -> None:
+    made = table1.make(table1.load(logs), analysis.Settings([0.25, 0.5])).set_index("method")
+    assert made.loc["cohen", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
+    assert made.loc["resnet20", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
+    assert made.loc["cohen", "ACR"] == pytest.approx((0.5 + 0.4) / 4, rel=1e-12)
+    assert made.loc["resnet20", "ACR"] == pytest.approx((0.6 + 0.3 + 0.2) / 4, rel=1e-12)
+    assert np.isnan(made.loc["cohen", "exceeds"])
+    assert made.loc["resnet20", "exceeds"] == 0.5  # the first, and the last, which sampling does not certify
+    assert made["guarantee"].tolist() == ["sound", "estimated"]
+
+
+def test_tables_6_and_3_by_hand(logs: list[Path]) -> None:
+    made = table6.make(table6.load(logs), analysis.Settings()).set_index("side")
+    under, over = made.loc["under"], made.loc["over"]  # images 1 and 0: the third is equal, the fourth below 0.25
+    assert under[["share", "gt_acr"]].tolist() == [0.25, 0.4]
+    assert under["percentage_error"] == pytest.approx(25, rel=1e-12)
+    assert over[["share", "gt_acr"]].tolist() == [0.25, 0.5]
+    assert over["mean_error"] == pytest.approx(0.1, rel=1e-12)
+    short = table3.make(table3.load(logs), analysis.Settings()).iloc[0]
+    assert short["under_gt_acr"] == 0.4
+    assert short["over_share"] == 0.25
+
+
+def test_error_tables_without_an_estimated_method_are_empty(logs: list[Path]) -> None:
+    assert table6.make(table6.load(logs[:1]), analysis.Settings()).empty
+    assert table3.make(table3.load(logs[:1]), analysis.Settings()).empty
+
+
+def test_error_tables_need_the_reference(logs: list[Path]) -> None:
+    with pytest.raises(InputError, match="no log of cohen at sigma"):
+        table6.make(table6.load(logs[1:]), analysis.Settings())
+
+
+def test_the_same_log_twice_is_refused(logs: list[Path]) -> None:
+    with pytest.raises(InputError, match="a second log of cohen at sigma"):
+        analysis.read_logs([logs[0], logs[0]])
+
+
+def test_logs_of_other_images_are_refused(logs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = log(tmp_path / "other/cohen.tsv", [0.5, 0.4], [1, 1], 1, sigma=0.5)
+    with pytest.raises(InputError, match="is of other images than"):
+        analysis.read_logs([*logs, other])
+
+
+def counted(path: Path, purpose: str = "variance") -> Path:
+    """Two images, three repeats of 10 draws over two classes, as cumulative counts."""
+    repeats = np.array([[[5, 5], [7, 3], [6, 4]], [[10, 0], [10, 0], [10, 0]]])
+    meta = {"kind": "counts", "sigma": 0.5, "purpose": purpose}
+    made = Counts(np.arange(2), np.zeros(2, int), np.array([10, 20, 30]), repeats.cumsum(1), np.ones((2, 3)), meta)
+    made.write(path)
+    return path
+
+
+def test_tables_4_and_5_by_hand(tmp_path: Path) -> None:
+    repeats = table4.load([counted(tmp_path / "counts.npz")])
+    made = table4.make(repeats, analysis.Settings()).iloc[0]
+    # the variance of 5, 7, 6 is 1; the second image has none
+    assert made.tolist() == [0.5, 0.5, 0.5]
+    assert table5.make(repeats, analysis.Settings()).iloc[0].tolist() == [0.5, 5.0]
+
+
+def test_table4_refuses_counts_that_are_no_repeats(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds draws for estimation"):
+        table4.load([counted(tmp_path / "counts.npz", "estimation")])
+
+
+def test_table2_is_the_median_in_milliseconds(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        {"method": "cohen", "sound": 1, "n": 100, "image": 0, "repeat": range(3), "seconds": [0.2, 0.1, 0.9]}
+    )
+    rows.assign(arithmetic="cpu").to_csv(tmp_path / "timing.tsv", sep="\t", index=False)
+    made = table2.make(table2.load([tmp_path / "timing.tsv"]), analysis.Settings())
+    assert made.to_numpy().tolist() == [["cohen", 200.0]]
+
+
+def test_comparison_with_the_paper(logs: list[Path]) -> None:
+    reported = pd.DataFrame(
+        {"sigma": [0.25, 0.25], "method": ["cohen", "resnet56"], "r=0.25": [0.51, 0.5], "ACR": [9.0, 1]}
+    )
+    data, settings = table1.load(logs), analysis.Settings([0.25])
+    made = paper.compare(table1, data, settings, reported, Comparison(), False, "digits").set_index("column")
+    assert made.index.tolist() == ["r=0.25", "ACR"]  # there is no ResNet-56 here
+    assert made.loc["r=0.25", ["reported", "ours", "tolerance"]].tolist() == [0.51, 0.5, 0.02]
+    assert made.loc["r=0.25", "difference"] == pytest.approx(-0.01, rel=1e-9)
+    # The share of 4 images has standard error 1/4; 200 replicates tell it to 5 %, three such errors are 15 %.
+    assert made.loc["r=0.25", "sampling_error"] == pytest.approx(1.96 / 4, rel=0.15)
+    assert made["within"].tolist() == [True, False]
+    assert not made["comparable"].any()
+
+
+def test_index_sets_in_words() -> None:
+    assert analysis.index_set(np.arange(500)) == "500 images, 0 to 499"
+    assert analysis.index_set(np.arange(0, 10000, 20)) == "500 images, 0 to 9980, every 20th"
+    assert analysis.index_set(np.array([0, 3, 4])) == "3 images between 0 and 4"
+
+
+def test_summarize_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["idx\tlabel\tpredict\tradius\tcorrect\ttime", "0\t3\t3\t0.5\t1\t0:00:01", "20\t1\t2\t0.75\t0\t0:00:01"]
+    rows += ["40\t8\t-1\t0.0\t0\t0:00:01", "60\t5\t5\t0.25\t1\t0:00:01"]
+    (tmp_path / "log.tsv").write_text("\n".join(rows) + "\n")
+    assert cli.main(["summarize", str(tmp_path / "log.tsv"), "--radii", "0,0.25,0.5,0.75"]) == 0
+    assert capsys.readouterr().out == "images,r=0,r=0.25,r=0.5,r=0.75,ACR\n4,0.5,0.5,0.25,0.0,0.1875\n"
+
+
+@pytest.mark.parametrize(
+    "words", ["table 1", "table 2 a.tsv b.tsv", "figure 3", "figure 1 a.tsv b.tsv", "table 2 cohen.tsv"]
+)
+def test_wrong_inputs_end_with_one_line(
+    words: str, logs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert cli.main([*words.split(), "--output", "made.csv"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
