@@ -43,7 +43,8 @@ def stages(config: Config) -> list[Stage]:
     test = len(range(whole.test)[as_slice(config.dataset.test)])
     sigmas, sizes, n = len(config.sigmas), len(config.sampling.sizes), config.sampling.sizes[-1]
     base, repeats = config.base.arch, config.variance.repeats
-    repeated = min(config.variance.images, test) * repeats
+    repeated = min(config.variance.images, train) * repeats
+    variance = min(config.shards.test, config.variance.images)
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train * TRAINING_COST
     entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
@@ -59,7 +60,7 @@ def stages(config: Config) -> list[Stage]:
         ),
         Stage("counts, test", base, sigmas * config.shards.test, sigmas * test * n, sigmas * test * sizes * entry),
         Stage("counts, selection", base, sigmas, sigmas * test * config.n0, sigmas * test * entry),
-        Stage("counts, variance", base, sigmas, sigmas * repeated * n, sigmas * repeated * entry),
+        Stage("counts, variance", base, sigmas * variance, sigmas * repeated * n, sigmas * repeated * entry),
         Stage("timing", base, 1, config.timing.count * config.timing.repeats * sum(config.sampling.sizes), 0),
     ]
     for depth in config.depths():

@@ -46,6 +46,11 @@ def average_certified_radius(log: pd.DataFrame) -> float:
     return float((log["radius"] * log["correct"]).mean())
 
 
+def exceeds(log: pd.DataFrame, reference: pd.DataFrame) -> float:
+    """The share of images whose radius is larger than the one that the reference method certifies."""
+    return float((log["radius"].to_numpy() > reference["radius"].to_numpy()).mean())
+
+
 def read_logs(paths: list[Path]) -> Logs:
     """Certificates by (sigma, method); the method is the file's name. All must be of the same images.
 

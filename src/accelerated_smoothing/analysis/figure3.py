@@ -25,6 +25,13 @@ def draw(logs: analysis.Logs, settings: analysis.Settings, experiment: str) -> F
         f"{TITLE}. {experiment}. Dotted vertical lines: the largest radius that N samples can certify. "
         "Estimated radii are guesses of what N samples would certify, and no proofs."
     )
+    rates = [
+        analysis.exceeds(log, logs[sigma, settings.reference])
+        for (sigma, _), log in logs.items()
+        if not log["sound"].iloc[0] and (sigma, settings.reference) in logs
+    ]
+    if rates:
+        caption += f" They exceed the sampled radius on {min(rates):.0%} to {max(rates):.0%} of the images."
     figure = style.figure(6, 1.3 + 2.3 * len(sigmas), caption)
     panels = figure.subplots(len(sigmas), sharex=True, squeeze=False)[:, 0]
     end = 1.1 * max(log["radius"].max() for log in logs.values())

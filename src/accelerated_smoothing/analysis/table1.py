@@ -28,7 +28,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
         reference = logs.get((sigma, settings.reference))
         exceeds = np.nan
         if not sound and reference is not None:
-            exceeds = float((log["radius"].to_numpy() > reference["radius"].to_numpy()).mean())
+            exceeds = analysis.exceeds(log, reference)
         accuracy = analysis.certified_accuracy(log, settings.radii)
         rows.append(
             {
