@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
@@ -297,9 +297,17 @@ def schema(arguments: argparse.Namespace) -> None:
     print(config.schema(), end="")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose faults are told like all others: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; '{self.prog} --help' tells what would do")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line, whole."""
-    top = argparse.ArgumentParser("accelerated-smoothing", description=__doc__)
+    text = "Randomized smoothing, sampled and estimated: each step of the workflow as a verb, and a few for people."
+    top = Parser("accelerated-smoothing", description=text)
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
     def verb(name: str, run: Verb, text: str, example: str) -> argparse.ArgumentParser:

@@ -202,3 +202,12 @@ def test_summarize_prints_shares_and_acr(tmp_path: Path, capsys: pytest.CaptureF
 def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
     assert capsys.readouterr().out == config.schema()
+
+
+@pytest.mark.parametrize("words", ["", "coun", "count", "table 9 --output x", "certify cohen --n x"])
+def test_what_cannot_be_parsed_is_told_in_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("accelerated-smoothing: error: ")
+    assert told.count("\n") == 1
+    assert "--help" in told
