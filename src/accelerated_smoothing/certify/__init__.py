@@ -12,14 +12,17 @@ Certificates are a TSV in the format of Cohen et al.'s logs: `idx label predict 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import InputError, write_text
 from accelerated_smoothing.statistics import ABSTAIN
+
+if TYPE_CHECKING:  # every verb reads the methods' flags, few need pandas, which takes long to import
+    import pandas as pd
 
 COLUMNS = ["idx", "label", "predict", "radius", "correct", "time"]
 
@@ -76,7 +79,7 @@ def table(
     count: np.ndarray,
     n: int,
     sound: bool,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Certificates in the common format.
 
     Args:
@@ -87,6 +90,8 @@ def table(
         count: [images] the count that p_lower comes from, out of n.
         sound: whether the radius holds with probability 1 - alpha.
     """
+    import pandas as pd
+
     counts = evidence.selection
     assert counts is not None
     certified = (predict != ABSTAIN) & (radius > 0)
@@ -110,12 +115,12 @@ def table(
     )
 
 
-def write(path: Path, certificates: pd.DataFrame) -> None:
+def write(path: Path, certificates: "pd.DataFrame") -> None:
     """Write certificates as TSV; floats keep every digit, so nothing is rounded."""
     write_text(path, certificates.to_csv(sep="\t", index=False))
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path) -> "pd.DataFrame":
     """Read a certification log in Cohen et al.'s format, ours or anyone's.
 
     Returns:
@@ -124,6 +129,8 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         InputError: no such file, a missing column, or a broken row, with its number.
     """
+    import pandas as pd
+
     try:
         log = pd.read_csv(
             path, sep="\t", dtype=str, keep_default_na=False, on_bad_lines="error", skip_blank_lines=False

@@ -5,15 +5,18 @@ through the same bound as a sampled count would. The result is what sampling wou
 """
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Depth, Section
 from accelerated_smoothing.files import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SOUND = False
 NEEDS = ("selection", "images", "surrogate")
@@ -41,7 +44,7 @@ def radii(h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, sigma: flo
     return predict, np.where(top == predicted, statistics.radius(p_lower, sigma), 0.0), p_lower, count
 
 
-def certify(evidence: common.Evidence, settings: Settings) -> pd.DataFrame:
+def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from n0 draws and one pass of the surrogate.
 
     Raises:

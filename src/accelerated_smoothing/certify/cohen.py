@@ -4,13 +4,17 @@ The top class is that of the n0 selection draws; the Clopper-Pearson bound on it
 estimation draws. With n = 100 this is the paper's baseline (section V-B).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SOUND = True
 NEEDS = ("selection", "estimation")
@@ -20,7 +24,7 @@ class Settings(Section):
     n: int = Field(100000, ge=1, description="estimation draws")
 
 
-def certify(evidence: common.Evidence, settings: Settings) -> pd.DataFrame:
+def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from its counts."""
     selection, estimation = evidence.selection, evidence.estimation
     assert selection is not None
