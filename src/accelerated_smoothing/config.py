@@ -94,7 +94,7 @@ class Sampling(Section):
         min_length=1,
         description="nested sample sizes at which counts are kept; the last is N",
     )
-    batch_size: int = Field(1000, ge=1, description="noisy copies in one forward pass: speed only")
+    batch_size: int = Field(1000, ge=1, description="noisy copies in one forward pass; on a CPU speed only")
 
     @field_validator("sizes")
     @classmethod
