@@ -1,11 +1,12 @@
-# make demo: the main job on real 8x8 digits, in minutes.   make test: every test.   make lock: new versions.
+# make demo: the main job on real 8x8 digits, in minutes.   make test: every test.   make bench: how fast it is here.
+# make lock: new versions.
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint bench lock clean
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) --quiet rules
@@ -24,6 +25,9 @@ lint: $(INSTALLED)
 	.venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
+
+bench: $(INSTALLED)
+	.venv/bin/python -m benchmarks --threads $(CORES) --output results/benchmarks.csv
 
 lock:
 	$(PYTHON) envs/make.py

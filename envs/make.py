@@ -16,7 +16,8 @@ LOCK = HERE / "lock.txt"
 PYTHON = "3.11"
 # What a rule of each environment imports: `models` runs models, `analysis` makes tables, figures and notebooks.
 CONDA = {
-    "models": "numpy pandas pillow pydantic pyyaml safetensors scikit-learn scipy torch torchvision tqdm",
+    "models": "numba numpy openvino pandas pillow pydantic pyyaml safetensors scikit-learn scipy torch torchvision "
+    "tqdm",
     "analysis": "ipykernel matplotlib nbconvert numpy pandas papermill pydantic pyyaml scipy statsmodels",
 }
 

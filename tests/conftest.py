@@ -60,3 +60,13 @@ def settle(model: object, images: object, seed: int) -> None:
 @pytest.fixture(scope="session", name="settle")
 def settle_fixture() -> object:
     return settle
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def precision(request: pytest.FixtureRequest) -> str:
+    """Every precision that OpenVINO has on this processor."""
+    from accelerated_smoothing.engines.openvino import ov
+
+    if request.param == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    return request.param

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
@@ -22,6 +22,8 @@ def flags(settings: BaseModel) -> str:
     words = []
     for name, value in settings.model_dump(mode="json").items():
         flag = name.replace("_", "-")
+        if value is None:  # the verb's own default
+            continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
@@ -39,7 +41,8 @@ def add_flags(parser: argparse.ArgumentParser, model: type[config.Section]) -> N
         elif get_origin(field.annotation) in (list, tuple):
             options |= {"nargs": "+", "metavar": name[:1].upper()}
         else:
-            choices = [str(choice) for choice in get_args(field.annotation)]
+            literals = [kind for kind in (field.annotation, *get_args(field.annotation)) if get_origin(kind) is Literal]
+            choices = [str(choice) for kind in literals for choice in get_args(kind)]
             options["metavar"] = "|".join(choices) if choices else name.upper()
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
 
@@ -137,10 +140,9 @@ def count(arguments: argparse.Namespace) -> None:
         images.take(rows),
         arguments.output,
         sigma=arguments.sigma,
-        sizes=settings.sizes,
+        settings=settings,
         seed=arguments.seed,
         purpose=arguments.purpose,
-        batch_size=settings.batch_size,
         device=where,
     )
 
@@ -194,9 +196,8 @@ def time_certificates(arguments: argparse.Namespace) -> None:
         arguments.surrogates,
         images,
         arguments.output,
+        sampled=sampling,
         sigma=settings.sigma,
-        sizes=sampling.sizes,
-        batch_size=sampling.batch_size,
         n0=arguments.n0,
         alpha=arguments.alpha,
         seed=arguments.seed,
@@ -290,7 +291,8 @@ def plan(arguments: argparse.Namespace) -> None:
     settings = config.read(arguments.configfile)
     for name, value in (("device", arguments.device), ("threads", arguments.threads)):
         setattr(arguments, name, value or getattr(settings.compute, name))
-    print(plan.report(settings, device(arguments), arguments.rate))
+    measured = arguments.measure and not arguments.rate
+    print(plan.report(settings, device(arguments) if measured else None, arguments.rate))
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -474,8 +476,8 @@ def parser() -> argparse.ArgumentParser:
     made = verb(
         "plan",
         plan,
-        "Print what a config will cost, from rates measured on this machine.",
-        "--configfile config.yaml presets/demo.yaml",
+        "Print what a config will cost.",
+        "--configfile config.yaml presets/demo.yaml --measure",
     )
     made.add_argument(
         "--configfile",
@@ -484,7 +486,8 @@ def parser() -> argparse.ArgumentParser:
         default=[Path("config.yaml")],
         help="later ones override (default config.yaml)",
     )
-    made.add_argument("--rate", type=float, metavar="R", help="images/s of the base classifier, such as a GPU's")
+    made.add_argument("--measure", action="store_true", help="hours, from rates that this machine reaches now")
+    made.add_argument("--rate", type=float, metavar="R", help="hours, from R predicted images/s of the base classifier")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="instead of the config's")
     made.add_argument("--threads", type=int, help="instead of the config's")
 

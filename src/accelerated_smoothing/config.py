@@ -22,6 +22,7 @@ Slice = Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$", descrip
 Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Precision = Literal["fp32", "bf16"]
 
 
 class Section(BaseModel):
@@ -75,6 +76,7 @@ class Base(Section):
     gamma: float = Field(0.1, gt=0, le=1)
     crop: int = Field(4, ge=0, description="padding of the random crop, pixels")
     flip: bool = Field(True, description="mirror half of the images at random")
+    precision: Precision | None = Field(None, description="of the passes; null: bf16 on a GPU that has it, else fp32")
 
     @field_validator("arch")
     @classmethod
@@ -94,7 +96,8 @@ class Sampling(Section):
         min_length=1,
         description="nested sample sizes at which counts are kept; the last is N",
     )
-    batch_size: int = Field(1000, ge=1, description="noisy copies in one forward pass; on a CPU speed only")
+    precision: Precision = Field("fp32", description="of f's passes, and so part of what is certified")
+    batch_size: int | None = Field(None, ge=1, description="noisy copies in one pass; null: what suits the device")
 
     @field_validator("sizes")
     @classmethod
@@ -129,6 +132,7 @@ class Surrogate(Section):
     gamma: float = Field(0.5, gt=0, le=1)
     crop: int = Field(0, ge=0, description="padding of a random crop, pixels; the paper mentions none")
     flip: bool = Field(False, description="mirror half of the images at random; the paper mentions none")
+    precision: Precision | None = Field(None, description="of the passes; null: bf16 on a GPU that has it, else fp32")
 
     @field_validator("betas")
     @classmethod

@@ -1,16 +1,17 @@
-"""What the current config will cost: jobs, forward passes, disk and hours, from rates measured here or given."""
+"""What a config will cost: jobs, passes and disk at once; hours, too, from rates that are given or measured here."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from accelerated_smoothing import models, sampling
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 
-TRAINING_COST = 3  # a training step costs its forward pass and, for the backward pass, about two more
+if TYPE_CHECKING:
+    import torch
+
+TRAINING_COST = 3  # passes: where only the rate of predicting is known, a training step is taken for three
 MEASURE_SECONDS = 2.0
 
 
@@ -20,7 +21,8 @@ class Stage:
 
     Attributes:
         arch: the network that runs.
-        passes: forward passes of all its jobs together; training counts `TRAINING_COST` for each image and epoch.
+        passes: of all its jobs together: noisy copies predicted, or images of all epochs trained on.
+        trains: the config's section of the training, or "".
         disk: bytes of what it leaves behind.
     """
 
@@ -29,6 +31,7 @@ class Stage:
     jobs: int
     passes: int
     disk: int
+    trains: str = ""
 
 
 def shape(config: Config) -> Shape:
@@ -46,11 +49,11 @@ def stages(config: Config) -> list[Stage]:
     repeated = min(config.variance.images, train) * repeats
     variance = min(config.shards.test, config.variance.images)
     trained = sigmas - len(config.checkpoints)
-    training = trained * config.base.epochs * whole.train * TRAINING_COST
+    training = trained * config.base.epochs * whole.train
     entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
 
     made = [
-        Stage("base classifiers", base, trained, training, trained * weights(base)),
+        Stage("base classifiers", base, trained, training, trained * weights(base), "base"),
         Stage(
             "counts, train",
             base,
@@ -64,64 +67,103 @@ def stages(config: Config) -> list[Stage]:
         Stage("timing", base, 1, config.timing.count * config.timing.repeats * sum(config.sampling.sizes), 0),
     ]
     for depth in config.depths():
-        arch, passes = f"resnet{depth}", sigmas * config.surrogate.epochs * train * TRAINING_COST
-        made.append(Stage(f"surrogates of depth {depth}", arch, sigmas, passes, sigmas * weights(arch)))
+        arch, passes = f"resnet{depth}", sigmas * config.surrogate.epochs * train
+        made.append(Stage(f"surrogates of depth {depth}", arch, sigmas, passes, sigmas * weights(arch), "surrogate"))
     return made
 
 
 def weights(arch: str) -> int:
     """Bytes of a network's weights; the input and the classes hardly matter."""
+    from accelerated_smoothing import models
+
     model = models.build(arch, 10, [0.5] * 3, [0.25] * 3)
     return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
-def rate(arch: str, config: Config, device: torch.device) -> float:
-    """Images per second, from noise to counts, measured for `MEASURE_SECONDS` with random weights."""
+def measure(stage: Stage, config: Config, device: "torch.device") -> float:
+    """Images per second of a stage on this machine, from noise to counts or in training, with random weights."""
+    import numpy as np
+    import torch
+
+    from accelerated_smoothing import engines, models, sampling
+    from accelerated_smoothing.training import gaussian, surrogate
+
     whole = shape(config)
-    model = models.build(arch, whole.classes, [0.5] * whole.channels, [0.25] * whole.channels)
-    model = sampling.prepare(model.eval(), device)
-    image = torch.zeros((1, whole.channels, whole.size, whole.size), device=device)
-    samples = config.sampling.batch_size
+    size = (whole.channels, whole.size, whole.size)
+    model = models.build(stage.arch, whole.classes, [0.5] * whole.channels, [0.25] * whole.channels)
+    if stage.trains:
+        step = (gaussian if stage.trains == "base" else surrogate).step(model, getattr(config, stage.trains), device)
+        batch = getattr(config, stage.trains).batch_size
+        inputs = torch.rand((batch, *size), device=device).to(memory_format=torch.channels_last)
+        shares = torch.full((batch, whole.classes), 1 / whole.classes, device=device)
 
-    def count(samples: int) -> float:
-        begun = time.perf_counter()
-        sampling.count_predictions(
-            model, image, 0.25, samples, 0, classes=whole.classes, batch_size=config.sampling.batch_size
+        def work(amount: int) -> None:
+            for _ in range(0, amount, batch):
+                loss = step(inputs, shares)
+            loss.item()
+    else:
+        sampled, batch = config.sampling, 256
+        engine = engines.build(
+            model.eval(), size, device=device, precision=sampled.precision, batch_size=sampled.batch_size
         )
-        return time.perf_counter() - begun
 
-    count(samples)  # warm-up
-    while (seconds := count(samples)) < MEASURE_SECONDS / 2:
-        samples *= 2
-    return samples / seconds
+        def work(amount: int) -> None:
+            image = np.zeros((1, *size), np.float32)
+            sampling.count_predictions(engine, image, 0.25, amount, 0, classes=whole.classes)
+
+    work(batch)  # the first time is slower
+    while True:
+        begun = time.perf_counter()
+        work(batch)
+        seconds = time.perf_counter() - begun
+        if seconds > MEASURE_SECONDS / 2:
+            return batch / seconds
+        batch *= 2
 
 
-def report(config: Config, device: torch.device, given: float | None) -> str:
+def report(config: Config, device: "torch.device | None", given: float | None) -> str:
     """The plan as text.
 
     Args:
-        given: images per second of the base architecture, instead of measuring; other architectures are scaled by
-            their measured cost relative to it.
+        device: where rates are measured; None for no measuring.
+        given: images per second that the base classifier predicts, instead. A training step is then taken for
+            `TRAINING_COST` passes, and the cost of a network for proportional to its depth.
     """
     made = stages(config)
-    rates = {arch: rate(arch, config, device) for arch in dict.fromkeys(stage.arch for stage in made)}
-    scale = given / rates[config.base.arch] if given else 1.0
-    lines = [f"{'stage':24} {'network':10} {'jobs':>5} {'forward passes':>15} {'images/s':>9} {'hours':>9} {'disk':>9}"]
-    for stage in made:
-        speed = rates[stage.arch] * scale
-        hours = stage.passes / speed / 3600
+    rates = [0.0] * len(made)
+    if given:
+        depths = [int(stage.arch.removeprefix("resnet")) - 2 for stage in made]
+        base = int(config.base.arch.removeprefix("resnet")) - 2
+        costs = [TRAINING_COST if stage.trains else 1 for stage in made]
+        rates = [given * base / (depth * cost) for depth, cost in zip(depths, costs, strict=True)]
+    elif device is not None:
+        kinds = {(stage.arch, stage.trains): stage for stage in made}
+        measured = {kind: measure(stage, config, device) for kind, stage in kinds.items()}
+        rates = [measured[stage.arch, stage.trains] for stage in made]
+    hours = [stage.passes / speed / 3600 if speed else 0.0 for stage, speed in zip(made, rates, strict=True)]
+    lines = [f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9}"]
+    for stage, speed, needed in zip(made, rates, hours, strict=True):
+        cost = f"{speed:9.0f} {needed:9.2f}" if speed else f"{'?':>9} {'?':>9}"
         lines.append(
-            f"{stage.name:24} {stage.arch:10} {stage.jobs:5} {stage.passes:15.4g} {speed:9.0f} {hours:9.2f} "
-            f"{stage.disk / 1e6:6.1f} MB"
+            f"{stage.name:24} {stage.arch:10} {stage.jobs:5} {stage.passes:15.4g} {stage.disk / 1e6:6.1f} MB {cost}"
         )
-    total = sum(stage.passes / (rates[stage.arch] * scale) for stage in made) / 3600
     jobs, passes, disk = (sum(getattr(stage, name) for stage in made) for name in ("jobs", "passes", "disk"))
-    lines.append(f"{'all':24} {'':10} {jobs:5} {passes:15.4g} {'':9} {total:9.2f} {disk / 1e6:6.1f} MB")
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    lines.append(
-        f"measured here on {where}" + (f", scaled to {given:g} images/s of {config.base.arch}" if given else "")
-    )
-    if device.type == "cuda" or given:
-        lines.append(f"GPU-hours: {total:.1f}")
-    lines.append(f"training counts {TRAINING_COST} passes per image and epoch; tables and figures take seconds")
+    total = f"{sum(hours):9.2f}" if any(rates) else f"{'?':>9}"
+    lines.append(f"{'all':24} {'':10} {jobs:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {total}")
+    lines.append("images: noisy copies predicted, or images of all epochs trained on; tables and figures take seconds")
+    if given:
+        lines.append(
+            f"{config.base.arch} taken to predict {given:g} images/s, a training step for {TRAINING_COST} passes, "
+            "and the cost of a network for proportional to its depth"
+        )
+    elif device is not None:
+        import torch
+
+        cuda = device.type == "cuda"
+        where = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} threads"
+        lines.append(f"measured here on {where}, counting in {config.sampling.precision}")
+    else:
+        lines.append("hours: --measure takes rates of this machine, --rate R that the base predicts R images/s")
+    if given or (device is not None and device.type == "cuda"):
+        lines.append(f"GPU-hours: {sum(hours):.1f}")
     return "\n".join(lines)

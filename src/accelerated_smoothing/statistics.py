@@ -22,13 +22,14 @@ def lower_bound(k: ArrayLike, n: ArrayLike, alpha: float) -> np.ndarray:
     k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
     if ((k < 0) | (k > n)).any():
         raise ValueError("successes k must lie between 0 and the number of trials n")
-    some = np.maximum(k, 1)  # betaincinv is undefined at k = 0, where the bound is 0
-    p = special.betaincinv(some, n - some + 1, alpha)
-    step = np.finfo(float).eps
-    while (over := special.betainc(some, n - some + 1, p) > alpha).any():
-        p = np.where(over, p * (1 - step), p)
+    some = np.maximum(k, 1).ravel()  # betaincinv is undefined at k = 0, where the bound is 0
+    rest = n.ravel() - some + 1
+    p = special.betaincinv(some, rest, alpha)
+    step, high = np.finfo(float).eps, np.arange(len(p))
+    while len(high := high[special.betainc(some[high], rest[high], p[high]) > alpha]):
+        p[high] *= 1 - step
         step *= 2
-    return np.where(k > 0, p, 0.0)
+    return np.where(k > 0, p.reshape(k.shape), 0.0)
 
 
 def binomial_test(n_a: ArrayLike, n_b: ArrayLike) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from accelerated_smoothing import models, sampling, statistics
+from accelerated_smoothing import engines, models, sampling, statistics
 from accelerated_smoothing.certify import accelerated
+from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import InputError, write_text
 from accelerated_smoothing.training import surrogate
@@ -21,9 +23,8 @@ def measure(
     images: Images,
     output: Path,
     *,
+    sampled: Sampling,
     sigma: float,
-    sizes: list[int],
-    batch_size: int,
     n0: int,
     alpha: float,
     seed: int,
@@ -37,52 +38,50 @@ def measure(
 
     Args:
         surrogates: weight files; a row's method is the architecture's name.
+        sampled: how f is sampled; its sizes are the N.
         output: TSV with columns method, sound, n, image, repeat, seconds, arithmetic.
 
     Raises:
         InputError: a surrogate was trained for another sigma.
     """
     model, description = models.load(base, "base")
-    model = sampling.prepare(model, device)
-    pixels = torch.from_numpy(images.pixels()).to(device)
+    pixels, shape = images.pixels(), images.images.shape[1:]
+    # Everything that does not depend on the image is made ready before the clock starts.
+    build = partial(engines.build, images=shape, device=device)
+    f = {
+        n: build(model, precision=sampled.precision, batch_size=sampled.batch_size, draws=n)
+        for n in {n0, *sampled.sizes}
+    }
 
-    def draw(image: torch.Tensor, samples: int, purpose: str) -> np.ndarray:
-        counted, _ = sampling.count_predictions(
-            model,
-            image[None],
-            sigma,
-            samples,
-            seed,
-            classes=description["classes"],
-            purpose=purpose,
-            batch_size=batch_size,
-        )
-        return counted[0]
+    def draw(image: np.ndarray, samples: int, purpose: str) -> np.ndarray:
+        return sampling.count_predictions(
+            f[samples], image[None], sigma, samples, seed, classes=description["classes"], purpose=purpose
+        )[0][0]
 
-    def cohen(image: torch.Tensor, n: int) -> None:
+    def cohen(image: np.ndarray, n: int) -> None:
         top = draw(image, n0, "selection")[0].argmax()
         statistics.radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha), sigma)
 
-    def ours(h: torch.nn.Module) -> Callable[[torch.Tensor, int], None]:
-        def certify(image: torch.Tensor, n: int) -> None:
+    def ours(h: engines.Engine) -> Callable[[np.ndarray, int], None]:
+        def certify(image: np.ndarray, n: int) -> None:
             predicted = statistics.predict(draw(image, n0, "selection"), alpha)
             accelerated.radii(surrogate.predict(h, image[None]), predicted, n, alpha, sigma)
 
         return certify
 
-    methods: dict[str, Callable[[torch.Tensor, int], None]] = {"cohen": cohen}
+    methods: dict[str, Callable[[np.ndarray, int], None]] = {"cohen": cohen}
     for path in surrogates:
         h, described = models.load(path, "surrogate")
         if described["sigma"] != sigma:
             raise InputError(f"{path}: was trained for sigma {described['sigma']}, not {sigma}")
-        methods[described["arch"]] = ours(sampling.prepare(h, device))
+        methods[described["arch"]] = ours(build(h, batch_size=1, draws=1))
 
     for certify in methods.values():
-        certify(pixels[0], sizes[0])
-    rows, arithmetic = [], sampling.arithmetic(device, batch_size)
+        certify(pixels[0], sampled.sizes[0])
+    rows, arithmetic = [], f[sampled.sizes[-1]].arithmetic
     for repeat in range(repeats):
         for row, image in enumerate(pixels):
-            for n in sizes:
+            for n in sampled.sizes:
                 for name, certify in methods.items():
                     begun = time.perf_counter()
                     certify(image, n)

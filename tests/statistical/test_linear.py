@@ -14,6 +14,7 @@ from scipy import stats
 from accelerated_smoothing import statistics
 from accelerated_smoothing.certify import Evidence, cohen
 from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.engines.pytorch import Pytorch
 from accelerated_smoothing.sampling import count_predictions
 
 IMAGES, N0, N, ALPHA, SIGMA = 10_000, 20, 200, 0.01, 0.5
@@ -40,11 +41,10 @@ def case() -> SimpleNamespace:
         return torch.stack([-score, score], dim=1)
 
     exact = (images.double().numpy() @ weight.double().numpy() + b) / np.linalg.norm(weight.double().numpy())
+    engine = Pytorch(model, (4,), batch=10_000, device=torch.device("cpu"))
     kept = {}
     for purpose, samples in (("selection", N0), ("estimation", N)):
-        made, seconds = count_predictions(
-            model, images, SIGMA, samples, 0, classes=2, purpose=purpose, batch_size=samples
-        )
+        made, seconds = count_predictions(engine, images.numpy(), SIGMA, samples, 0, classes=2, purpose=purpose)
         labels = (exact > 0).astype(np.int64)
         kept[purpose] = Counts(
             np.arange(IMAGES), labels, np.array([samples]), made, seconds, {**META, "purpose": purpose}
@@ -99,7 +99,9 @@ def test_the_tests_would_notice_a_pilot_sample_that_is_used_again() -> None:
         def model(batch: torch.Tensor) -> torch.Tensor:
             return torch.stack([-batch[:, 0], batch[:, 0]], dim=1)
 
-        return count_predictions(model, torch.zeros(trials, 4), SIGMA, n, 0, classes=2, purpose=purpose)[0][:, 0]
+        engine = Pytorch(model, (4,), batch=10_000, device=torch.device("cpu"))
+        images = np.zeros((trials, 4), np.float32)
+        return count_predictions(engine, images, SIGMA, n, 0, classes=2, purpose=purpose)[0][:, 0]
 
     selection, estimation = sides("selection"), sides("estimation")
     top = selection.argmax(1)

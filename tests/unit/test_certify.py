@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from accelerated_smoothing import certify, cli, config, counts, data, models
+from accelerated_smoothing import certify, cli, config, counts, data, engines, models
 from accelerated_smoothing.certify import Evidence, accelerated, cohen
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.files import InputError
@@ -151,6 +151,19 @@ def test_accelerated_end_to_end(trained: SimpleNamespace) -> None:
     assert (table["time"] > 1).all()  # the draws' second, and the surrogate's pass
 
 
+def test_a_guess_does_not_depend_on_the_images_beside_it(trained: SimpleNamespace) -> None:
+    evidence = Evidence(ALPHA, 20, selection=trained.selection, images=trained.images, surrogate=trained.path)
+    settings = accelerated.Settings(n=10**9, depth=8)  # so many that a rounding of h would show in its count
+    whole = accelerated.certify(evidence, settings).drop(columns="time")
+    for rows in (np.arange(7), np.arange(30, 31)):
+        counted = {name: getattr(trained.selection, name)[rows] for name in ("idx", "labels", "counts", "seconds")}
+        selection, images = replace(trained.selection, **counted), trained.images.take(rows)
+        part = accelerated.certify(replace(evidence, selection=selection, images=images), settings)
+        pd.testing.assert_frame_equal(
+            part.drop(columns="time"), whole.iloc[rows].reset_index(drop=True), check_exact=True
+        )
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("base", "c" * 64), ("sigma", 0.25), ("arithmetic", "cuda"), ("dataset", "cifar10")]
 )
@@ -267,7 +280,7 @@ def test_the_verb_certifies(tmp_path: Path) -> None:
 def log(radius: np.ndarray) -> pd.DataFrame:
     n = len(radius)
     columns = {"idx": range(n), "label": 1, "predict": 1, "radius": radius, "correct": 1, "time": 0.1}
-    return pd.DataFrame({**columns, "p_lower": radius / 4, "arithmetic": "cpu-fp32-folded"})
+    return pd.DataFrame({**columns, "p_lower": radius / 4, "arithmetic": "cpu-openvino-fp32-folded"})
 
 
 def test_radii_come_back_bit_by_bit(tmp_path: Path) -> None:
@@ -278,7 +291,7 @@ def test_radii_come_back_bit_by_bit(tmp_path: Path) -> None:
     assert read["radius"].to_numpy().tobytes() == radius.tobytes()
     assert read["p_lower"].to_numpy().tobytes() == (radius / 4).tobytes()
     assert read["idx"].dtype.kind == read["correct"].dtype.kind == "i"
-    assert set(read["arithmetic"]) == {"cpu-fp32-folded"}
+    assert set(read["arithmetic"]) == {"cpu-openvino-fp32-folded"}
     first = (tmp_path / "log.tsv").read_text().splitlines()[0]
     assert first.split("\t")[:6] == ["idx", "label", "predict", "radius", "correct", "time"]
 
@@ -377,7 +390,10 @@ def test_logs_that_are_not_there(tmp_path: Path) -> None:
 
 def test_predictions_of_the_surrogate_are_probabilities(trained: SimpleNamespace) -> None:
     model, _ = models.load(trained.path, "surrogate")
-    h = surrogate.predict(models.fold(model), torch.from_numpy(trained.images.pixels()))
+    pixels = trained.images.pixels()
+    h = surrogate.predict(engines.build(model, pixels.shape[1:], device=torch.device("cpu")), pixels)
+    assert h.dtype == np.float64
+    np.testing.assert_allclose(h.sum(1), 1, rtol=1e-12)
     np.testing.assert_allclose(h, trained.h, atol=1e-5)
 
 

@@ -39,9 +39,12 @@ def test_help_of_methods(method: str, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 SECTIONS = [
-    (config.Base, {"arch": "resnet20", "epochs": 3, "lr": 1e-5, "weight_decay": 0.0, "flip": False, "crop": 2}),
-    (config.Sampling, {"sizes": [5, 10, 500], "batch_size": 7}),
-    (config.Surrogate, {"betas": (0.1, 0.9), "lr": 0.123456789012345678, "flip": True}),
+    (
+        config.Base,
+        {"arch": "resnet20", "epochs": 3, "lr": 1e-5, "weight_decay": 0.0, "flip": False, "precision": "bf16"},
+    ),
+    (config.Sampling, {"sizes": [5, 10, 500], "batch_size": 7, "precision": "bf16"}),
+    (config.Surrogate, {"betas": (0.1, 0.9), "lr": 0.123456789012345678, "flip": True, "precision": "fp32"}),
     (config.Timing, {"sigma": 0.5, "repeats": 2}),
     (config.Compute, {"device": "cpu", "threads": 3}),
     (config.Comparison, {"accuracy": 0.0, "relative": 1e-9}),
@@ -57,7 +60,9 @@ def test_sections_pass_through_flags(model: Any, changes: dict[str, Any], change
     parser = argparse.ArgumentParser()
     cli.add_flags(parser, model)
     arguments = parser.parse_args(shlex.split(cli.flags(settings)))
-    assert set(vars(arguments)) == set(model.model_fields)  # nothing is left to a default
+    # Nothing is left to a default but what the config itself leaves to the device.
+    assert set(vars(arguments)) == {name for name, value in settings if value is not None}
+    assert {name for name, value in settings if value is None} <= {"batch_size", "precision"}
     assert cli.section(model, arguments) == settings
     assert cli.section(model, parser.parse_args([])) == model()
 
@@ -118,6 +123,8 @@ WRONG = [
     (COUNT, "--sizes 0", "sizes.0: found '0'"),
     (COUNT, "--sizes ten", "sizes.0: found 'ten'"),
     (COUNT, "--batch-size 0", "batch_size: found '0'"),
+    (COUNT, "--batch-size many", "batch_size: found 'many'"),
+    (COUNT, "--precision fp16", "precision: found 'fp16'"),
     (COUNT, "--sigma -0.5", "sigma"),
     (COUNT, "--sigma 0", "sigma"),
     (COUNT, "--sigma nan", "sigma"),
@@ -127,12 +134,14 @@ WRONG = [
     (TRAIN, "--arch resnet9", "arch: found 'resnet9'"),
     (TRAIN, "--epochs 0", "epochs: found '0'"),
     (TRAIN, "--lr fast", "lr: found 'fast'"),
+    (TRAIN, "--precision half", "precision: found 'half'"),
     (TRAIN, "--sigma -0.5", "sigma"),
     (TRAIN, "--train {folder}/text.npz", "text.npz: not a whole .npz"),
     (TEACH, "--depth 21", "6n+2"),
     (TEACH, "--counts {folder}/none.npz", "none.npz: no such file"),
     (TEACH, "--slice :5", "the counts are not those of these images"),
     (TEACH, "--betas 0.5 1.5", "betas: found"),
+    (TEACH, "--precision half", "precision: found 'half'"),
     (CERTIFY, "--n 1000", "kept at [100], not at 1000"),
     (CERTIFY, "--n0 10", "kept at [100], not at 10"),
     (CERTIFY, "--n 0", "n: found '0'"),
@@ -175,6 +184,18 @@ def test_wrong_arguments(
 def test_the_commands_above_work_otherwise(files: SimpleNamespace, words: str) -> None:
     assert cli.main(fill(words, files)) == 0
     assert files.out.exists()
+
+
+def test_a_precision_that_the_processor_has_not(
+    files: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerated_smoothing.engines.openvino import ov
+
+    monkeypatch.setattr(ov.Core, "get_property", lambda *_: ["FP32"])
+    assert cli.main(fill(f"{COUNT} --precision bf16", files)) == 2
+    told = "precision: found 'bf16', which this CPU has not; 'fp32' would do"
+    assert capsys.readouterr().err == f"accelerated-smoothing: error: {told}\n"
+    assert not files.out.parent.exists()
 
 
 def test_a_wrong_argument_in_a_process_of_its_own(files: SimpleNamespace) -> None:

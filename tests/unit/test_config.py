@@ -34,6 +34,8 @@ def test_defaults_are_the_papers() -> None:
     assert paper.dataset.name == "cifar10"
     assert (paper.dataset.train, paper.dataset.test) == (":", ":")
     assert paper.sampling.sizes == [100, 1000, 5000, 10000, 25000, 50000, 100000]
+    assert paper.sampling.precision == "fp32"  # certificates are those of an arithmetic, so it is never chosen silently
+    assert paper.sampling.batch_size is None
 
     assert paper.surrogate.epochs == 200
     assert paper.surrogate.batch_size == 128
@@ -107,6 +109,11 @@ def test_keys_that_are_no_text(key: Any) -> None:
         ({"sampling": {"sizes": []}}, "sampling.sizes", "[]"),
         ({"sampling": {"sizes": [100.5]}}, "sampling.sizes.0", "100.5"),
         ({"sampling": {"batch_size": 0}}, "sampling.batch_size", "0"),
+        ({"sampling": {"batch_size": "many"}}, "sampling.batch_size", "'many'"),
+        ({"sampling": {"precision": "fp16"}}, "sampling.precision", "'fp16'"),
+        ({"sampling": {"precision": None}}, "sampling.precision", "None"),
+        ({"base": {"precision": "fp64"}}, "base.precision", "'fp64'"),
+        ({"surrogate": {"precision": 16}}, "surrogate.precision", "16"),
         ({"alpha": 0}, "alpha", "0"),
         ({"alpha": 1}, "alpha", "1"),
         ({"alpha": 2}, "alpha", "2"),

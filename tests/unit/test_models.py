@@ -82,12 +82,40 @@ def test_fold_keeps_the_function(settle: Any, arch: str) -> None:
     x = torch.rand((20, 3, 16, 16), dtype=torch.float64)
     with torch.no_grad():
         before = model(x)
-        folded = models.fold(model)
-        after = folded(x)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+        mean, folded = models.fold(model)
+        after = folded(x - mean)
+    assert mean.shape == (3, 1, 1)
+    left = {type(module) for module in folded.modules()}
+    assert not left & {torch.nn.BatchNorm2d, models.Normalize}
     assert before.std() > 0.1
     # Folding reorders a product and a sum in each layer: rounding of float64 over 20 layers stays far below 1e-9.
     torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
+
+
+def test_fold_leaves_the_model_as_it_is(settle: Any) -> None:
+    model = fresh(settle)
+    layers, before = str(model), {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x = torch.rand((5, 3, 16, 16))
+    with torch.no_grad():
+        expected = model(x)
+        _, folded = models.fold(model)
+        for tensor in folded.state_dict().values():  # it shares no memory with the copy
+            tensor.fill_(7)
+        assert torch.equal(model(x), expected)
+    assert str(model) == layers
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_fold_divides_each_channel_by_its_own_deviation(settle: Any, channels: int) -> None:
+    """The border, too, where the first convolution pads with zeros: of the mean subtracted, whence it is no zero."""
+    torch.manual_seed(0)
+    model = models.build("resnet8", 4, [0.7, 0.2][:channels], [0.1, 2.0][:channels]).double().eval()
+    x = torch.rand((4, channels, 9, 7), dtype=torch.float64)
+    mean, folded = models.fold(model)
+    with torch.no_grad():
+        first = model[1].bn1(model[1].conv1(model[0](x)))
+        torch.testing.assert_close(folded.bn1(folded.conv1(x - mean)), first, rtol=1e-12, atol=1e-12)
 
 
 def test_save_and_load(settle: Any, tmp_path: Path) -> None:

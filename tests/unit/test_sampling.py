@@ -1,9 +1,9 @@
-import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,92 +11,39 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
-from accelerated_smoothing import cli, counts, data, models, sampling
+from accelerated_smoothing import cli, config, counts, data, engines, models, noise, sampling
+from accelerated_smoothing.engines import Draws, Engine
+from accelerated_smoothing.engines.openvino import OpenVino, ov
 from accelerated_smoothing.files import InputError, read_arrays
 
 CPU = torch.device("cpu")
 SIZES = [100, 250, 300]
 
 
-def noise(purpose: str = "estimation", seed: int = 0, shape: tuple[int, ...] = (2, 3)) -> sampling.Noise:
-    return sampling.Noise(seed, purpose, shape, CPU)
-
-
-def drawn(source: sampling.Noise, image: int, start: int, stop: int) -> np.ndarray:
-    return np.concatenate([part.numpy().copy() for part in source.draws(image, start, stop)])
-
-
-def test_noise_is_the_same_in_any_pieces() -> None:
-    whole = drawn(noise(), 5, 0, 1050)
-    assert whole.shape == (1050, 2, 3)
-    source = noise()
-    for start, stop in [(0, 1), (99, 101), (100, 200), (37, 640), (1049, 1050), (0, 1050)]:
-        np.testing.assert_array_equal(drawn(source, 5, start, stop), whole[start:stop])
-    in_sevens = [drawn(source, 5, start, min(start + 7, 1050)) for start in range(0, 1050, 7)]
-    np.testing.assert_array_equal(np.concatenate(in_sevens), whole)
-
-
-def test_noise_is_the_same_in_any_order_of_images() -> None:
-    expected = {image: drawn(noise(), image, 0, 250) for image in range(4)}
-    source = noise()
-    for start, stop in [(0, 150), (150, 250)]:
-        for image in (3, 0, 2, 1):
-            np.testing.assert_array_equal(drawn(source, image, start, stop), expected[image][start:stop])
-
-
-def test_noise_of_different_origins_shares_nothing() -> None:
-    sources = [
-        drawn(noise(seed=seed, purpose=purpose), image, 0, 300)
-        for seed, purpose in [(0, "estimation"), (0, "selection"), (1, "estimation"), (0, "repeat/1"), (0, "repeat/2")]
-        for image in (0, 1, 2**40)
-    ]
-    values = np.concatenate([source.reshape(300, -1)[:, 0] for source in sources])
-    # Of 4,500 float32 normals a few coincide by chance (about 1 pair); streams that overlap share hundreds.
-    assert len(np.unique(values)) > len(values) - 20
-    rows = np.stack([source.ravel() for source in sources])
-    correlation = np.corrcoef(rows) - np.eye(len(rows))
-    assert np.abs(correlation).max() < 5.5 / np.sqrt(rows.shape[1])  # 105 pairs; each is about N(0, 1/n)
-
-
-def test_noise_is_standard_normal() -> None:
-    values = drawn(noise(shape=(20,)), 3, 0, 10_000).ravel().astype(float)
-    n = len(values)
-    # Five standard errors of each moment.
-    assert abs(values.mean()) < 5 / np.sqrt(n)
-    assert abs(values.var() - 1) < 5 * np.sqrt(2 / n)
-    assert abs(stats.skew(values)) < 5 * np.sqrt(6 / n)
-    assert abs(stats.kurtosis(values)) < 5 * np.sqrt(24 / n)
-    assert stats.kstest(values, "norm").pvalue > 1e-4
-    pixels = values.reshape(10_000, 20)
-    assert np.abs(np.corrcoef(pixels.T) - np.eye(20)).max() < 5.5 / np.sqrt(10_000)
-    assert abs(np.corrcoef(pixels[1:].ravel(), pixels[:-1].ravel())[0, 1]) < 5 / np.sqrt(n)
-
-
-def test_noise_is_never_changed() -> None:
-    """Counts of other machines and versions rest on these very numbers."""
-    first = drawn(sampling.Noise(0, "estimation", (2,), CPU), 7, 0, 201)
-    key = np.frombuffer(hashlib.blake2b(b"0/estimation", digest_size=16).digest(), np.uint64)
-    for block in (0, 1, 2):
-        generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, block, 7]))
-        expected = generator.standard_normal((100, 2), dtype=np.float32)
-        np.testing.assert_array_equal(first[100 * block : 100 * block + 100], expected[: 201 - 100 * block])
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Commands set the number of threads of the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
-def cifar_like(settle: Any) -> SimpleNamespace:
-    """A ResNet on 3x32x32 images, in the form that counting gives it."""
+def cifar_like(settle: Any, precision: str) -> SimpleNamespace:
+    """A ResNet on 3x32x32 images, its engine in small batches, and two images."""
     images = torch.rand((60, 3, 32, 32), generator=torch.Generator().manual_seed(0))
     model = models.build("resnet8", 10, [0.5] * 3, [0.25] * 3)
     settle(model, images, seed=3)
-    return SimpleNamespace(model=sampling.prepare(model, CPU), images=images[:2])
+    engine = engines.build(model, (3, 32, 32), device=CPU, precision=precision, batch_size=10)
+    return SimpleNamespace(model=model, engine=engine, images=images[:2].numpy(), precision=precision)
 
 
-def counted(case: SimpleNamespace, samples: Any, batch_size: int = 100, **options: Any) -> np.ndarray:
-    return sampling.count_predictions(
-        case.model, case.images, 0.5, samples, 0, classes=10, batch_size=batch_size, **options
-    )[0]
+def counted(case: SimpleNamespace, samples: Any, engine: Engine | None = None, **options: Any) -> np.ndarray:
+    options = {"images": case.images, **options}
+    return sampling.count_predictions(engine or case.engine, sigma=0.5, samples=samples, seed=0, classes=10, **options)[
+        0
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -112,36 +59,35 @@ def test_counts_add_up_and_spread(reference: np.ndarray) -> None:
 
 
 def test_counts_are_those_of_a_plain_loop(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
-    source = noise(shape=(3, 32, 32))
+    """By the engine's own logits, which test_engines.py holds against those of the plain model."""
     for row, image in enumerate(cifar_like.images):
-        draws = torch.from_numpy(drawn(source, row, 0, 100))
-        with torch.inference_mode():
-            predictions = cifar_like.model(image + 0.5 * draws).argmax(1)
-        np.testing.assert_array_equal(np.bincount(predictions, minlength=10), reference[row, 0])
+        copies = np.empty((300, image.size), np.float32)
+        noise.perturb(copies, image.reshape(1, -1), np.array([row]), 300, 0, 0.5, noise.key(0, "estimation"))
+        logits = cifar_like.engine.logits(torch.from_numpy(copies).view(300, *image.shape))
+        predictions = logits.argmax(1).numpy()
+        for position, size in enumerate(SIZES):
+            np.testing.assert_array_equal(np.bincount(predictions[:size], minlength=10), reference[row, position])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
 def test_counts_do_not_depend_on_the_batch_size(
     cifar_like: SimpleNamespace, reference: np.ndarray, batch_size: int
 ) -> None:
-    np.testing.assert_array_equal(counted(cifar_like, SIZES, batch_size), reference)
+    engine = engines.build(
+        cifar_like.model, (3, 32, 32), device=CPU, precision=cifar_like.precision, batch_size=batch_size
+    )
+    np.testing.assert_array_equal(counted(cifar_like, SIZES, engine), reference)
 
 
-@pytest.mark.parametrize("rows", [sampling.FEWEST_ROWS, 9, 64, 99])
-def test_logits_do_not_depend_on_the_batch_size(cifar_like: SimpleNamespace, rows: int) -> None:
-    """Bit by bit: counts alone would show a difference in rounding only where two classes nearly tie."""
-    batch = torch.rand((100, 3, 32, 32), generator=torch.Generator().manual_seed(4))
-    with torch.inference_mode():
-        assert torch.equal(cifar_like.model(batch[:rows]), cifar_like.model(batch)[:rows])
-
-
-def test_counts_do_not_depend_on_the_threads(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads + 1)
-        np.testing.assert_array_equal(counted(cifar_like, SIZES), reference)
-    finally:
-        torch.set_num_threads(threads)
+def test_counts_do_not_depend_on_the_threads(
+    cifar_like: SimpleNamespace, reference: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for threads in (2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)  # noqa: B023
+        engine = engines.build(cifar_like.model, (3, 32, 32), device=CPU, precision=cifar_like.precision, draws=600)
+        assert isinstance(engine, OpenVino)
+        assert engine.streams == threads
+        np.testing.assert_array_equal(counted(cifar_like, SIZES, engine), reference)
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -150,13 +96,76 @@ def test_nested_sizes_are_prefixes(cifar_like: SimpleNamespace, reference: np.nd
     np.testing.assert_array_equal(alone[:, 0], reference[:, position])
 
 
+@pytest.mark.parametrize("sizes", [[1], [1, 2, 3], [99, 100, 101, 300], list(range(1, 301))])
+def test_any_nested_sizes_agree(cifar_like: SimpleNamespace, reference: np.ndarray, sizes: list[int]) -> None:
+    """Also where a piece of predictions holds many sizes, or several images."""
+    made = counted(cifar_like, sizes)
+    assert (made.sum(2) == sizes).all()
+    assert (np.diff(made, axis=1) >= 0).all()
+    for position in np.flatnonzero(np.isin(sizes, SIZES)):
+        np.testing.assert_array_equal(made[:, position], reference[:, SIZES.index(sizes[position])])
+
+
+def test_seconds_are_those_of_the_run_and_ascend(cifar_like: SimpleNamespace) -> None:
+    begun = time.perf_counter()
+    _, seconds = sampling.count_predictions(cifar_like.engine, cifar_like.images, 0.5, SIZES, 0, classes=10)
+    whole = time.perf_counter() - begun
+    assert seconds.shape == (2, 3)
+    assert (seconds > 0).all()
+    assert (np.diff(seconds, axis=1) >= 0).all()
+    assert seconds[:, -1].sum() <= whole
+
+
+class Clock:
+    """A clock that goes on by a second at each look."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def perf_counter(self) -> int:
+        self.now += 1
+        return self.now
+
+    monotonic = staticmethod(time.monotonic)
+
+
+class Scripted:
+    """An engine that yields given numbers of predictions, all of them class 0."""
+
+    device, arithmetic, build = CPU, "cpu", "none"
+
+    def __init__(self, *pieces: int) -> None:
+        self.pieces = pieces
+
+    def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        for piece in self.pieces:
+            yield torch.zeros(piece, dtype=torch.int64)
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def test_images_and_sizes_share_the_seconds_of_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two images of 2 and 8 draws, in pieces of 4, 5 and 7 draws that take a second each."""
+    monkeypatch.setattr(sampling, "time", Clock())
+    made, seconds = sampling.count_predictions(
+        Scripted(4, 5, 7), np.zeros((2, 1, 2, 2), np.float32), 0.5, [2, 8], 0, classes=3
+    )
+    assert made.tolist() == [[[2, 0, 0], [8, 0, 0]]] * 2
+    # Draws 0-1 and 2-7 are the first image's, 8-9 and 10-15 the second's; the pieces end at 4, 9 and 16.
+    first, second = [2 / 4, 2 / 4 + 2 / 4 + 4 / 5], [1 / 5 + 1 / 7, 1 / 5 + 7 / 7]
+    np.testing.assert_allclose(seconds, [first, second], rtol=1e-12)
+
+
 def test_purposes_and_seeds_give_other_counts(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
     assert (counted(cifar_like, SIZES, purpose="selection") != reference).any()
+    made = sampling.count_predictions(cifar_like.engine, cifar_like.images, 0.5, SIZES, 1, classes=10)[0]
+    assert (made != reference).any()
 
 
 def test_counts_belong_to_the_name_of_the_image(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
-    swapped = SimpleNamespace(model=cifar_like.model, images=cifar_like.images.flip(0))
-    np.testing.assert_array_equal(counted(swapped, SIZES, idx=[1, 0])[::-1], reference)
+    swapped = counted(cifar_like, SIZES, images=cifar_like.images[::-1].copy(), idx=[1, 0])
+    np.testing.assert_array_equal(swapped[::-1], reference)
     assert (counted(cifar_like, SIZES, idx=[1, 0]) != reference).any()
 
 
@@ -165,49 +174,59 @@ def count_words(base: Path, images: Path, output: Path, *more: str) -> list[str]
     return [str(word) for word in words]
 
 
+PART = ["--slice", "3:60:3", "--sizes", "40", "120"]
+
+
 @pytest.fixture(scope="module")
-def unsharded(base: Path, digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unsharded(base: Path, digits: SimpleNamespace, precision: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("counts") / "whole.npz"
-    assert cli.main(count_words(base, digits.test, path, "--slice", "3:60:3", "--sizes", "40", "120")) == 0
+    assert cli.main(count_words(base, digits.test, path, *PART, "--precision", precision)) == 0
     return path
+
+
+def assert_same_counts(got: counts.Counts, expected: counts.Counts) -> None:
+    assert got.meta == expected.meta
+    for name in ("idx", "labels", "sizes", "counts"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+    assert (got.seconds > 0).all()
+    assert (np.diff(got.seconds, axis=1) >= 0).all()
 
 
 @pytest.mark.parametrize("shards", [3, 16])
 def test_counts_do_not_depend_on_the_shards(
-    base: Path, digits: SimpleNamespace, unsharded: Path, tmp_path: Path, shards: int
+    base: Path, digits: SimpleNamespace, unsharded: Path, precision: str, tmp_path: Path, shards: int
 ) -> None:
     parts = [tmp_path / f"{k}.npz" for k in range(shards)]
     for k, part in enumerate(parts):
-        more = ["--slice", "3:60:3", "--sizes", "40", "120", "--shard", f"{k}/{shards}", "--batch-size", "60"]
+        more = [*PART, "--precision", precision, "--shard", f"{k}/{shards}"]
+        more += ["--batch-size", "60"] if k % 2 else []
         assert cli.main(count_words(base, digits.test, part, *more)) == 0
     joined = tmp_path / "joined.npz"
     assert cli.main(["gather", *(str(part) for part in reversed(parts)), "--output", str(joined)]) == 0
-    got, whole = counts.read(joined), counts.read(unsharded)
-    assert got.meta == whole.meta
-    assert whole.idx.tolist() == list(range(3, 60, 3))
-    for name in ("idx", "labels", "sizes", "counts"):
-        np.testing.assert_array_equal(getattr(got, name), getattr(whole, name))
+    assert_same_counts(counts.read(joined), counts.read(unsharded))
 
 
-def test_counts_say_what_they_are_of(base: Path, digits: SimpleNamespace, unsharded: Path) -> None:
+def test_counts_say_what_they_are_of(base: Path, digits: SimpleNamespace, unsharded: Path, precision: str) -> None:
     whole = counts.read(unsharded)
     expected = {"sigma": 0.5, "seed": 0, "purpose": "estimation", "dataset": "digits", "split": "test", "classes": 10}
     assert expected.items() <= whole.meta.items()
-    assert whole.meta["arithmetic"] == "cpu-fp32-folded"
+    assert whole.meta["arithmetic"] == f"cpu-openvino-{precision}-folded"
     assert len(whole.meta["base"]) == 64
+    assert whole.idx.tolist() == list(range(3, 60, 3))
     np.testing.assert_array_equal(whole.labels, data.read(digits.test).labels[whole.idx])
     assert (whole.seconds > 0).all()
-    assert (np.diff(whole.seconds, axis=1) > 0).all()
+    assert (np.diff(whole.seconds, axis=1) >= 0).all()
     assert [path.name for path in unsharded.parent.iterdir()] == ["whole.npz"]
 
 
 def test_a_classifier_for_other_images_is_refused(base: Path, digits: SimpleNamespace, tmp_path: Path) -> None:
     images = data.read(digits.test, ":2")
+    settings = config.Sampling(sizes=[10])
     for key, value in (("dataset", "cifar10"), ("classes", 7)):
         other = data.Images(images.idx, images.images, images.labels, {**images.meta, key: value})
         with pytest.raises(InputError, match=f"made for {key}"):
             sampling.count(
-                base, other, tmp_path / "c.npz", sigma=0.5, sizes=[10], seed=0, purpose="p", batch_size=10, device=CPU
+                base, other, tmp_path / "c.npz", sigma=0.5, settings=settings, seed=0, purpose="p", device=CPU
             )
     assert list(tmp_path.iterdir()) == []
 
@@ -218,26 +237,39 @@ from accelerated_smoothing import cli, sampling
 sampling.SAVE_SECONDS = 0.0
 sys.exit(cli.main(sys.argv[1:]))
 """
-LONG = ["--slice", ":6", "--sizes", "100", "530", "800", "--batch-size", "20"]
+LONG = ["--slice", ":6", "--sizes", "100", "530", "800"]
 
 
-def progress_of(partial: Path) -> tuple[int, int]:
-    meta = read_arrays(partial, ["counts"], "work")[1]
-    return meta["image"], meta["draws"]
+def progress_of(partial: Path) -> int:
+    return read_arrays(partial, ["tally", "seconds"], "work")[1]["done"]
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From which draw each run of predictions begins, from now on."""
+    asked: list[int] = []
+    original = OpenVino.predictions
+
+    def spy(self: OpenVino, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        asked.append(start)
+        return original(self, draws, start)
+
+    monkeypatch.setattr(OpenVino, "predictions", spy)
+    return asked
 
 
 def test_counts_do_not_depend_on_a_kill(
-    base: Path, digits: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, digits: SimpleNamespace, precision: str, tmp_path: Path, starts: list[int]
 ) -> None:
     output = tmp_path / "counts.npz"
     partial = tmp_path / "counts.npz.partial.npz"
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER)
-    words = count_words(base, digits.test, output, *LONG)
-    process = subprocess.Popen([sys.executable, str(driver), *words], stderr=subprocess.DEVNULL)
+    words = count_words(base, digits.test, output, *LONG, "--precision", precision)
+    process = subprocess.Popen([sys.executable, str(driver), *words, "--batch-size", "1"], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
-        while not (partial.exists() and progress_of(partial) > (1, 100)):  # within an image, past a kept size
+        while not (partial.exists() and progress_of(partial) > 900):  # within an image, past a kept size
             assert process.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline, "no partial file appeared"
             time.sleep(0.005)
@@ -247,60 +279,69 @@ def test_counts_do_not_depend_on_a_kill(
         process.wait()
     assert process.returncode == -signal.SIGKILL
     assert not output.exists()
-    image, draws = progress_of(partial)
-    assert 0 < image < 6
+    done = progress_of(partial)
+    assert 900 < done < 6 * 800
 
-    asked = []
-    original = sampling.Noise.draws
-
-    def spy(self: sampling.Noise, name: int, start: int, stop: int) -> Any:
-        asked.append((name, start))
-        return original(self, name, start, stop)
-
-    monkeypatch.setattr(sampling.Noise, "draws", spy)
     assert cli.main(words) == 0
-    assert asked[0] == ((image, draws) if draws < 800 else (image + 1, 0))
+    assert starts == [done]
     assert not partial.exists()
 
     whole = tmp_path / "whole.npz"
-    asked.clear()
-    assert cli.main(count_words(base, digits.test, whole, *LONG)) == 0
-    assert asked[0] == (0, 0)
-    resumed, uninterrupted = counts.read(output), counts.read(whole)
-    assert resumed.meta == uninterrupted.meta
-    for name in ("idx", "labels", "sizes", "counts"):
-        np.testing.assert_array_equal(getattr(resumed, name), getattr(uninterrupted, name))
+    assert cli.main(count_words(base, digits.test, whole, *LONG, "--precision", precision)) == 0
+    assert starts == [done, 0]
+    assert_same_counts(counts.read(output), counts.read(whole))
 
 
 class StopError(Exception):
     pass
 
 
-def interrupted(case: SimpleNamespace, path: Path, batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count until the model has seen some batches, saving after each."""
+class Stopping:
+    """An engine that stops after some pieces."""
+
+    def __init__(self, engine: Engine, pieces: int, error: type[BaseException] = StopError) -> None:
+        self.engine, self.pieces, self.error = engine, pieces, error
+        self.device, self.arithmetic, self.build = engine.device, engine.arithmetic, engine.build
+
+    def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        for _, piece in zip(range(self.pieces), self.engine.predictions(draws, start), strict=False):
+            yield piece
+        raise self.error
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        return self.engine.logits(images)
+
+
+def interrupted(case: SimpleNamespace, path: Path, pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count until the engine has made some pieces of 80 draws, saving after each."""
     monkeypatch.setattr(sampling, "SAVE_SECONDS", -1.0)
-    seen = 0
-
-    def model(x: torch.Tensor) -> torch.Tensor:
-        nonlocal seen
-        seen += 1
-        if seen > batches:
-            raise StopError
-        return case.model(x)
-
     with pytest.raises(StopError):
-        counted(SimpleNamespace(model=model, images=case.images), SIZES, checkpoint=sampling.Checkpoint(path, {"a": 1}))
+        counted(case, SIZES, Stopping(case.engine, pieces), checkpoint=sampling.Checkpoint(path, {"a": 1}))
 
 
-@pytest.mark.parametrize("batches", range(1, 8))  # at a kept size, between two, after an image, at the very end
+@pytest.mark.parametrize("pieces", range(1, 9))  # within a size, across an image, at a kept size, at the very end
 def test_counts_do_not_depend_on_where_a_run_stops(
-    cifar_like: SimpleNamespace, reference: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+    cifar_like: SimpleNamespace, reference: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
 ) -> None:
     path = tmp_path / "work.npz"
-    interrupted(cifar_like, path, batches, monkeypatch)
-    assert progress_of(path) != (0, 0)
-    resumed = counted(cifar_like, SIZES, checkpoint=sampling.Checkpoint(path, {"a": 1}))
-    np.testing.assert_array_equal(resumed, reference)
+    interrupted(cifar_like, path, pieces, monkeypatch)
+    assert progress_of(path) == min(80 * pieces, 600)
+    made, seconds = sampling.count_predictions(
+        cifar_like.engine, cifar_like.images, 0.5, SIZES, 0, classes=10, checkpoint=sampling.Checkpoint(path, {"a": 1})
+    )
+    np.testing.assert_array_equal(made, reference)
+    assert (seconds > 0).all()
+    assert (np.diff(seconds, axis=1) >= 0).all()
+
+
+def test_counts_do_not_depend_on_several_interruptions(
+    cifar_like: SimpleNamespace, reference: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pieces in (1, 1, 2):
+        interrupted(cifar_like, tmp_path / "work.npz", pieces, monkeypatch)
+    assert progress_of(tmp_path / "work.npz") == 320
+    checkpoint = sampling.Checkpoint(tmp_path / "work.npz", {"a": 1})
+    np.testing.assert_array_equal(counted(cifar_like, SIZES, checkpoint=checkpoint), reference)
 
 
 def test_work_of_another_run_or_half_a_file_is_not_gone_on_with(
@@ -314,3 +355,64 @@ def test_work_of_another_run_or_half_a_file_is_not_gone_on_with(
     assert sampling.Checkpoint(path, {"a": 1}).load() is None
     path.unlink()
     assert sampling.Checkpoint(path, {"a": 1}).load() is None
+
+
+@pytest.mark.parametrize(
+    ("more", "goes_on"),
+    [
+        ("", True),
+        ("--batch-size 7", True),
+        ("--threads 2", True),
+        ("--seed 1", False),
+        ("--sigma 0.4", False),
+        ("--purpose selection", False),
+        ("--sizes 100 530", False),
+        ("--slice :5", False),
+        ("--precision bf16", False),
+    ],
+)
+def test_a_stopped_command_goes_on_if_its_counts_are_the_same(
+    base: Path,
+    digits: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    starts: list[int],
+    more: str,
+    goes_on: bool,
+) -> None:
+    """After Ctrl-C: settings of speed may change in between, others begin anew."""
+    if "bf16" in more and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this CPU has no bf16")
+    words = count_words(base, digits.test, tmp_path / "counts.npz", *LONG)
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "SAVE_SECONDS", -1.0)
+        build = engines.build
+        patch.setattr(engines, "build", lambda *a, **k: Stopping(build(*a, **k), 2, KeyboardInterrupt))
+        assert cli.main([*words, "--batch-size", "20"]) == 130
+    done = progress_of(tmp_path / "counts.npz.partial.npz")
+    assert done == 2 * 8 * 20
+    assert cli.main([*words, *more.split()]) == 0
+    assert starts == [0, done if goes_on else 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["counts.npz"]
+    fresh = count_words(base, digits.test, tmp_path / "fresh.npz", *LONG)
+    assert cli.main([*fresh, *more.split()]) == 0
+    assert_same_counts(counts.read(tmp_path / "counts.npz"), counts.read(tmp_path / "fresh.npz"))
+
+
+MEMORY = """
+import resource
+import numpy as np, torch
+from accelerated_smoothing import engines, models, sampling
+model = models.build("resnet8", 10, [0.5] * 3, [0.25] * 3).eval()
+engine = engines.build(model, (3, 32, 32), device=torch.device("cpu"))
+for samples in (1_000, 20_000):
+    sampling.count_predictions(engine, np.zeros((1, 3, 32, 32), np.float32), 0.5, samples, 0, classes=10)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_depend_on_the_draws() -> None:
+    """Noise of 20,000 draws would be 246 MB, half of what a process with torch takes."""
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    few, many = map(int, done.stdout.split())
+    assert many < 1.1 * few

@@ -1,3 +1,4 @@
+import copy
 import csv
 import math
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 import torch
 from scipy.spatial import distance
 
-from accelerated_smoothing import config, data, models
+from accelerated_smoothing import config, data, engines, models
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import gaussian, loop, surrogate
@@ -135,12 +136,72 @@ def test_batches_leave_the_images_alone(images: torch.Tensor) -> None:
     assert torch.equal(images, before)
 
 
+def stepping(precision: str) -> tuple[loop.Step, torch.Tensor, torch.Tensor]:
+    """A step of a small network, and a batch for it."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.Flatten())
+    model.append(torch.nn.Linear(8 * 3 * 4, 3)).eval()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    step = loop.Step(model, optimizer, torch.nn.functional.cross_entropy, precision, CPU)
+    return step, torch.randn(64, 2, 5, 6), torch.randint(3, (64,))
+
+
+def test_a_step_is_that_of_a_plain_loop() -> None:
+    step, inputs, targets = stepping("fp32")
+    assert step.model.training
+    plain = copy.deepcopy(step.model)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.1)
+    for _ in range(3):
+        expected = torch.nn.functional.cross_entropy(plain(inputs), targets)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+        loss = step(inputs, targets)
+        assert torch.equal(loss, expected.detach())
+        assert not loss.requires_grad
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(step.model.state_dict()[name], tensor), name
+
+
+def test_a_step_in_bf16_keeps_weights_and_loss_in_float32() -> None:
+    step, inputs, targets = stepping("bf16")
+    seen = []
+    step.model[0].register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    losses = [step(inputs, targets) for _ in range(20)]
+    assert set(seen) == {torch.bfloat16}
+    assert {loss.dtype for loss in losses} == {torch.float32}
+    assert {p.dtype for p in step.model.parameters()} == {torch.float32}
+    single, inputs, targets = stepping("fp32")
+    expected = [single(inputs, targets) for _ in range(20)]
+    assert losses[0] != expected[0]
+    # A bfloat16 has 8 significant bits, and the loss is a mean over 64 images: it was 0.05 % off at most.
+    np.testing.assert_allclose(losses, expected, rtol=0.01)
+    assert losses[-1] < losses[0] / 2
+
+
+def test_steps_are_those_of_the_settings() -> None:
+    model = torch.nn.Linear(2, 2)
+    base = gaussian.step(model, config.Base(lr=0.3, momentum=0.8, weight_decay=0.01, precision="bf16"), CPU)
+    assert isinstance(base.optimizer, torch.optim.SGD)
+    (group,) = base.optimizer.param_groups
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.3, 0.8, 0.01)
+    assert base.precision == "bf16"
+    h = surrogate.step(model, config.Surrogate(lr=0.3, betas=(0.1, 0.2), precision="fp32"), CPU)
+    assert isinstance(h.optimizer, torch.optim.Adam)
+    assert (h.optimizer.param_groups[0]["lr"], h.optimizer.param_groups[0]["betas"]) == (0.3, (0.1, 0.2))
+    assert h.precision == "fp32"
+    assert surrogate.step(model, config.Surrogate(), CPU).precision == "fp32"
+    logits, shares = cases("mild")
+    assert h.loss(logits, shares) == surrogate.jensen_shannon(logits, shares)
+    assert base.loss(logits, shares.argmax(1)) == torch.nn.functional.cross_entropy(logits, shares.argmax(1))
+
+
 class InterruptionError(Exception):
     pass
 
 
 def linear(
-    optimizer: str, calls: list[int], stop_at: int = 0, **options: Any
+    optimizer: str, calls: list[int], stop_at: int = 0, precision: str | None = "fp32", **options: Any
 ) -> Callable[[Path], dict[str, torch.Tensor]]:
     """A training of a small network with batch norm, interrupted while epoch `stop_at` is evaluated."""
 
@@ -165,14 +226,11 @@ def linear(
 
         settings = {"epochs": 4, "step_size": 2, "gamma": 0.1, "seed": 0, "purpose": "test", "identity": {"a": (1, 2)}}
         loop.run(
-            model,
-            made,
+            loop.Step(model, made, torch.nn.functional.cross_entropy, precision, CPU),
             lambda random: loop.batches(inputs, targets, 16, 1, True, random),
-            torch.nn.functional.cross_entropy,
             images=len(inputs),
             **{**settings, **options},
             output=output,
-            device=CPU,
             evaluate=evaluate,
         )
         return {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -207,6 +265,26 @@ def test_the_state_of_another_training_is_not_gone_on_with(tmp_path: Path) -> No
     calls: list[int] = []
     linear("adam", calls, identity={"a": (1, 3)})(tmp_path / "weights")
     assert len(calls) == 4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_resumed_training_in_bf16_ends_with_the_same_weights(tmp_path: Path, optimizer: str) -> None:
+    expected = linear(optimizer, [], precision="bf16")(tmp_path / "whole")
+    with pytest.raises(InterruptionError):
+        linear(optimizer, [], 3, precision="bf16")(tmp_path / "weights")
+    assert_equal(linear(optimizer, [], precision="bf16")(tmp_path / "weights"), expected)
+    other = linear(optimizer, [])(tmp_path / "other")
+    assert any(not torch.equal(other[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(("precision", "epochs"), [("fp32", 2), (None, 2), ("bf16", 4)])
+def test_training_goes_on_in_the_same_precision_only(tmp_path: Path, precision: str | None, epochs: int) -> None:
+    """Left to the device, it is fp32 on a CPU."""
+    with pytest.raises(InterruptionError):
+        linear("adam", [], 3, precision="fp32")(tmp_path / "weights")
+    calls: list[int] = []
+    linear("adam", calls, precision=precision)(tmp_path / "weights")
+    assert len(calls) == epochs
 
 
 @pytest.mark.parametrize("keep", [0, 3, 500])
@@ -247,12 +325,11 @@ def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 3))
     inputs, targets = torch.randn(37, 2, 5, 6), torch.randint(3, (37,))
     expected = torch.nn.functional.cross_entropy(model(inputs), targets).item()
+    step = loop.Step(model, torch.optim.SGD(model.parameters(), 1e-12), torch.nn.functional.cross_entropy, "fp32", CPU)
     loop.run(
-        model,
-        torch.optim.SGD(model.parameters(), 1e-12),
+        step,
         lambda random: loop.batches(inputs, targets, 16, 0, False, random),
-        torch.nn.functional.cross_entropy,
-        images=37, epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
+        images=37, epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
     assert float(rows(tmp_path / "w.csv")[0]["loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -266,11 +343,9 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path: Path) -> None:
         yield torch.ones(4, 1), torch.ones(4, 1)
 
     loop.run(
-        model,
-        torch.optim.SGD(model.parameters(), 0.1),
+        loop.Step(model, torch.optim.SGD(model.parameters(), 0.1), torch.nn.functional.mse_loss, "fp32", CPU),
         epoch_batches,
-        torch.nn.functional.mse_loss,
-        images=4, epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={}, device=CPU,
+        images=4, epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
     assert len(set(orders)) == 3
 
@@ -309,12 +384,16 @@ def test_surrogate_learns_and_says_what_it_is(taught: SimpleNamespace, tmp_path:
     expected = {"arch": "resnet8", "samples": 100, "sigma": 0.5, "base": "b" * 64, "dataset": "digits", "classes": 10}
     assert expected.items() <= description.items()
     assert description["arithmetic"] == "cpu"
-    h = surrogate.predict(model, torch.from_numpy(taught.images.pixels()))
+    pixels = taught.images.pixels()
+    h = surrogate.predict(engines.build(model, pixels.shape[1:], device=CPU), pixels)
     assert h.dtype == np.float64
     np.testing.assert_allclose(h.sum(1), 1, rtol=1e-12)
     assert (h.argmax(1) == taught.images.labels).mean() > 0.5
-    small = surrogate.predict(model, torch.from_numpy(taught.images.pixels()), batch_size=64)
-    np.testing.assert_allclose(small, h, rtol=0, atol=1e-5)  # float32 kernels may round by the batch
+    with torch.no_grad():
+        expected = model(torch.from_numpy(pixels)).double().softmax(1).numpy()
+    np.testing.assert_allclose(h, expected, rtol=0, atol=1e-5)  # kernels of two libraries round differently in float32
+    small = surrogate.predict(engines.build(model, pixels.shape[1:], device=CPU, batch_size=7), pixels)
+    np.testing.assert_array_equal(small, h)
 
 
 def test_surrogate_training_is_seeded(taught: SimpleNamespace, tmp_path: Path) -> None:

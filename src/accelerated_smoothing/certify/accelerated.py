@@ -52,7 +52,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     """
     import torch
 
-    from accelerated_smoothing import models
+    from accelerated_smoothing import engines, models
     from accelerated_smoothing.training import surrogate
 
     selection, images = evidence.selection, evidence.images
@@ -68,10 +68,10 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
             )
     if description["arch"] != f"resnet{settings.depth}":
         raise InputError(f"{evidence.surrogate}: is a {description['arch']}, where depth {settings.depth} is asked for")
-    model = models.fold(model)
-    pixels = torch.from_numpy(images.pixels())
+    pixels = images.pixels()
+    engine = engines.build(model, pixels.shape[1:], device=torch.device("cpu"), draws=len(pixels))
     begun = time.perf_counter()
-    h = surrogate.predict(model, pixels)
+    h = surrogate.predict(engine, pixels)
     seconds = (time.perf_counter() - begun) / len(pixels) + selection.seconds_at(evidence.n0)
     predicted = statistics.predict(selection.at(evidence.n0), evidence.alpha)
     predict, radius, p_lower, count = radii(h, predicted, settings.n, evidence.alpha, selection.sigma)

@@ -3,6 +3,7 @@
 A weight file is a safetensors file that describes itself: its metadata names the architecture and the input.
 """
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -94,15 +95,25 @@ def fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def fold(model: nn.Sequential) -> nn.Sequential:
-    """Fold each batch norm into the convolution before it, in place: the same function, fewer passes over memory.
+def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
+    """A copy of a classifier that does the same with fewer passes over memory.
+
+    Each batch norm goes into the convolution before it, and the division by the standard deviation into the first one.
+    The mean cannot: the convolution pads with zeros after it is subtracted.
 
     Relies on a batch norm being declared right after its convolution, as all our architectures do.
+
+    Returns:
+        The mean [channels, 1, 1] that is to be subtracted from images, and the network for what is left of them.
     """
-    for module in list(model.modules()):
+    normalize, network = model[0], copy.deepcopy(model[1])
+    assert isinstance(normalize, Normalize)
+    for module in list(network.modules()):
         children = list(module.named_children())
         for (name, conv), (norm_name, norm) in itertools.pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, nn.utils.fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
-    return model
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first.weight.data /= normalize.std
+    return normalize.mean.cpu(), network

@@ -58,7 +58,7 @@ class ResNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean((2, 3)))
+        return self.fc(x.mean((2, 3), dtype=self.fc.weight.dtype))
 
 
 def resnet(arch: str, channels: int, classes: int) -> ResNet:

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.training import loop
+
+
+def step(model: nn.Module, settings: Base, device: torch.device) -> loop.Step:
+    """A training step of f: SGD on the cross-entropy."""
+    optimizer = torch.optim.SGD(
+        model.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
+    return loop.Step(model, optimizer, F.cross_entropy, settings.precision, device)
 
 
 def train(
@@ -34,10 +43,6 @@ def train(
     purpose = f"gaussian/{sigma}"
     torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
     model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        model.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-    )
     images, labels = torch.from_numpy(train.pixels()).to(device), torch.from_numpy(train.labels).to(device)
     test_images, test_labels = (
         torch.from_numpy(test.pixels()).to(device),
@@ -59,10 +64,8 @@ def train(
         return {"test_accuracy": right / len(test_labels)}
 
     loop.run(
-        model,
-        optimizer,
+        step(model, settings, device),
         noisy_batches,
-        F.cross_entropy,
         images=len(images),
         epochs=settings.epochs,
         step_size=settings.step_size,
@@ -76,7 +79,6 @@ def train(
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },
-        device=device,
         evaluate=test_accuracy,
     )
     models.save(output, model, description)

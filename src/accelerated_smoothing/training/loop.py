@@ -64,17 +64,46 @@ def batches(
         yield batch, targets[chosen]
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the GPU has it; nothing elsewhere."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+class Step:
+    """One step of training: inputs and targets in, the loss out, left on the device.
+
+    Attributes:
+        model: brought to the device in channels-last memory.
+        optimizer: of its parameters.
+        precision: "fp32", or "bf16" for passes in bfloat16, while weights, sums and the loss stay in float32.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Loss,
+        precision: str | None,
+        device: torch.device,
+    ) -> None:
+        if precision is None:
+            fit = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if fit else "fp32"
+        self.precision = precision
+        self.model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.optimizer, self.loss, self.device = optimizer, loss, device
+        self.passes = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+        # Compiling gains nothing on a CPU, and would ask for a C++ compiler.
+        self.network = torch.compile(self.model) if device.type == "cuda" else self.model
+
+    def __call__(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        with self.passes:
+            logits = self.network(inputs)
+        value = self.loss(logits.float(), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        self.optimizer.step()
+        return value.detach()
 
 
 def run(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    step: Step,
     epoch_batches: Callable[[torch.Generator], Iterator[tuple[torch.Tensor, torch.Tensor]]],
-    loss: Loss,
     *,
     images: int,
     epochs: int,
@@ -84,21 +113,23 @@ def run(
     purpose: str,
     output: Path,
     identity: dict[str, Any],
-    device: torch.device,
     evaluate: Callable[[], dict[str, float]] = dict,
 ) -> None:
     """Train a model in place.
 
     Args:
+        step: of the model; its loss is a mean over the batch.
         epoch_batches: makes one epoch's batches of inputs and targets from its generator.
-        loss: of logits and targets, a mean over the batch.
         images: in one epoch.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
             state after the last one until the caller has saved the weights.
-        identity: whatever determines the training; a state of another identity is not gone on with.
+        identity: whatever determines the training, but for the precision; a state of another identity is not gone on
+            with.
         evaluate: further columns of the log.
     """
+    model, optimizer = step.model, step.optimizer
+    identity = {**identity, "precision": step.precision}
     state_file, log_file = partial(output), output.with_suffix(".csv")
     epoch, log = _resume(model, optimizer, state_file, identity)
     if log:
@@ -111,15 +142,9 @@ def run(
             for group in optimizer.param_groups:
                 group["lr"] = base_rate * gamma ** (epoch // step_size)
             model.train()
-            total = torch.zeros((), device=device)
-            for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", device)):
-                with mixed_precision(device):
-                    logits = model(inputs)
-                value = loss(logits.float(), targets)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
-                optimizer.step()
-                total += value.detach() * len(inputs)
+            total = torch.zeros((), device=step.device)
+            for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", step.device)):
+                total += step(inputs, targets) * len(inputs)
                 progress.update(len(inputs))
             model.eval()
             epoch += 1

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Surrogate
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
+from accelerated_smoothing.engines import Engine
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import loop
 
@@ -27,6 +29,12 @@ def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     log_m = (0.5 * (h + shares)).clamp_min(torch.finfo(h.dtype).tiny).log()
     divergence = h * (log_h - log_m) + torch.xlogy(shares, shares) - shares * log_m
     return 0.5 * divergence.sum(1).mean()
+
+
+def step(model: nn.Module, settings: Surrogate, device: torch.device) -> loop.Step:
+    """A training step of h: Adam on the Jensen-Shannon divergence."""
+    optimizer = torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas)
+    return loop.Step(model, optimizer, jensen_shannon, settings.precision, device)
 
 
 def train(
@@ -65,7 +73,6 @@ def train(
     purpose = f"surrogate/{counts.sigma}/{depth}"
     torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
     model = models.build(description["arch"], description["classes"], description["mean"], description["std"])
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pixels = torch.from_numpy(images.pixels()).to(device)
     shares = torch.from_numpy((counts.at(samples) / samples).astype(np.float32)).to(device)
 
@@ -73,10 +80,8 @@ def train(
         return loop.batches(pixels, shares, settings.batch_size, settings.crop, settings.flip, random)
 
     loop.run(
-        model,
-        torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas),
+        step(model, settings, device),
         epoch_batches,
-        jensen_shannon,
         images=len(pixels),
         epochs=settings.epochs,
         step_size=settings.step_size,
@@ -90,13 +95,11 @@ def train(
             "counts": hashlib.sha256(counts.counts.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },
-        device=device,
     )
     models.save(output, model, description)
     loop.partial(output).unlink(missing_ok=True)
 
 
-@torch.inference_mode()
-def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 500) -> np.ndarray:
+def predict(h: Engine, images: np.ndarray) -> np.ndarray:
     """The class probabilities h(x), [n, classes] float64, of images [n, channels, height, width] in [0, 1]."""
-    return torch.cat([model(batch).double().softmax(1) for batch in images.split(batch_size)]).cpu().numpy()
+    return h.logits(torch.from_numpy(images)).double().softmax(1).numpy()

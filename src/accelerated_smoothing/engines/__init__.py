@@ -1,0 +1,108 @@
+"""Engines: from noise to predicted classes, as fast as a kind of device allows.
+
+One interface, one file a way. `pytorch.py` runs on every device that PyTorch knows: on a GPU it is the engine, on a CPU
+the reference; `openvino.py` is the CPU's. Whatever the engine, an image's predictions depend on the randomness contract
+and on the arithmetic alone.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from accelerated_smoothing import noise
+from accelerated_smoothing.files import InputError
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else OpenVINO reports each import to its makers
+
+PIXELS = {"cpu": 2**15, "cuda": 2**20}  # of one batch: on a CPU what its cache holds, on a GPU what keeps it busy
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is to be predicted: `samples` noisy copies of each image, numbered image by image.
+
+    Attributes:
+        images: [n, *shape] float32 in [0, 1].
+        names: [n] of the images in the randomness contract.
+        samples: draws of each image.
+        sigma: standard deviation of the noise.
+        key: [2] of the noise, from `noise.key`.
+    """
+
+    images: np.ndarray
+    names: np.ndarray
+    samples: int
+    sigma: float
+    key: np.ndarray
+
+    def __post_init__(self) -> None:
+        if max(self.samples, int(self.names.max(initial=0)) + 1) > noise.LIMIT or self.names.min(initial=0) < 0:
+            raise ValueError(f"draws and names of images must lie below {noise.LIMIT}")
+
+    def __len__(self) -> int:
+        return len(self.images) * self.samples
+
+
+class Engine(Protocol):
+    """A classifier in one arithmetic on one device.
+
+    Attributes:
+        device: where predictions are left.
+        arithmetic: device kind, library, precision and folding as one word; on a GPU the batch size, too, since it
+            chooses kernels by the shape.
+        build: versions and the processor, which may change the last bits of an arithmetic.
+    """
+
+    device: torch.device
+    arithmetic: str
+    build: str
+
+    def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        """Yield the predicted classes [k] int64 of draws start, start + 1, ..., some at a time.
+
+        What is yielded lasts until the next step.
+        """
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """The logits [n, classes] float32, on the CPU, of images [n, *shape] float32 in [0, 1]."""
+
+
+def build(
+    model: nn.Sequential,
+    images: torch.Size | Sequence[int],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    batch_size: int | None = None,
+    draws: int | None = None,
+) -> Engine:
+    """The engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
+
+    Args:
+        model: the classifier, in evaluation mode; it is left as it is.
+        images: the shape [channels, height, width] of an image.
+        precision: "fp32" or "bf16".
+        batch_size: noisy copies in one forward pass, instead of what suits the device.
+        draws: how many will be predicted at once, if that is known: a CPU's batches are then cut evenly.
+
+    Raises:
+        InputError: this device has no such precision.
+    """
+    streams = torch.get_num_threads() if device.type == "cpu" else 1
+    batch = batch_size or max(1, PIXELS[device.type] // int(np.prod(images[1:])))
+    if device.type == "cuda":
+        if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise InputError("precision: found 'bf16', which this GPU has not; 'fp32' would do")
+        from accelerated_smoothing.engines.pytorch import Pytorch
+
+        return Pytorch(model, images, batch=batch, device=device, precision=precision)
+    if draws is not None:
+        batch = min(batch, draws) if batch_size else -(-draws // (streams * -(-draws // (streams * batch))))
+    from accelerated_smoothing.engines.openvino import OpenVino
+
+    return OpenVino(model, images, batch=batch, streams=streams, precision=precision)

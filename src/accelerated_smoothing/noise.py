@@ -1,0 +1,140 @@
+"""The noise of the randomness contract: the counter-based generator Philox and Box and Muller's transform.
+
+Draw j of image i is made by Philox4x32-10 (Salmon et al. 2011) from the counters (quad, j, i, 0) under a key that is a
+hash of (seed, purpose). Nothing is carried from one draw to the next, so batches, shards and restarts cannot matter.
+An image of d pixels and channels takes ceil(d/4) quads; quad q makes the elements q, q + quads, q + 2 quads and
+q + 3 quads, counted channel by channel and row by row. Words 0 and 1 make the first two, words 2 and 3 the others.
+
+This is the CPU's form. It uses only operations that IEEE 754 rounds in one way (no fused multiply-add, no library
+function), so every CPU makes the same bits. The GPU's (`engines/noise_triton.py`) has the same words and the device's
+logarithm, sine and cosine. A uniform has 31 bits and is never 0, so no normal exceeds 6.66: one in 4e10 would.
+"""
+
+import hashlib
+
+import numpy as np
+from numba import njit
+
+LIMIT = 2**32  # an image and a draw are each named by one word of the counter
+PART = 256  # quads worked on at once: few enough for the first-level cache
+
+F, U = np.float32, np.uint64
+LOW, WORD = U(0xFFFFFFFF), U(32)
+MULTIPLIERS = U(0xD2511F53), U(0xCD9E8D57)
+WEYL = U(0x9E3779B9), U(0xBB67AE85)
+HALF, ONE, TWO, LN2 = F(0.5), F(1), F(2), F(np.log(2))
+SQRT_HALF = np.int32(F(np.sqrt(0.5)).view(np.int32))
+MANTISSA, EIGHTH, QUARTER = np.int32(23), np.int32(2**29), np.int32(30)
+TO_UNIFORM, TO_ANGLE = F(2.0**-31), F(np.pi / 2 * 2.0**-30)
+# (ln(1 + t) - t + t^2/2) / t^3 on [sqrt(1/2) - 1, sqrt(2) - 1], (sin(x) - x) / x^3 and (cos(x) - 1 + x^2/2) / x^4 in
+# x^2 on [-pi/4, pi/4], fitted so that the greatest relative error (6e-9, 4e-9, 1e-10) is least.
+LOG = tuple(map(F, (0.33333331, -0.2500082, 0.20001227, -0.1662336, 0.14201753, -0.13160156, 0.12761599, -0.07634586)))
+SINE = tuple(map(F, (-0.166666552, 0.008332178, -0.000195173023)))
+COSINE = tuple(map(F, (0.0416666456, -0.00138873677, 2.44384501e-05)))
+
+
+def key(seed: int, purpose: str) -> np.ndarray:
+    """The two words [2] uint32 under which the noise of one seed and purpose is made."""
+    return np.frombuffer(hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest(), "<u4")
+
+
+@njit(inline="always")
+def _round(a, b, c, d, key_0, key_1):  # type: ignore[no-untyped-def]
+    """One of Philox's ten rounds, on words held in 64 bits."""
+    product_0, product_1 = MULTIPLIERS[0] * (a & LOW), MULTIPLIERS[1] * (c & LOW)
+    return (product_1 >> WORD) ^ b ^ key_0, product_1 & LOW, (product_0 >> WORD) ^ d ^ key_1, product_0 & LOW
+
+
+@njit(inline="always")
+def _aligned(n):  # type: ignore[no-untyped-def]
+    """Room for n float32 on a cache line of its own: a vector that straddles two lines costs twice the time."""
+    room = np.empty(n + 16, np.float32)
+    start = (64 - room.ctypes.data % 64) % 64 // 4
+    return room[start : start + n]
+
+
+@njit(inline="always")
+def words(out: np.ndarray, n: int, key: np.ndarray, quad: int, draw: int, image: int) -> None:
+    """Fill the first n columns of [4, m] uint32 with the words of counters (quad, draw, image, 0), (quad + 1, ...)."""
+    keys = np.empty((10, 2), np.uint64)
+    for r in range(10):
+        for side in range(2):
+            keys[r, side] = (U(key[side]) + U(r) * WEYL[side]) & LOW
+    for i in range(n):
+        a, b, c, d = U(quad) + U(i), U(draw), U(image), U(0)
+        # Written out, since only a loop without a loop inside becomes vector instructions.
+        a, b, c, d = _round(a, b, c, d, keys[0, 0], keys[0, 1])
+        a, b, c, d = _round(a, b, c, d, keys[1, 0], keys[1, 1])
+        a, b, c, d = _round(a, b, c, d, keys[2, 0], keys[2, 1])
+        a, b, c, d = _round(a, b, c, d, keys[3, 0], keys[3, 1])
+        a, b, c, d = _round(a, b, c, d, keys[4, 0], keys[4, 1])
+        a, b, c, d = _round(a, b, c, d, keys[5, 0], keys[5, 1])
+        a, b, c, d = _round(a, b, c, d, keys[6, 0], keys[6, 1])
+        a, b, c, d = _round(a, b, c, d, keys[7, 0], keys[7, 1])
+        a, b, c, d = _round(a, b, c, d, keys[8, 0], keys[8, 1])
+        a, b, c, d = _round(a, b, c, d, keys[9, 0], keys[9, 1])
+        out[0, i], out[1, i], out[2, i], out[3, i] = a, b, c, d
+
+
+@njit(inline="always")
+def _normals(random: np.ndarray, out: np.ndarray, scratch: np.ndarray, first: int, n: int) -> None:
+    """Turn the words of rows `first` and `first + 1`, n columns, into as many standard normals.
+
+    The steps are loops of their own, since each then becomes vector instructions.
+    """
+    value, exponent = scratch[0], scratch[1]
+    bits = value.view(np.int32)
+    for i in range(n):
+        value[i] = (F(np.int32(random[first, i] >> np.uint32(1))) + HALF) * TO_UNIFORM
+    for i in range(n):  # value * 2^exponent, value in [sqrt(1/2), sqrt(2))
+        shift = (bits[i] - SQRT_HALF) >> MANTISSA
+        bits[i] -= shift << MANTISSA
+        exponent[i] = F(shift)
+    for i in range(n):  # the radius sqrt(-2 ln u)
+        t = value[i] - ONE
+        p = LOG[4] + t * (LOG[5] + t * (LOG[6] + t * LOG[7]))
+        p = LOG[0] + t * (LOG[1] + t * (LOG[2] + t * (LOG[3] + t * p)))
+        value[i] = np.sqrt(-TWO * (exponent[i] * LN2 + (t + t * t * (t * p - HALF))))
+    for i in range(n):  # the angle 2 pi v: a quarter turn, and the rest within an eighth of a turn either way
+        turn = np.int32(random[first + 1, i])
+        quarter = (turn + EIGHTH) >> QUARTER
+        x = F(turn - (quarter << QUARTER)) * TO_ANGLE
+        x2 = x * x
+        sine = x + x * x2 * (SINE[0] + x2 * (SINE[1] + x2 * SINE[2]))
+        cosine = ONE - HALF * x2 + x2 * x2 * (COSINE[0] + x2 * (COSINE[1] + x2 * COSINE[2]))
+        odd = (quarter & np.int32(1)) != 0
+        radius = -value[i] if (quarter & np.int32(2)) != 0 else value[i]
+        out[first, i] = radius * (-sine if odd else cosine)
+        out[first + 1, i] = radius * (cosine if odd else sine)
+
+
+@njit(nogil=True, cache=True)
+def perturb(
+    out: np.ndarray, images: np.ndarray, names: np.ndarray, samples: int, first: int, sigma: float, key: np.ndarray
+) -> None:
+    """Fill `out` with noisy copies: row r is draw (first + r) % samples of image (first + r) // samples.
+
+    Args:
+        out: [rows, d] float32.
+        images: [n, d] float32.
+        names: [n] of the images in the contract, below `LIMIT`.
+        samples: draws of each image.
+        sigma: standard deviation of the noise.
+        key: [2], from `key`.
+    """
+    rows, size = out.shape
+    quads = (size + 3) // 4
+    random = _aligned(4 * PART).view(np.uint32).reshape((4, PART))
+    normal, scratch = _aligned(4 * PART).reshape((4, PART)), _aligned(2 * PART).reshape((2, PART))
+    scale = F(sigma)
+    for row in range(rows):
+        image, draw = (first + row) // samples, (first + row) % samples
+        for quad in range(0, quads, PART):
+            n = min(PART, quads - quad)
+            words(random, n, key, quad, draw, names[image])
+            _normals(random, normal, scratch, 0, n)
+            _normals(random, normal, scratch, 2, n)
+            for k in range(4):
+                place = k * quads + quad
+                for i in range(min(n, size - place)):
+                    out[row, place + i] = images[image, place + i] + scale * normal[k, i]

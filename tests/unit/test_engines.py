@@ -1,0 +1,497 @@
+import copy
+import functools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from accelerated_smoothing import engines, models, noise, sampling
+from accelerated_smoothing.engines import Draws, Engine
+from accelerated_smoothing.engines import openvino as openvino_engine
+from accelerated_smoothing.engines.openvino import OpenVino
+from accelerated_smoothing.engines.pytorch import BATCHES, Pytorch
+from accelerated_smoothing.files import InputError
+
+CPU = torch.device("cpu")
+SHAPE = (3, 32, 32)
+GPU = pytest.param(
+    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+)
+Build = Callable[..., Engine]
+
+
+def built(
+    kind: str, model: Any, shape: tuple[int, ...], batch: int, streams: int = 1, precision: str = "fp32"
+) -> Engine:
+    """An engine on the CPU; the reference has one stream whatever is asked for."""
+    if kind == "pytorch":
+        return Pytorch(model, shape, batch=batch, device=CPU, precision=precision)
+    return OpenVino(model, shape, batch=batch, streams=streams, precision=precision)
+
+
+@pytest.fixture(scope="module")
+def case(settle: Any) -> SimpleNamespace:
+    """A ResNet on 3x32x32 images whose predictions spread, and what is to be predicted: 2 x 300 draws."""
+    images = torch.rand((60, *SHAPE), generator=torch.Generator().manual_seed(0))
+    model = models.build("resnet8", 10, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
+    settle(model, images, seed=3)
+    draws = Draws(images[:2].numpy(), np.array([4, 1]), 300, 0.5, noise.key(0, "estimation"))
+    return SimpleNamespace(model=model, images=images, draws=draws)
+
+
+@pytest.fixture(scope="module")
+def logits(case: SimpleNamespace) -> torch.Tensor:
+    """What the model itself, in evaluation mode and not folded, says of every draw."""
+    return plain(case.model, copies(case.draws))
+
+
+@pytest.fixture(scope="module")
+def engine(case: SimpleNamespace) -> Build:
+    """Engines on the CPU, each built once."""
+
+    @functools.cache
+    def build(kind: str, batch: int = 16, streams: int = 1, precision: str = "fp32") -> Engine:
+        return built(kind, case.model, SHAPE, batch, streams, precision)
+
+    return build
+
+
+ENGINES = [("pytorch", 7, 1), ("pytorch", 64, 1), ("openvino", 16, 1), ("openvino", 7, 2)]
+
+
+def predicted(made: Engine, draws: Draws, start: int = 0) -> np.ndarray:
+    """All classes, copied since each piece lasts until the next step only."""
+    parts = [part.cpu().numpy().copy() for part in made.predictions(draws, start)]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
+    """All noisy copies [len(draws), *shape], in the noise of a kind of device."""
+    shape = draws.images.shape[1:]
+    images, names = torch.from_numpy(draws.images).flatten(1), torch.from_numpy(draws.names)
+    out = torch.empty((len(draws), *shape), device=device)
+    if device == "cpu":
+        noise.perturb(out.flatten(1).numpy(), images.numpy(), draws.names, draws.samples, 0, draws.sigma, draws.key)
+    else:
+        from accelerated_smoothing.engines import noise_triton
+
+        position = torch.zeros((), dtype=torch.int64, device=device)
+        noise_triton.perturb(out, images.to(device), names.to(device), position, draws)
+    return out
+
+
+def plain(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.cat([model(part) for part in images.split(100)])
+
+
+def assert_same_but_for_ties(classes: np.ndarray, logits: torch.Tensor, margin: float, share: float) -> None:
+    """Classes are those of the logits, but for at most a share of rows, and there the two largest nearly tie."""
+    differ = torch.from_numpy(classes) != logits.argmax(1)
+    first, second = logits.topk(2, dim=1).values.T
+    assert differ.float().mean() <= share
+    assert (first - second)[differ].lt(margin).all()
+
+
+# How far logits of order 3 may be off, and how near to a tie a class may change, and in which share of draws. In fp32,
+# 8 layers of sums of up to 576 products were 5e-6 off; with the 8 significant bits of bf16 0.06, and 2 % changed.
+LIMITS = {"fp32": (5e-5, 1e-4, 0.005), "bf16": (0.15, 0.3, 0.05)}
+
+
+@pytest.mark.parametrize(("kind", "batch", "streams"), ENGINES)
+def test_logits_are_those_of_the_plain_model(
+    case: SimpleNamespace, engine: Build, precision: str, kind: str, batch: int, streams: int
+) -> None:
+    logits = engine(kind, batch, streams, precision).logits(case.images)
+    assert (logits.dtype, logits.shape, logits.device) == (torch.float32, (60, 10), CPU)
+    expected = plain(case.model, case.images)
+    assert expected.std() > 1
+    error = (logits - expected).abs().max()
+    assert error < LIMITS[precision][0]
+    assert precision == "fp32" or error > 1e-3  # bf16 is not fp32 by another name
+
+
+@pytest.mark.parametrize(("kind", "batch", "streams"), ENGINES)
+def test_predictions_are_those_of_a_plain_loop(
+    case: SimpleNamespace,
+    engine: Build,
+    logits: torch.Tensor,
+    precision: str,
+    kind: str,
+    batch: int,
+    streams: int,
+) -> None:
+    parts = [part.clone() for part in engine(kind, batch, streams, precision).predictions(case.draws)]
+    assert {(part.dtype, part.device) for part in parts} == {(torch.int64, CPU)}
+    classes = torch.cat(parts).numpy()
+    assert len(np.unique(classes)) > 5  # else the test would compare little
+    assert_same_but_for_ties(classes, logits, *LIMITS[precision][1:])
+
+
+def test_the_engine_of_the_cpu_predicts_what_the_reference_does(
+    case: SimpleNamespace, engine: Build, logits: torch.Tensor
+) -> None:
+    differ = predicted(engine("openvino"), case.draws) != predicted(engine("pytorch"), case.draws)
+    assert differ.sum() <= 3
+    first, second = logits.topk(2, dim=1).values.T
+    assert (first - second)[torch.from_numpy(differ)].lt(1e-4).all()
+
+
+@pytest.fixture(scope="module")
+def reference(case: SimpleNamespace, engine: Build, precision: str) -> np.ndarray:
+    return predicted(engine("openvino", precision=precision), case.draws)
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 7, 64, 1000])
+def test_predictions_do_not_depend_on_batch_and_streams(
+    case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str, batch: int, streams: int
+) -> None:
+    made = engine("openvino", batch, streams, precision)
+    np.testing.assert_array_equal(predicted(made, case.draws), reference)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64, 1000])
+def test_logits_do_not_depend_on_the_batch(case: SimpleNamespace, engine: Build, precision: str, batch: int) -> None:
+    """Bit by bit: classes alone would show a difference in rounding only where two of them nearly tie."""
+    expected = engine("openvino", precision=precision).logits(case.images)
+    made = engine("openvino", batch, 1, precision)
+    assert torch.equal(made.logits(case.images), expected)
+    assert torch.equal(made.logits(case.images[37:38]), expected[37:38])
+    assert torch.equal(made.logits(case.images.flip(0)).flip(0), expected)
+
+
+@pytest.mark.parametrize("start", [0, 1, 17, 299, 300, 301, 599, 600])
+def test_predictions_go_on_from_any_draw(
+    case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str, start: int
+) -> None:
+    for batch, streams in ((16, 1), (7, 2)):
+        made = engine("openvino", batch, streams, precision)
+        np.testing.assert_array_equal(predicted(made, case.draws, start), reference[start:])
+
+
+@pytest.mark.parametrize("start", [1, 299, 400, 600])
+def test_predictions_of_the_reference_go_on_from_any_draw(case: SimpleNamespace, engine: Build, start: int) -> None:
+    made = engine("pytorch")
+    np.testing.assert_array_equal(predicted(made, case.draws, start), predicted(made, case.draws)[start:])
+
+
+def test_predictions_belong_to_the_name_of_the_image(
+    case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str
+) -> None:
+    swapped = replace(case.draws, images=case.draws.images[::-1].copy(), names=case.draws.names[::-1])
+    made = predicted(engine("openvino", precision=precision), swapped)
+    np.testing.assert_array_equal(made, np.roll(reference, 300))
+
+
+@pytest.mark.parametrize("kind", ["openvino", "pytorch"])
+def test_engines_say_what_they_are(engine: Build, precision: str, kind: str) -> None:
+    one, other = engine(kind, precision=precision), engine(kind, 7, 2, precision)
+    assert one.arithmetic == other.arithmetic == f"cpu-{kind}-{precision}-folded"
+    assert one.build == other.build
+    assert {"openvino": openvino_engine.ov.__version__, "pytorch": torch.__version__}[kind] in one.build
+    assert one.device == CPU
+
+
+@pytest.mark.parametrize("kind", ["openvino", "pytorch"])
+def test_the_model_is_left_as_it_is(case: SimpleNamespace, kind: str, precision: str) -> None:
+    model = copy.deepcopy(case.model)
+    layers, before = str(model), {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    built(kind, model, SHAPE, batch=2, precision=precision).logits(case.images[:2])
+    assert str(model) == layers
+    assert not model.training
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize("kind", ["openvino", "pytorch"])
+def test_the_model_is_not_looked_at_again(case: SimpleNamespace, kind: str) -> None:
+    """It may be trained further, or be given other weights."""
+    model = copy.deepcopy(case.model)
+    made = built(kind, model, SHAPE, batch=2)
+    logits = made.logits(case.images[:2])
+    for tensor in model.state_dict().values():
+        tensor.zero_()
+    assert torch.equal(made.logits(case.images[:2]), logits)
+
+
+def test_other_images_have_engines_too(settle: Any) -> None:
+    """Grey ones, and sizes that are no power of two."""
+    for shape in ((1, 8, 8), (2, 9, 7)):
+        images = torch.rand((40, *shape), generator=torch.Generator().manual_seed(1))
+        model = models.build("resnet8", 4, [0.5] * shape[0], [0.25] * shape[0])
+        settle(model, images, seed=3)
+        draws = Draws(images[:3].numpy(), np.arange(3), 50, 0.5, noise.key(0, "estimation"))
+        for kind in ("openvino", "pytorch"):
+            made = predicted(built(kind, model, shape, batch=16), draws)
+            assert_same_but_for_ties(made, plain(model, copies(draws)), margin=1e-4, share=0.01)
+
+
+# Which engine, and how large a batch.
+
+
+class Recorded:
+    def __init__(self, model: Any, images: Any, **options: Any) -> None:
+        self.options = {name: value for name, value in options.items() if name in ("batch", "streams", "precision")}
+
+
+@pytest.mark.parametrize(
+    ("device", "shape", "threads", "options", "expected"),
+    [
+        ("cpu", SHAPE, 1, {}, {"batch": 32, "streams": 1}),
+        ("cpu", SHAPE, 3, {}, {"batch": 32, "streams": 3}),
+        ("cpu", (1, 8, 8), 1, {}, {"batch": 512, "streams": 1}),
+        ("cpu", (3, 224, 224), 1, {}, {"batch": 1, "streams": 1}),
+        ("cpu", SHAPE, 1, {"draws": 32}, {"batch": 32, "streams": 1}),
+        ("cpu", SHAPE, 1, {"draws": 33}, {"batch": 17, "streams": 1}),  # and not 32 and 1
+        ("cpu", SHAPE, 2, {"draws": 100}, {"batch": 25, "streams": 2}),  # two for each thread
+        ("cpu", SHAPE, 2, {"draws": 1}, {"batch": 1, "streams": 2}),
+        ("cpu", SHAPE, 1, {"batch_size": 100}, {"batch": 100, "streams": 1}),
+        ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 150}, {"batch": 100, "streams": 2}),
+        ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 10, "streams": 2}),
+        ("cuda", SHAPE, 2, {}, {"batch": 1024}),
+        ("cuda", SHAPE, 2, {"draws": 10}, {"batch": 1024}),  # part of the arithmetic, so the same for every number
+        ("cuda", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 100}),
+    ],
+)
+def test_the_batch_suits_device_image_and_draws(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    shape: tuple[int, ...],
+    threads: int,
+    options: dict[str, int],
+    expected: dict[str, int],
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(openvino_engine, "OpenVino", type("OpenVino", (Recorded,), {}))
+    monkeypatch.setattr("accelerated_smoothing.engines.pytorch.Pytorch", type("Pytorch", (Recorded,), {}))
+    made: Any = engines.build(torch.nn.Sequential(), shape, device=torch.device(device), **options)
+    assert type(made).__name__ == {"cpu": "OpenVino", "cuda": "Pytorch"}[device]
+    assert made.options == {**expected, "precision": "fp32"}
+
+
+def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_engine.ov.Core, "get_property", lambda *_: ["FP32", "INT8"])
+    with pytest.raises(InputError, match="precision: found 'bf16', which this CPU has not; 'fp32' would do"):
+        engines.build(case.model, SHAPE, device=CPU, precision="bf16")
+
+
+def test_a_precision_that_the_gpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    with pytest.raises(InputError, match="precision: found 'bf16', which this GPU has not; 'fp32' would do"):
+        engines.build(case.model, SHAPE, device=torch.device("cuda"), precision="bf16")
+
+
+# What several runs of one engine share.
+
+
+def all_free(made: OpenVino) -> None:
+    """Wait until no worker has anything to do."""
+    barrier = threading.Barrier(made.streams + 1)
+    for _ in range(made.streams):
+        made.workers.submit(barrier.wait, 60)
+    barrier.wait(60)
+    assert made.requests.qsize() == made.streams
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_predictions_that_are_stopped_early_leave_nothing_running(
+    case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch, streams: int
+) -> None:
+    made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
+    stride, begun, stopped = 2 * openvino_engine.BATCHES, set(), threading.Event()
+    perturb = noise.perturb
+
+    def spy(*given: Any) -> None:
+        begun.add(given[4] // stride)
+        if given[4] >= stride:  # each stream is at work on what comes after the first piece
+            assert stopped.wait(60)
+        perturb(*given)
+
+    monkeypatch.setattr(noise, "perturb", spy)
+    running = made.predictions(case.draws)
+    next(running)
+    running.close()
+    stopped.set()
+    all_free(made)
+    assert begun <= set(range(1 + streams))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(predicted(made, case.draws), predicted(engine("openvino"), case.draws))
+    all_free(made)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_an_error_in_a_stream_is_told_and_the_engine_can_be_used_again(
+    case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch, streams: int
+) -> None:
+    made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
+    perturb = noise.perturb
+
+    def failing(*given: Any) -> None:
+        if given[4] == 100:
+            raise MemoryError
+        perturb(*given)
+
+    monkeypatch.setattr(noise, "perturb", failing)
+    with pytest.raises(MemoryError):
+        predicted(made, case.draws)
+    monkeypatch.undo()
+    all_free(made)
+    np.testing.assert_array_equal(predicted(made, case.draws), predicted(engine("openvino"), case.draws))
+
+
+def other_draws(case: SimpleNamespace) -> list[Draws]:
+    """Draws that differ in each thing that an engine may have made ready, and one in the images alone."""
+    first = replace(case.draws, samples=90)
+    return [
+        first,
+        replace(first, images=case.images[2:4].numpy()),
+        replace(first, names=np.array([7, 8])),
+        replace(first, images=case.images[:1].numpy(), names=np.array([4])),
+        replace(first, images=case.images[:3].numpy(), names=np.arange(3)),
+        replace(first, samples=80),
+        replace(first, sigma=0.25),
+        replace(first, key=noise.key(0, "selection")),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["openvino", "pytorch"])
+def test_draws_that_take_turns_do_not_disturb_each_other(case: SimpleNamespace, engine: Build, kind: str) -> None:
+    made = engine(kind, 7)
+    expected = [plain(case.model, copies(draws)) for draws in other_draws(case)]
+    for _ in range(2):
+        for draws, logits in zip(other_draws(case), expected, strict=True):
+            assert_same_but_for_ties(predicted(made, draws), logits, margin=1e-4, share=0.02)
+
+
+@pytest.mark.parametrize("kind", ["openvino", "pytorch"])
+def test_two_runs_may_go_on_by_turns(case: SimpleNamespace, engine: Build, kind: str) -> None:
+    made = engine(kind, 7)
+    both = [case.draws, replace(case.draws, key=noise.key(0, "selection"))]
+    expected = [predicted(made, draws) for draws in both]
+    assert (expected[0] != expected[1]).any()
+    got: list[list[np.ndarray]] = [[], []]
+    for parts in zip(*(made.predictions(draws) for draws in both), strict=True):
+        for kept, part in zip(got, parts, strict=True):
+            kept.append(part.numpy().copy())
+    assert len(got[0]) >= 3
+    for kept, whole in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(np.concatenate(kept), whole)
+
+
+def test_logits_and_predictions_may_take_turns(case: SimpleNamespace, engine: Build) -> None:
+    for kind in ("openvino", "pytorch"):
+        made = engine(kind, 7)
+        expected, logits = predicted(made, case.draws), made.logits(case.images)
+        parts = []
+        for part in made.predictions(case.draws):
+            parts.append(part.numpy().copy())
+            assert torch.equal(made.logits(case.images), logits)
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+QUIET = """
+import sys
+import numpy as np, torch
+from accelerated_smoothing import engines, models, noise
+draws = engines.Draws(np.zeros((1, 1, 8, 8), np.float32), np.zeros(1, int), 10, 0.5, noise.key(0, "p"))
+engine = engines.build(models.build("resnet8", 10, [0.5], [0.25]).eval(), (1, 8, 8), device=torch.device("cpu"))
+assert sum(len(part) for part in engine.predictions(draws)) == 10
+assert "openvino" in sys.modules
+print([name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module])
+"""
+
+
+def test_openvino_reports_to_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET],
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+# PyTorch's engine where it is the engine: on a GPU. On a CPU the same tests test the reference, and themselves.
+
+
+@pytest.fixture(scope="module", params=["cpu", GPU])
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def pytorch(request: pytest.FixtureRequest, case: SimpleNamespace, device: str) -> Pytorch:
+    return Pytorch(case.model, SHAPE, batch=64, device=torch.device(device), precision=request.param)
+
+
+def counted(made: Engine, case: SimpleNamespace, rows: Any, **options: Any) -> np.ndarray:
+    idx = np.arange(6)[rows]
+    images = case.images[:6].numpy()[rows]
+    return sampling.count_predictions(made, images, 0.5, [100, 250, 400], 0, classes=10, idx=idx, **options)[0]
+
+
+def test_counts_of_pytorch_do_not_depend_on_the_shards(case: SimpleNamespace, pytorch: Pytorch) -> None:
+    whole = counted(pytorch, case, slice(None))
+    assert (whole.sum(2) == [100, 250, 400]).all()
+    shards = [counted(pytorch, case, rows) for rows in ([0, 1], [2, 3], [4, 5])]
+    np.testing.assert_array_equal(np.concatenate(shards), whole)
+
+
+def test_counts_of_pytorch_do_not_depend_on_an_interruption(
+    case: SimpleNamespace, pytorch: Pytorch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "SAVE_SECONDS", -1.0)
+    whole = counted(pytorch, case, slice(None))
+    checkpoint = sampling.Checkpoint(tmp_path / "work.npz", {})
+    predictions = pytorch.predictions
+
+    def stopped(draws: Draws, start: int = 0) -> Any:
+        yield next(predictions(draws, start))
+        raise InterruptedError
+
+    monkeypatch.setattr(pytorch, "predictions", stopped)
+    with pytest.raises(InterruptedError):
+        counted(pytorch, case, slice(None), checkpoint=checkpoint)
+    monkeypatch.undo()
+    work = checkpoint.load()
+    assert work is not None
+    assert work.done == BATCHES * 64
+    np.testing.assert_array_equal(counted(pytorch, case, slice(None), checkpoint=checkpoint), whole)
+
+
+def test_predictions_of_pytorch_are_those_of_a_plain_loop(case: SimpleNamespace, pytorch: Pytorch) -> None:
+    device = pytorch.device.type
+    logits = plain(copy.deepcopy(case.model).to(device), copies(case.draws, device)).cpu()
+    precision = "fp32" if "fp32" in pytorch.arithmetic else "bf16"
+    assert_same_but_for_ties(predicted(pytorch, case.draws), logits, *LIMITS[precision][1:])
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (1, 3, 3)])
+def test_the_noise_of_the_devices_is_nearly_the_same(device: str, shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(2).random((3, *shape), np.float32)
+    draws = Draws(images, np.array([5, 2**32 - 1, 0]), 500, 1.0, noise.key(2, "estimation"))
+    # Up to 6.66 in float32, whose ulp is 4.8e-7, by logarithms and sines of a few ulps.
+    torch.testing.assert_close(copies(draws, device).cpu(), copies(draws), rtol=0, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
+    made = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
+    assert made.arithmetic == "cuda-pytorch-fp32-folded-batch64"
+    assert torch.cuda.get_device_name() in made.build

@@ -1,0 +1,75 @@
+"""The measurement of certification time: what is measured, not how long it takes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from accelerated_smoothing import cli, data, models, sampling
+from accelerated_smoothing.training import surrogate
+
+
+@pytest.fixture(scope="module")
+def guess(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained surrogate for sigma 0.5."""
+    images = data.read(digits.train, ":10")
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("surrogate") / "h.safetensors"
+    described = {key: images.meta[key] for key in ("dataset", "classes", "mean", "std")}
+    model = models.build("resnet14", 10, images.meta["mean"], images.meta["std"])
+    models.save(path, model, {"kind": "surrogate", "arch": "resnet14", "sigma": 0.5, **described})
+    return path
+
+
+def words(base: Path, digits: SimpleNamespace, guess: Path, output: Path, *more: str) -> list[str]:
+    made = f"time --base {base} --surrogates {guess} --images {digits.test} --slice 3:40 --count 2 --repeats 2".split()
+    return [*made, *f"--sigma 0.5 --sizes 10 25 --n0 20 --threads 1 --output {output}".split(), *more]
+
+
+def test_every_method_is_timed_at_every_size(
+    base: Path,
+    digits: SimpleNamespace,
+    guess: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+) -> None:
+    sampled, guessed = [], []
+    count, predict = sampling.count_predictions, surrogate.predict
+
+    def counting(engine: Any, images: Any, sigma: float, samples: int, *given: Any, **options: Any) -> Any:
+        sampled.append((samples, options["purpose"], engine.arithmetic))
+        return count(engine, images, sigma, samples, *given, **options)
+
+    monkeypatch.setattr(sampling, "count_predictions", counting)
+    monkeypatch.setattr(surrogate, "predict", lambda h, images: guessed.append(len(images)) or predict(h, images))
+    assert cli.main(words(base, digits, guess, tmp_path / "t.tsv", "--precision", precision)) == 0
+
+    table = pd.read_csv(tmp_path / "t.tsv", sep="\t")
+    assert list(table) == ["method", "sound", "n", "image", "repeat", "seconds", "arithmetic"]
+    for (repeat, image, n), rows in table.groupby(["repeat", "image", "n"], sort=False):
+        assert rows["method"].tolist() == ["cohen", "resnet14"], (repeat, image, n)  # side by side
+    assert len(table) == 2 * 2 * 2 * 2
+    assert set(table["image"]) == {3, 21}  # two of 3, ..., 39, evenly spaced
+    assert set(table["n"]) == {10, 25}
+    assert (table["sound"] == (table["method"] == "cohen")).all()
+    assert (table["seconds"] > 0).all()
+    arithmetic = f"cpu-openvino-{precision}-folded"
+    assert set(table["arithmetic"]) == {arithmetic}
+
+    # Each method once untimed, at the least size; then Cohen et al.'s draws n0 and n, ours n0 and has one pass of h.
+    first = [(20, "selection", arithmetic), (10, "estimation", arithmetic), (20, "selection", arithmetic)]
+    assert sampled[:3] == first
+    assert len(sampled) == 3 * (1 + 8)
+    assert guessed == [1] * (1 + 8)
+
+
+def test_a_surrogate_for_another_sigma_is_refused(
+    base: Path, digits: SimpleNamespace, guess: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words(base, digits, guess, tmp_path / "t.tsv", "--sigma", "0.25")) == 2
+    assert "was trained for sigma 0.5, not 0.25" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
