@@ -30,6 +30,7 @@ def base(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> P
 
     images = data.read(digits.train, ":200")
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    torch.manual_seed(1)
     model = models.build("resnet8", 10, images.meta["mean"], images.meta["std"])
     settle(model, torch.from_numpy(images.pixels()), seed=1)
     described = {key: images.meta[key] for key in ("dataset", "classes", "mean", "std")}

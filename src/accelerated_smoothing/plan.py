@@ -112,13 +112,14 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
             sampling.count_predictions(engine, image, 0.25, amount, 0, classes=whole.classes)
 
     work(batch)  # the first time is slower
+    amount = batch
     while True:
         begun = time.perf_counter()
-        work(batch)
+        work(amount)
         seconds = time.perf_counter() - begun
         if seconds > MEASURE_SECONDS / 2:
-            return batch / seconds
-        batch *= 2
+            return amount / seconds
+        amount *= 2
 
 
 def report(config: Config, device: "torch.device | None", given: float | None) -> str:

@@ -48,14 +48,12 @@ def measure(
     pixels, shape = images.pixels(), images.images.shape[1:]
     # Everything that does not depend on the image is made ready before the clock starts.
     build = partial(engines.build, images=shape, device=device)
-    f = {
-        n: build(model, precision=sampled.precision, batch_size=sampled.batch_size, draws=n)
-        for n in {n0, *sampled.sizes}
-    }
+    batches = {n: engines.batch(shape, device, sampled.batch_size, n) for n in {n0, *sampled.sizes}}
+    f = {batch: build(model, precision=sampled.precision, batch_size=batch) for batch in set(batches.values())}
 
     def draw(image: np.ndarray, samples: int, purpose: str) -> np.ndarray:
         return sampling.count_predictions(
-            f[samples], image[None], sigma, samples, seed, classes=description["classes"], purpose=purpose
+            f[batches[samples]], image[None], sigma, samples, seed, classes=description["classes"], purpose=purpose
         )[0][0]
 
     def cohen(image: np.ndarray, n: int) -> None:
@@ -78,7 +76,7 @@ def measure(
 
     for certify in methods.values():
         certify(pixels[0], sampled.sizes[0])
-    rows, arithmetic = [], f[sampled.sizes[-1]].arithmetic
+    rows, arithmetic = [], f[batches[sampled.sizes[-1]]].arithmetic
     for repeat in range(repeats):
         for row, image in enumerate(pixels):
             for n in sampled.sizes:

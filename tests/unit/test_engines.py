@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +43,7 @@ def built(
 def case(settle: Any) -> SimpleNamespace:
     """A ResNet on 3x32x32 images whose predictions spread, and what is to be predicted: 2 x 300 draws."""
     images = torch.rand((60, *SHAPE), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
     model = models.build("resnet8", 10, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
     settle(model, images, seed=3)
     draws = Draws(images[:2].numpy(), np.array([4, 1]), 300, 0.5, noise.key(0, "estimation"))
@@ -102,9 +104,10 @@ def assert_same_but_for_ties(classes: np.ndarray, logits: torch.Tensor, margin: 
     assert (first - second)[differ].lt(margin).all()
 
 
-# How far logits of order 3 may be off, and how near to a tie a class may change, and in which share of draws. In fp32,
-# 8 layers of sums of up to 576 products were 5e-6 off; with the 8 significant bits of bf16 0.06, and 2 % changed.
-LIMITS = {"fp32": (5e-5, 1e-4, 0.005), "bf16": (0.15, 0.3, 0.05)}
+# How far logits of order 3 may be off, and how near to a tie a class may change, and in which share of draws. Of eight
+# such networks, with 8 layers of sums of up to 576 products, fp32 was 5e-6 off at most, and no class changed; with the
+# 8 significant bits of bf16 it was 0.15, and 4 % changed, of which none had led by more than 0.09.
+LIMITS = {"fp32": (5e-5, 1e-4, 0.005), "bf16": (0.25, 0.25, 0.06)}
 
 
 @pytest.mark.parametrize(("kind", "batch", "streams"), ENGINES)
@@ -198,7 +201,9 @@ def test_engines_say_what_they_are(engine: Build, precision: str, kind: str) -> 
     one, other = engine(kind, precision=precision), engine(kind, 7, 2, precision)
     assert one.arithmetic == other.arithmetic == f"cpu-{kind}-{precision}-folded"
     assert one.build == other.build
-    assert {"openvino": openvino_engine.ov.__version__, "pytorch": torch.__version__}[kind] in one.build
+    assert {"openvino": f"openvino {version('openvino')}, ", "pytorch": f"torch {torch.__version__}, "}[
+        kind
+    ] in one.build
     assert one.device == CPU
 
 
@@ -229,6 +234,7 @@ def test_other_images_have_engines_too(settle: Any) -> None:
     """Grey ones, and sizes that are no power of two."""
     for shape in ((1, 8, 8), (2, 9, 7)):
         images = torch.rand((40, *shape), generator=torch.Generator().manual_seed(1))
+        torch.manual_seed(3)
         model = models.build("resnet8", 4, [0.5] * shape[0], [0.25] * shape[0])
         settle(model, images, seed=3)
         draws = Draws(images[:3].numpy(), np.arange(3), 50, 0.5, noise.key(0, "estimation"))

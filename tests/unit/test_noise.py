@@ -285,11 +285,11 @@ def interpreted(output: Path) -> None:
     from accelerated_smoothing.engines import noise_triton
 
     @triton.jit
-    def high(a, b):  # type: ignore[no-untyped-def]
+    def high(a, b):
         return (a >> 16).to(tl.float32), (b >> 16).to(tl.float32)
 
     @triton.jit
-    def low(a, b):  # type: ignore[no-untyped-def]
+    def low(a, b):
         return (a & 0xFFFF).to(tl.float32), (b & 0xFFFF).to(tl.float32)
 
     def rows(draws: Draws, position: int, dtype: torch.dtype, layout: torch.memory_format) -> np.ndarray:

@@ -65,16 +65,34 @@ class Engine(Protocol):
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         """Yield the predicted classes [k] int64 of draws start, start + 1, ..., some at a time.
 
-        What is yielded lasts until the next step.
+        What is yielded lasts until the next step, and an engine takes one such walk at a time.
         """
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """The logits [n, classes] float32, on the CPU, of images [n, *shape] float32 in [0, 1]."""
 
 
+def batch(images: Sequence[int], device: torch.device, batch_size: int | None = None, draws: int | None = None) -> int:
+    """Noisy copies in one forward pass.
+
+    Args:
+        images: the shape [channels, height, width] of an image.
+        batch_size: what is asked for, instead of what suits the device.
+        draws: how many will be predicted at once, if that is known: a CPU's batches are then cut evenly.
+    """
+    most = batch_size or max(1, PIXELS[device.type] // int(np.prod(images[1:])))
+    if device.type == "cuda" or draws is None:  # on a GPU the batch is part of the arithmetic, however many draws
+        return most
+    if batch_size:
+        return min(most, draws)
+    streams = torch.get_num_threads()
+    rounds = -(-draws // (streams * most))
+    return -(-draws // (streams * rounds))
+
+
 def build(
     model: nn.Sequential,
-    images: torch.Size | Sequence[int],
+    images: Sequence[int],
     *,
     device: torch.device,
     precision: str = "fp32",
@@ -85,24 +103,19 @@ def build(
 
     Args:
         model: the classifier, in evaluation mode; it is left as it is.
-        images: the shape [channels, height, width] of an image.
+        images, batch_size, draws: as for `batch`.
         precision: "fp32" or "bf16".
-        batch_size: noisy copies in one forward pass, instead of what suits the device.
-        draws: how many will be predicted at once, if that is known: a CPU's batches are then cut evenly.
 
     Raises:
         InputError: this device has no such precision.
     """
-    streams = torch.get_num_threads() if device.type == "cpu" else 1
-    batch = batch_size or max(1, PIXELS[device.type] // int(np.prod(images[1:])))
+    size = batch(images, device, batch_size, draws)
     if device.type == "cuda":
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise InputError("precision: found 'bf16', which this GPU has not; 'fp32' would do")
         from accelerated_smoothing.engines.pytorch import Pytorch
 
-        return Pytorch(model, images, batch=batch, device=device, precision=precision)
-    if draws is not None:
-        batch = min(batch, draws) if batch_size else -(-draws // (streams * -(-draws // (streams * batch))))
+        return Pytorch(model, images, batch=size, device=device, precision=precision)
     from accelerated_smoothing.engines.openvino import OpenVino
 
-    return OpenVino(model, images, batch=batch, streams=streams, precision=precision)
+    return OpenVino(model, images, batch=size, streams=torch.get_num_threads(), precision=precision)

@@ -116,4 +116,4 @@ def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
                 setattr(module, norm_name, nn.Identity())
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     first.weight.data /= normalize.std
-    return normalize.mean.cpu(), network
+    return normalize.mean.cpu().clone(), network
