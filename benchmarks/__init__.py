@@ -7,6 +7,7 @@ on all of them alike; medians are reported with the least and the greatest, and 
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,11 @@ def network(arch: str) -> torch.nn.Sequential:
     """A classifier of 32x32 images with random weights, always the same: speed does not depend on what it learnt."""
     torch.manual_seed(0)
     return models.build(arch, CLASSES, [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]).eval()
+
+
+def defaults() -> AbstractContextManager[None]:
+    """PyTorch's own flags for convolutions on a GPU, for plain ways: our engines set others for the whole process."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=True)
 
 
 def rates(ways: Mapping[str, tuple[Callable[[int], object], int]], repeats: int) -> dict[str, np.ndarray]:

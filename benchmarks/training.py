@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.training import gaussian
-from benchmarks import CLASSES, IMAGE, NETWORKS, Row, network, rates, rows
+from benchmarks import CLASSES, IMAGE, NETWORKS, Row, defaults, network, rates, rows
 from benchmarks.counting import precisions
 
 BATCH, REPEATS = 128, 4
@@ -21,10 +21,11 @@ def plain_step(arch: str, device: torch.device) -> Callable[[torch.Tensor, torch
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
 
     def step(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        loss = F.cross_entropy(model(inputs), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        with defaults():
+            loss = F.cross_entropy(model(inputs), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
         return loss.detach()
 
     return step

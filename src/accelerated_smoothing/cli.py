@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
 from accelerated_smoothing import config
 from accelerated_smoothing.data import DATASETS
@@ -34,7 +34,8 @@ def flags(settings: BaseModel) -> str:
 def add_flags(parser: argparse.ArgumentParser, model: type[config.Section]) -> None:
     """Give a verb one flag per field of a section; values are checked by the section itself."""
     for name, field in model.model_fields.items():
-        text = " ".join(str(part) for part in (field.description, f"(default {field.default})") if part)
+        default = "" if field.default is None else f"(default {field.default})"
+        text = " ".join(part for part in (field.description, default) if part)
         options: dict[str, Any] = {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS}
         if field.annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -487,7 +488,8 @@ def parser() -> argparse.ArgumentParser:
         help="later ones override (default config.yaml)",
     )
     made.add_argument("--measure", action="store_true", help="hours, from rates that this machine reaches now")
-    made.add_argument("--rate", type=float, metavar="R", help="hours, from R predicted images/s of the base classifier")
+    rate = checked("rate", Annotated[float, Field(gt=0, allow_inf_nan=False)])
+    made.add_argument("--rate", type=rate, metavar="R", help="hours, from R predicted images/s of the base classifier")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="instead of the config's")
     made.add_argument("--threads", type=int, help="instead of the config's")
 

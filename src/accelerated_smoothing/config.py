@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -29,6 +29,15 @@ class Section(BaseModel):
     """A part of the config, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null(cls, values: Any) -> Any:
+        """Snakemake's --config passes null on as a word."""
+        if not isinstance(values, dict):
+            return values
+        nullable = {name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)}
+        return {name: None if name in nullable and value == "null" else value for name, value in values.items()}
 
 
 T = TypeVar("T", bound=Section)

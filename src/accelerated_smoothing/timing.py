@@ -33,8 +33,9 @@ def measure(
 ) -> None:
     """Time one whole certificate at a time, from the image to its radius, and write every measurement.
 
-    Each method runs once untimed first; the repeats interleave methods and sizes, so that whatever else the machine
-    does falls on all of them alike. The surrogate's pass does not depend on N; it is measured at each N all the same.
+    Each method runs once untimed at each N first; the repeats interleave methods and sizes, so that whatever else the
+    machine does falls on all of them alike. The surrogate's pass does not depend on N; it is measured at each N all the
+    same.
 
     Args:
         surrogates: weight files; a row's method is the architecture's name.
@@ -75,7 +76,8 @@ def measure(
         methods[described["arch"]] = ours(build(h, batch_size=1, draws=1))
 
     for certify in methods.values():
-        certify(pixels[0], sampled.sizes[0])
+        for n in sampled.sizes:  # a GPU prepares a graph for each
+            certify(pixels[0], n)
     rows, arithmetic = [], f[batches[sampled.sizes[-1]]].arithmetic
     for repeat in range(repeats):
         for row, image in enumerate(pixels):

@@ -218,3 +218,12 @@ def test_a_preset_drops_a_method_by_null() -> None:
 
 def test_a_trailing_slash_of_the_results_does_not_matter() -> None:
     assert config.load({"results": "results/"}).results == "results"
+
+
+def test_null_may_come_as_a_word() -> None:
+    """Snakemake's --config passes it on so."""
+    made = config.load({"sampling": {"batch_size": "null"}, "base": {"precision": "null"}})
+    assert made.sampling.batch_size is None
+    assert made.base.precision is None
+    with pytest.raises(InputError, match=r"sampling\.precision: found 'null'"):
+        config.load({"sampling": {"precision": "null"}})

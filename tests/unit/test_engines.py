@@ -501,3 +501,14 @@ def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
     made = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
     assert made.arithmetic == "cuda-pytorch-fp32-folded-batch64"
     assert torch.cuda.get_device_name() in made.build
+
+
+def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
+    """A graph goes on reading the memory of its capture, when the step that was captured is gone."""
+    made = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    program = made._program(case.draws)
+    kept = {id(value) for value in vars(program).values()}
+    read = [cell.cell_contents for cell in program.run.__closure__ or ()]
+    tensors = [value for value in read if isinstance(value, torch.Tensor)]
+    assert len(tensors) >= 6
+    assert {id(tensor) for tensor in tensors} <= kept

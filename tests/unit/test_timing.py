@@ -60,11 +60,11 @@ def test_every_method_is_timed_at_every_size(
     arithmetic = f"cpu-openvino-{precision}-folded"
     assert set(table["arithmetic"]) == {arithmetic}
 
-    # Each method once untimed, at the least size; then Cohen et al.'s draws n0 and n, ours n0 and has one pass of h.
-    first = [(20, "selection", arithmetic), (10, "estimation", arithmetic), (20, "selection", arithmetic)]
-    assert sampled[:3] == first
-    assert len(sampled) == 3 * (1 + 8)
-    assert guessed == [1] * (1 + 8)
+    # Each method once untimed at each size; then Cohen et al.'s draws n0 and n, ours n0 and has one pass of h.
+    selection, estimation = (20, "selection", arithmetic), [(n, "estimation", arithmetic) for n in (10, 25)]
+    assert sampled[:6] == [selection, estimation[0], selection, estimation[1], selection, selection]
+    assert len(sampled) == 3 * (2 + 8)
+    assert guessed == [1] * (2 + 8)
 
 
 def test_a_surrogate_for_another_sigma_is_refused(

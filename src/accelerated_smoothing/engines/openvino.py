@@ -79,7 +79,7 @@ class OpenVino:
                     yield torch.from_numpy(waiting.popleft().result())
             while waiting:
                 yield torch.from_numpy(waiting.popleft().result())
-        finally:  # whoever stops early leaves nothing running
+        finally:  # whoever stops early leaves no work waiting
             for future in waiting:
                 future.cancel()
 

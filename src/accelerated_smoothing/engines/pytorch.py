@@ -29,6 +29,7 @@ class Program:
         position: of the next draw.
         begun: the draw whose class stands first in `predicted`.
         predicted: [BATCHES * batch] int64.
+        lanes: [batch] 0, 1, ...: kept here, since a graph goes on reading where it was captured.
     """
 
     run: Callable[[], None]
@@ -37,6 +38,7 @@ class Program:
     position: torch.Tensor
     begun: torch.Tensor
     predicted: torch.Tensor
+    lanes: torch.Tensor
 
 
 class Pytorch:
@@ -67,10 +69,7 @@ class Pytorch:
         if device.type == "cuda":
             self.arithmetic += f"-batch{batch}"
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
-            # TF32 would be another arithmetic, and so would kernels chosen by a race.
-            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-            self.network = torch.compile(self.network, fullgraph=True, dynamic=False)
+            self.network = models.compiled(self.network)
         self.programs: dict[tuple[object, ...], Program] = {}
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
@@ -118,7 +117,7 @@ class Pytorch:
             position.add_(self.batch)
 
         run = step if self.device.type == "cpu" else self._captured(step, position)
-        return Program(run, images, names, position, begun, predicted)
+        return Program(run, images, names, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
         """The step as a CUDA graph; libraries choose and allocate in a first run, which no graph may hold."""

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from accelerated_smoothing import models
 from accelerated_smoothing.files import atomic, write_text
 from accelerated_smoothing.progress import Progress
 
@@ -89,7 +90,7 @@ class Step:
         self.optimizer, self.loss, self.device = optimizer, loss, device
         self.passes = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         # Compiling gains nothing on a CPU, and would ask for a C++ compiler.
-        self.network = torch.compile(self.model) if device.type == "cuda" else self.model
+        self.network = models.compiled(self.model) if device.type == "cuda" else self.model
 
     def __call__(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with self.passes:
@@ -124,12 +125,12 @@ def run(
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
             state after the last one until the caller has saved the weights.
-        identity: whatever determines the training, but for the precision; a state of another identity is not gone on
-            with.
+        identity: whatever determines the training, but for the precision and the device; a state of another
+            identity is not gone on with.
         evaluate: further columns of the log.
     """
     model, optimizer = step.model, step.optimizer
-    identity = {**identity, "precision": step.precision}
+    identity = {**identity, "precision": step.precision, "device": step.device.type}
     state_file, log_file = partial(output), output.with_suffix(".csv")
     epoch, log = _resume(model, optimizer, state_file, identity)
     if log:
