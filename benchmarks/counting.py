@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from accelerated_smoothing import engines, sampling
+from accelerated_smoothing.files import InputError
 from benchmarks import CLASSES, IMAGE, NETWORKS, Row, defaults, network, rates, rows
 
 SIGMA, REPEATS = 0.25, 5
@@ -38,8 +39,6 @@ def engine_counts(arch: str, device: torch.device, precision: str) -> Callable[[
 
 def precisions(device: torch.device) -> list[str]:
     """The precisions that a device has."""
-    from accelerated_smoothing.files import InputError
-
     found = []
     for precision in ("fp32", "bf16"):
         try:
@@ -157,7 +156,7 @@ def measure(device: torch.device) -> list[Row]:
             if device.type == "cuda":
                 bounds["memory, each activation written and read once"] = median["memory"] / traffic(arch, precision)
             made += [
-                Row("reference", arch, name, rate, "images/s", ratio=median[way] / rate, against=f"{way} over this")
+                Row("share", arch, way, median[way], "images/s", ratio=median[way] / rate, against=name)
                 for name, rate in bounds.items()
             ]
     return made
