@@ -23,7 +23,8 @@ TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
 
-# A job runs `python -m accelerated_smoothing` with the Python of its own environment (--sdm conda), else with ours.
+# A job runs `python -m accelerated_smoothing` with the Python of its own environment (--sdm conda), else with ours; by
+# `exec`, since a shell between would die of a signal that the verb answers by saving its work.
 os.environ.update(
     PATH=os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]

@@ -20,7 +20,7 @@ rule certificates:
         alpha=CONFIG.alpha,
         n0=CONFIG.n0,
     shell:
-        "python -m accelerated_smoothing certify {params.certifier} {params.settings} {params.evidence} --slice={params.slice} "
+        "exec python -m accelerated_smoothing certify {params.certifier} {params.settings} {params.evidence} --slice={params.slice} "
         "--alpha {params.alpha} --n0 {params.n0} --output {output} 2> {log}"
 
 
@@ -38,7 +38,7 @@ rule timing:
         f"{R}/logs/timing.log",
     conda:
         "../envs/models.yaml"
-    threads: workflow.cores or 1  # alone on the machine: other jobs would be measured too
+    threads: workflow.resource_settings.cores or CONFIG.compute.threads  # alone on a machine: other jobs would be measured too
     resources:
         gpu=1,
         mem_mb=16000,
@@ -53,6 +53,6 @@ rule timing:
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
+        "exec python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
         "--surrogates {input.surrogates} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
         "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"

@@ -14,5 +14,5 @@ rule data:
         folder=CONFIG.dataset.folder,
         size=CONFIG.dataset.size,
     shell:
-        "python -m accelerated_smoothing data {params.dataset} --folder {params.folder:q} --size {params.size} "
+        "exec python -m accelerated_smoothing data {params.dataset} --folder {params.folder:q} --size {params.size} "
         "--train {output.train} --test {output.test} 2> {log}"

@@ -15,5 +15,5 @@ rule figure:
         experiment=experiment,
         reference=CONFIG.reference,
     shell:
-        "python -m accelerated_smoothing figure {wildcards.figure} {input} --experiment {params.experiment:q} "
+        "exec python -m accelerated_smoothing figure {wildcards.figure} {input} --experiment {params.experiment:q} "
         "--reference {params.reference} --output {output.svg} 2> {log}"

@@ -24,5 +24,5 @@ rule notebook:
             ],
         }[wildcards.notebook],
     shell:
-        "python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
+        "exec python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
         "--output {output.executed} 2> {log}"

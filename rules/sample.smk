@@ -30,7 +30,7 @@ rule shard:
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "python -m accelerated_smoothing count --base {input.base} --images {input.images} --slice={params.slice} {params.images} "
+        "exec python -m accelerated_smoothing count --base {input.base} --images {input.images} --slice={params.slice} {params.images} "
         "--shard {wildcards.shard}/{params.shards} --sigma {wildcards.sigma} --purpose {wildcards.purpose} "
         "--seed {params.seed} {params.settings} {params.compute} --output {output} 2> {log}"
 
@@ -51,4 +51,4 @@ rule counts:
         mem_mb=4000,
         runtime=10,
     shell:
-        "python -m accelerated_smoothing gather {input} --output {output} 2> {log}"
+        "exec python -m accelerated_smoothing gather {input} --output {output} 2> {log}"

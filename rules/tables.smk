@@ -21,6 +21,6 @@ rule table:
         comparison=flags(CONFIG.comparison),
         comparable="--comparable" if comparable() else "--no-comparable",
     shell:
-        "python -m accelerated_smoothing table {wildcards.table} {input.data} --reported {input.reported} --experiment {params.experiment:q} "
+        "exec python -m accelerated_smoothing table {wildcards.table} {input.data} --reported {input.reported} --experiment {params.experiment:q} "
         "--reference {params.reference} --radii {params.radii} --error-radius {params.error_radius} "
         "{params.comparison} {params.comparable} --output {output.csv} 2> {log}"

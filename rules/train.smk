@@ -20,7 +20,7 @@ rule base:
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "python -m accelerated_smoothing train-base --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
+        "exec python -m accelerated_smoothing train-base --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
         "{params.settings} {params.compute} --output {output.weights} 2> {log}"
 
 
@@ -40,7 +40,7 @@ rule imported_base:
         mem_mb=8000,
         runtime=10,
     shell:
-        "python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
+        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
         "--output {output.weights} 2> {log}"
 
 
@@ -70,6 +70,6 @@ rule surrogate:
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} --counts {input.counts} "
+        "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} --counts {input.counts} "
         "--depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
         "--output {output.weights} 2> {log}"

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
-from accelerated_smoothing import config
+from accelerated_smoothing import config, progress
 from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
 
 Verb = Callable[[argparse.Namespace], None]
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def flags(settings: BaseModel) -> str:
@@ -501,17 +503,21 @@ def main(words: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0, 2 after an error of the user's, which is told in one line, or 130 after Ctrl-C.
+        0; 2 after an error of the user's, which is told in one line and would come again; 130 after Ctrl-C, and
+        TRY_AGAIN after SIGTERM, when the same command goes on from what is saved.
     """
+    before = signal.signal(signal.SIGTERM, progress.stop)
     try:
         arguments = parser().parse_args(words)
         arguments.run(arguments)
     except InputError as error:
         print(f"accelerated-smoothing: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, progress.Stopped) as asked:
         print("accelerated-smoothing: stopped; the same command goes on from the last saved step", file=sys.stderr)
-        return 130
+        return 130 if isinstance(asked, KeyboardInterrupt) else TRY_AGAIN
     except BrokenPipeError:  # the reader of a printed table has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0

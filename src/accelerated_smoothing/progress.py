@@ -1,29 +1,55 @@
-"""Progress: a bar on a terminal, a line now and then in a log file."""
+"""Long work: a bar on a terminal, a line now and then in a log file, and an orderly end when one is asked for."""
 
+import signal
 import sys
+import threading
 import time
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
 LOG_SECONDS = 60.0
 
 
+class Stopped(BaseException):
+    """SIGTERM came, as it does before a time limit or a preemption; like KeyboardInterrupt, this is no error."""
+
+
+def stop(number: int, frame: FrameType | None = None) -> NoReturn:
+    """Stop at once, as a handler of SIGINT and SIGTERM."""
+    raise KeyboardInterrupt if number == signal.SIGINT else Stopped
+
+
 class Progress:
-    """Counts finished work, and shows it with a rate and the time left."""
+    """Counts finished work, and shows it with a rate and the time left.
+
+    While it lasts, SIGINT and SIGTERM interrupt nothing: the loop looks at `asked` after each chunk, saves, and calls
+    `stop`. A second signal does not wait.
+
+    Attributes:
+        done: how much work is finished, that of earlier runs included.
+        asked: the signal that asked for the end, or 0.
+    """
 
     def __init__(self, what: str, total: int, unit: str, show: bool) -> None:
         self.what, self.total, self.unit, self.done, self.earlier = what, total, unit, 0, 0
         self.begun = self.told = time.monotonic()
         self.bar = None
         self.show = show
+        self.asked = 0
+        self._handlers: dict[int, Any] = {}
         if show and sys.stderr.isatty():
             self.bar = tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, leave=False)
 
     def __enter__(self) -> "Progress":
+        if threading.current_thread() is threading.main_thread():  # Python delivers signals nowhere else
+            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         if self.bar is not None:
             self.bar.close()
         elif self.show and kind is None and time.monotonic() - self.begun > 1:  # shorter work has no need of a report
@@ -32,6 +58,8 @@ class Progress:
     def resume(self, amount: int) -> None:
         """Count work of an earlier run, which says nothing of this one's rate."""
         self.done = self.earlier = amount
+        if amount and self.show:
+            self.note(f"{self.what}: goes on from {amount} of {self.total} {self.unit}")
         if self.bar is not None:
             self.bar.initial = self.bar.n = amount
 
@@ -46,6 +74,16 @@ class Progress:
         """Print a line above the bar, or into the log."""
         tqdm.write(line, file=sys.stderr)
         sys.stderr.flush()
+
+    def stop(self) -> NoReturn:
+        """End the work as the signal asks; whatever is to be saved has been."""
+        self.note(f"{self.what}: {self.done} of {self.total} {self.unit} are saved")
+        stop(self.asked)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            stop(number)
+        self.asked = number
 
     def _tell(self) -> None:
         self.told = time.monotonic()

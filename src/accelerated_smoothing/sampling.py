@@ -82,9 +82,12 @@ def count_predictions(
             work.seconds[first:last] += (now - begun) * shares / len(predicted)
             progress.update(stop - work.done)
             work.done, begun = stop, now
-            if checkpoint and checkpoint.due():
+            stopping = progress.asked and work.done < len(draws)
+            if checkpoint and (stopping or checkpoint.due()):
                 work.tally = tally.cpu().numpy()
                 checkpoint.save(work)
+            if stopping:
+                progress.stop()
     counts = tally.cpu().numpy().reshape(len(images), len(sizes), classes).cumsum(1)
     return counts, work.seconds.reshape(len(images), len(sizes)).cumsum(1)
 

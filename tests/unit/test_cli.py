@@ -1,5 +1,7 @@
 import argparse
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from accelerated_smoothing import cli, config, counts, data
 from accelerated_smoothing.certify import accelerated, cohen
+from accelerated_smoothing.files import atomic
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -232,3 +235,16 @@ def test_what_cannot_be_parsed_is_told_in_one_line(words: str, capsys: pytest.Ca
     assert told.startswith("accelerated-smoothing: error: ")
     assert told.count("\n") == 1
     assert "--help" in told
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def schema() -> str:
+        with atomic(tmp_path / "file"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ""
+
+    monkeypatch.setattr(config, "schema", schema)
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["schema"]) == cli.TRY_AGAIN
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

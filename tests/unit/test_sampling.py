@@ -291,6 +291,69 @@ def test_counts_do_not_depend_on_a_kill(
     assert_same_counts(counts.read(output), counts.read(whole))
 
 
+ASKED = """
+import sys
+from accelerated_smoothing import cli
+from accelerated_smoothing.progress import Progress
+update = Progress.update
+def told(self, amount):
+    update(self, amount)
+    print(self.done, flush=True)
+Progress.update = told
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, cli.TRY_AGAIN), (signal.SIGINT, 130)])
+def test_a_process_that_is_asked_to_stop_saves_its_chunk(
+    base: Path, digits: SimpleNamespace, tmp_path: Path, starts: list[int], number: signal.Signals, code: int
+) -> None:
+    """Long before a save is due: nothing that was counted is lost."""
+    output, driver = tmp_path / "counts.npz", tmp_path / "driver.py"
+    driver.write_text(ASKED)
+    words = count_words(base, digits.test, output, *LONG)
+    command = [sys.executable, str(driver), *words, "--batch-size", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = int(process.stdout.readline())
+        process.send_signal(number)
+        counted, told = process.communicate(timeout=120)
+    assert process.returncode == code
+    done = progress_of(tmp_path / "counts.npz.partial.npz")
+    assert done == max(first, *map(int, counted.split())) < 6 * 800
+    assert f"counting: {done} of 4800 draws are saved" in told
+    assert told.endswith("stopped; the same command goes on from the last saved step\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz.partial.npz", "driver.py"]
+
+    assert cli.main(words) == 0
+    assert starts == [done]
+    whole = tmp_path / "whole.npz"
+    assert cli.main(count_words(base, digits.test, whole, *LONG)) == 0
+    assert_same_counts(counts.read(output), counts.read(whole))
+
+
+def test_two_processes_may_count_the_same_shard(base: Path, digits: SimpleNamespace, tmp_path: Path) -> None:
+    """As an orphan and its successor do: whoever ends first, the file is whole at every moment, and right."""
+    output, driver = tmp_path / "counts.npz", tmp_path / "driver.py"
+    driver.write_text(DRIVER)
+    words = count_words(base, digits.test, output, *LONG)
+    # The one that makes smaller batches is slower.
+    commands = [[sys.executable, str(driver), *words, "--batch-size", size] for size in ("1", "20")]
+    processes = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
+    seen = 0
+    while any(process.poll() is None for process in processes):
+        if output.exists():
+            counts.read(output)
+            seen += 1
+        time.sleep(0.005)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert seen > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "driver.py"]
+    whole = tmp_path / "whole.npz"
+    assert cli.main(count_words(base, digits.test, whole, *LONG)) == 0
+    assert_same_counts(counts.read(output), counts.read(whole))
+
+
 class StopError(Exception):
     pass
 

@@ -1,6 +1,8 @@
 import copy
 import csv
 import math
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 import torch
 from scipy.spatial import distance
 
-from accelerated_smoothing import config, data, engines, models
+from accelerated_smoothing import config, data, engines, models, progress
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import gaussian, loop, surrogate
@@ -259,6 +261,37 @@ def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, optimizer: 
     assert [row["epoch"] for row in rows(output.with_suffix(".csv"))] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.parametrize("batch", [1, 7, 8, 13, 27])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "plain"])
+def test_a_training_that_is_asked_to_stop_goes_on_within_its_epoch(
+    tmp_path: Path, optimizer: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch has seven batches of at most sixteen images."""
+    expected = linear(optimizer, [])(tmp_path / "whole")
+    steps: list[int] = []
+    original = loop.Step.__call__
+
+    def step(self: loop.Step, *words: torch.Tensor) -> torch.Tensor:
+        steps.append(len(steps) + 1)
+        if len(steps) == batch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *words)
+
+    monkeypatch.setattr(loop.Step, "__call__", step)
+    before = signal.signal(signal.SIGTERM, progress.stop)
+    try:
+        with pytest.raises(progress.Stopped):
+            linear(optimizer, [])(tmp_path / "weights")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(steps) == batch
+    assert_equal(linear(optimizer, [])(tmp_path / "weights"), expected)
+    assert len(steps) == 4 * 7  # none is made twice, none left out
+    logs = [rows(tmp_path / name) for name in ("weights.csv", "whole.csv")]
+    for one, other in zip(*logs, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
 def test_the_state_of_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(InterruptionError):
         linear("adam", [], 3)(tmp_path / "weights")
@@ -429,7 +462,7 @@ def test_gaussian_training_learns_and_goes_on(
 
     saved = loop._save
     monkeypatch.setattr(
-        loop, "_save", lambda *a: (_ for _ in ()).throw(InterruptionError) if a[3]["epoch"] == 3 else saved(*a)
+        loop, "_save", lambda *a: (_ for _ in ()).throw(InterruptionError) if a[4].epochs == 3 else saved(*a)
     )
     with pytest.raises(InterruptionError):
         gaussian.train(train, test, broken, settings, 0.25, 0, CPU)

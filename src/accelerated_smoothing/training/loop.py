@@ -1,15 +1,17 @@
 """The epoch loop that all ways of training share: a log line per epoch, and resumption after a kill.
 
 Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), so an interrupted training
-ends with the same weights as one that was not.
+ends with the same weights as one that was not. What is done is saved after each epoch, and midway when asked to stop.
 """
 
 import csv
 import hashlib
 import io
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,27 @@ class Step:
         return value.detach()
 
 
+@dataclass
+class Work:
+    """How far a training has come.
+
+    Attributes:
+        epochs: that are over.
+        images: trained on so far.
+        log: a row for each epoch.
+        batches: of the epoch that was stopped midway, as are the two that follow.
+        loss: summed over its images.
+        seconds: that it has taken.
+    """
+
+    epochs: int = 0
+    images: int = 0
+    log: list[dict[str, float]] = field(default_factory=list)
+    batches: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+
+
 def run(
     step: Step,
     epoch_batches: Callable[[torch.Generator], Iterator[tuple[torch.Tensor, torch.Tensor]]],
@@ -124,7 +147,7 @@ def run(
         images: in one epoch.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
-            state after the last one until the caller has saved the weights.
+            state until the caller has saved the weights.
         identity: whatever determines the training, but for the precision and the device; a state of another
             identity is not gone on with.
         evaluate: further columns of the log.
@@ -132,30 +155,38 @@ def run(
     model, optimizer = step.model, step.optimizer
     identity = {**identity, "precision": step.precision, "device": step.device.type}
     state_file, log_file = partial(output), output.with_suffix(".csv")
-    epoch, log = _resume(model, optimizer, state_file, identity)
-    if log:
-        write_text(log_file, _as_csv(log))
+    work = _resume(model, optimizer, state_file, identity) or Work()
+    if work.log:
+        write_text(log_file, _as_csv(work.log))
     base_rate = optimizer.param_groups[0]["lr"]
     with Progress("training", epochs * images, "images", show=True) as progress:
-        progress.resume(epoch * images)
-        while epoch < epochs:
-            begun = time.perf_counter()
+        progress.resume(work.images)
+        while work.epochs < epochs:
+            begun = time.perf_counter() - work.seconds
             for group in optimizer.param_groups:
-                group["lr"] = base_rate * gamma ** (epoch // step_size)
+                group["lr"] = base_rate * gamma ** (work.epochs // step_size)
             model.train()
-            total = torch.zeros((), device=step.device)
-            for inputs, targets in epoch_batches(generator(seed, f"{purpose}/epoch{epoch}", step.device)):
+            total = torch.tensor(work.loss, device=step.device)
+            # An epoch that was stopped midway is made again from its start, but for the steps.
+            made = epoch_batches(generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
+            for inputs, targets in itertools.islice(made, work.batches, None):
                 total += step(inputs, targets) * len(inputs)
+                work.batches += 1
                 progress.update(len(inputs))
+                if progress.asked:
+                    work.images, work.loss, work.seconds = progress.done, total.item(), time.perf_counter() - begun
+                    _save(model, optimizer, state_file, identity, work)
+                    progress.stop()
             model.eval()
-            epoch += 1
             seconds = time.perf_counter() - begun
-            row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"], "loss": total.item() / images, **evaluate()}
-            log.append({**row, "seconds": round(seconds, 3)})
-            told = ", ".join(f"{name} {value:.5g}" for name, value in log[-1].items() if name != "epoch")
-            progress.note(f"epoch {epoch} of {epochs}: {told}")
-            _save(model, optimizer, state_file, {"identity": identity, "epoch": epoch, "log": log})
-            write_text(log_file, _as_csv(log))
+            work = Work(work.epochs + 1, progress.done, log=work.log)
+            rate = optimizer.param_groups[0]["lr"]
+            row = {"epoch": work.epochs, "lr": rate, "loss": total.item() / images, **evaluate()}
+            work.log.append({**row, "seconds": round(seconds, 3)})
+            told = ", ".join(f"{name} {value:.5g}" for name, value in work.log[-1].items() if name != "epoch")
+            progress.note(f"epoch {work.epochs} of {epochs}: {told}")
+            _save(model, optimizer, state_file, identity, work)
+            write_text(log_file, _as_csv(work.log))
     for group in optimizer.param_groups:
         group["lr"] = base_rate
 
@@ -173,26 +204,25 @@ def _as_csv(log: list[dict[str, float]]) -> str:
     return text.getvalue()
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, progress: dict[str, Any]) -> None:
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any], work: Work) -> None:
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for parameter, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{parameter}/{name}": value for name, value in values.items()}
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    described = {"identity": json.dumps(identity), "work": json.dumps(asdict(work))}
     with atomic(path) as draft:
-        draft.write_bytes(safetensors.torch.save(tensors, {"progress": json.dumps(progress)}))
+        draft.write_bytes(safetensors.torch.save(tensors, described))
 
 
-def _resume(
-    model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any]
-) -> tuple[int, list[dict[str, float]]]:
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any]) -> Work | None:
     try:
         with safetensors.safe_open(path, "pt") as stored:
-            progress = json.loads(stored.metadata()["progress"])
+            described = stored.metadata()
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError):
-        return 0, []
-    if progress["identity"] != json.loads(json.dumps(identity)):
-        return 0, []
+        return None
+    if described.get("identity") != json.dumps(identity):
+        return None
     model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
@@ -200,4 +230,4 @@ def _resume(
             _, parameter, key = name.split("/")
             state.setdefault(int(parameter), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return progress["epoch"], progress["log"]
+    return Work(**json.loads(described["work"]))
