@@ -1,8 +1,10 @@
 # The front door: the config, the stages, and the targets by name.
+import functools
 import os
 import sys
 from pathlib import Path
 
+from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
 from accelerated_smoothing.files import InputError, check_writable
@@ -14,11 +16,15 @@ configfile: "config.yaml"
 try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
+    LIMITS = plan.limits(CONFIG)
 except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
 
 R = CONFIG.results
+GPU = int(
+    CONFIG.compute.device != "cpu"
+)  # of a job that runs the base classifier, or trains
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]

@@ -40,9 +40,9 @@ rule timing:
         "../envs/models.yaml"
     threads: workflow.resource_settings.cores or CONFIG.compute.threads  # alone on a machine: other jobs would be measured too
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
-        runtime=240,
+        runtime=runtime("timing"),
     params:
         seed=CONFIG.seed,
         slice=CONFIG.dataset.test,

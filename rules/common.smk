@@ -31,25 +31,15 @@ def comparable():
     )
 
 
-def sizes(split, purpose):
-    """The nested sample sizes of one kind of counting."""
-    n = CONFIG.sampling.sizes[-1]
-    return {
-        "estimation": {"train": [CONFIG.train_samples], "test": CONFIG.sampling.sizes}[
-            split
-        ],
-        "selection": [CONFIG.n0],
-        "variance": [n * repeat for repeat in range(1, CONFIG.variance.repeats + 1)],
-    }[purpose]
+@functools.cache
+def counting(split, purpose):
+    """The images, sizes and shards of one kind of counting."""
+    return plan.counting(CONFIG, split, purpose)
 
 
-def shards(split, purpose):
-    """Into how many jobs it is cut; the draws that select are too few to be worth it."""
-    return {
-        "estimation": getattr(CONFIG.shards, split),
-        "selection": 1,
-        "variance": min(CONFIG.shards.test, CONFIG.variance.images),
-    }[purpose]
+def runtime(stage):
+    """A time limit that grows with the attempt; `stage` is a name in the plan, in which wildcards may stand."""
+    return lambda wildcards, attempt: attempt * LIMITS[stage.format(**wildcards)]
 
 
 def evidence(wildcards):

@@ -10,9 +10,9 @@ rule shard:
         "../envs/models.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        runtime=runtime("counts/{split}-{purpose}"),
     params:
         seed=CONFIG.seed,
         slice=lambda wildcards: getattr(CONFIG.dataset, wildcards.split),
@@ -21,10 +21,10 @@ rule shard:
             if wildcards.purpose == "variance"
             else ""
         ),
-        shards=lambda wildcards: shards(wildcards.split, wildcards.purpose),
+        shards=lambda wildcards: counting(wildcards.split, wildcards.purpose).shards,
         settings=lambda wildcards: flags(
             CONFIG.sampling.model_copy(
-                update={"sizes": sizes(wildcards.split, wildcards.purpose)}
+                update={"sizes": counting(wildcards.split, wildcards.purpose).sizes}
             )
         ),
         device=CONFIG.compute.device,
@@ -39,7 +39,7 @@ rule counts:
     input:
         lambda wildcards: [
             f"{R}/counts/sigma{wildcards.sigma}/{wildcards.split}-{wildcards.purpose}/{shard}.npz"
-            for shard in range(shards(wildcards.split, wildcards.purpose))
+            for shard in range(counting(wildcards.split, wildcards.purpose).shards)
         ],
     output:
         f"{R}/counts/sigma{{sigma}}/{{split}}-{{purpose}}.npz",

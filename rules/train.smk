@@ -11,9 +11,9 @@ rule base:
         "../envs/models.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
-        runtime=1440,
+        runtime=runtime("base"),
     params:
         seed=CONFIG.seed,
         settings=flags(CONFIG.base),
@@ -60,9 +60,9 @@ rule surrogate:
         "../envs/models.yaml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
-        runtime=720,
+        runtime=runtime("surrogates/resnet{depth}"),
     params:
         seed=CONFIG.seed,
         slice=CONFIG.dataset.train,

@@ -294,8 +294,10 @@ def plan(arguments: argparse.Namespace) -> None:
     settings = config.read(arguments.configfile)
     for name, value in (("device", arguments.device), ("threads", arguments.threads)):
         setattr(arguments, name, value or getattr(settings.compute, name))
-    measured = arguments.measure and not arguments.rate
-    print(plan.report(settings, device(arguments) if measured else None, arguments.rate))
+    if arguments.rate:
+        given = settings.shards.model_copy(update={"rate": arguments.rate})
+        settings = settings.model_copy(update={"shards": given})
+    print(plan.report(settings, device(arguments) if arguments.measure else None))
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -489,9 +491,10 @@ def parser() -> argparse.ArgumentParser:
         default=[Path("config.yaml")],
         help="later ones override (default config.yaml)",
     )
-    made.add_argument("--measure", action="store_true", help="hours, from rates that this machine reaches now")
+    rates = made.add_mutually_exclusive_group()
+    rates.add_argument("--measure", action="store_true", help="rates that this machine reaches now")
     rate = checked("rate", Annotated[float, Field(gt=0, allow_inf_nan=False)])
-    made.add_argument("--rate", type=rate, metavar="R", help="hours, from R predicted images/s of the base classifier")
+    rates.add_argument("--rate", type=rate, metavar="R", help="instead of the config's shards.rate")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="instead of the config's")
     made.add_argument("--threads", type=int, help="instead of the config's")
 

@@ -1,5 +1,9 @@
-"""What a config will cost: jobs, passes and disk at once; hours, too, from rates that are given or measured here."""
+"""What a config will cost: shards, jobs, passes, disk, hours and time limits, known before anything runs.
 
+Hours follow from one rate, the config's `shards.rate`, or from rates that are measured here.
+"""
+
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +20,40 @@ MEASURE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
+class Counting:
+    """One kind of counting under one sigma.
+
+    Attributes:
+        images: that are counted.
+        sizes: nested numbers of draws of each, the last being all.
+        shards: jobs that it is cut into, each a range of images.
+    """
+
+    images: int
+    sizes: list[int]
+    shards: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """One kind of job.
 
     Attributes:
+        name: the folder of what it makes, or the file.
         arch: the network that runs.
+        jobs: of all sigmas, each with a GPU unless `compute.device` is "cpu".
         passes: of all its jobs together: noisy copies predicted, or images of all epochs trained on.
+        cost: the passes, in passes of the base classifier: in proportion to depth, and more for a training step.
+        disk: bytes of counts that it leaves behind.
         trains: the config's section of the training, or "".
-        disk: bytes of what it leaves behind.
     """
 
     name: str
     arch: str
     jobs: int
     passes: int
-    disk: int
+    cost: float
+    disk: int = 0
     trains: str = ""
 
 
@@ -39,37 +62,58 @@ def shape(config: Config) -> Shape:
     return DATASETS[config.dataset.name]().shape(Path(config.dataset.folder), config.dataset.size)
 
 
+def counting(config: Config, split: str, purpose: str) -> Counting:
+    """The counting of a split's images for a purpose, in jobs of `shards.minutes` at `shards.rate`."""
+    images = len(range(getattr(shape(config), split))[as_slice(getattr(config.dataset, split))])
+    n = config.sampling.sizes[-1]
+    if purpose == "variance":
+        images = min(config.variance.images, images)
+    sizes = {
+        "estimation": [config.train_samples] if split == "train" else config.sampling.sizes,
+        "selection": [config.n0],
+        "variance": [n * repeat for repeat in range(1, config.variance.repeats + 1)],
+    }[purpose]
+    draws = config.shards.rate * 60 * config.shards.minutes
+    return Counting(images, sizes, min(images, math.ceil(images * sizes[-1] / draws)))
+
+
 def stages(config: Config) -> list[Stage]:
     """Every stage of the whole experiment that runs a model."""
     whole = shape(config)
-    train = len(range(whole.train)[as_slice(config.dataset.train)])
-    test = len(range(whole.test)[as_slice(config.dataset.test)])
-    sigmas, sizes, n = len(config.sigmas), len(config.sampling.sizes), config.sampling.sizes[-1]
-    base, repeats = config.base.arch, config.variance.repeats
-    repeated = min(config.variance.images, train) * repeats
-    variance = min(config.shards.test, config.variance.images)
+    sigmas, base = len(config.sigmas), config.base.arch
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
-    entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
-
-    made = [
-        Stage("base classifiers", base, trained, training, trained * weights(base), "base"),
-        Stage(
-            "counts, train",
-            base,
-            sigmas * config.shards.train,
-            sigmas * train * config.train_samples,
-            sigmas * train * entry,
-        ),
-        Stage("counts, test", base, sigmas * config.shards.test, sigmas * test * n, sigmas * test * sizes * entry),
-        Stage("counts, selection", base, sigmas, sigmas * test * config.n0, sigmas * test * entry),
-        Stage("counts, variance", base, sigmas * variance, sigmas * repeated * n, sigmas * repeated * entry),
-        Stage("timing", base, 1, config.timing.count * config.timing.repeats * sum(config.sampling.sizes), 0),
-    ]
+    made = [Stage("base", base, trained, training, training * TRAINING_COST, trains="base")]
+    for split, purpose in (
+        ("train", "estimation"),
+        ("test", "estimation"),
+        ("test", "selection"),
+        ("train", "variance"),
+    ):
+        counted = counting(config, split, purpose)
+        passes = sigmas * counted.images * counted.sizes[-1]
+        entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
+        disk = sigmas * counted.images * len(counted.sizes) * entry
+        made.append(Stage(f"counts/{split}-{purpose}", base, sigmas * counted.shards, passes, passes, disk))
+    timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
+    made.append(Stage("timing", base, 1, timed, timed))
     for depth in config.depths():
-        arch, passes = f"resnet{depth}", sigmas * config.surrogate.epochs * train
-        made.append(Stage(f"surrogates of depth {depth}", arch, sigmas, passes, sigmas * weights(arch), "surrogate"))
+        arch, passes = (
+            f"resnet{depth}",
+            sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images,
+        )
+        cost = passes * TRAINING_COST * (depth - 2) / (int(base.removeprefix("resnet")) - 2)
+        made.append(Stage(f"surrogates/{arch}", arch, sigmas, passes, cost, trains="surrogate"))
     return made
+
+
+def limits(config: Config) -> dict[str, int]:
+    """The time limit of each stage's jobs at their first attempt, in minutes, by the stage's name.
+
+    Twice what it should take, and half an hour: a job that is stopped by it goes on where it was, with more time.
+    """
+    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in stages(config)}
+    return {name: 30 + math.ceil(2 * expected) for name, expected in minutes.items()}
 
 
 def weights(arch: str) -> int:
@@ -122,49 +166,50 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         amount *= 2
 
 
-def report(config: Config, device: "torch.device | None", given: float | None) -> str:
+def report(config: Config, device: "torch.device | None") -> str:
     """The plan as text.
 
     Args:
-        device: where rates are measured; None for no measuring.
-        given: images per second that the base classifier predicts, instead. A training step is then taken for
-            `TRAINING_COST` passes, and the cost of a network for proportional to its depth.
+        device: where rates are measured; None for hours from the config's rate.
     """
-    made = stages(config)
-    rates = [0.0] * len(made)
-    if given:
-        depths = [int(stage.arch.removeprefix("resnet")) - 2 for stage in made]
-        base = int(config.base.arch.removeprefix("resnet")) - 2
-        costs = [TRAINING_COST if stage.trains else 1 for stage in made]
-        rates = [given * base / (depth * cost) for depth, cost in zip(depths, costs, strict=True)]
-    elif device is not None:
-        kinds = {(stage.arch, stage.trains): stage for stage in made}
+    measured: dict[tuple[str, str], float] = {}
+    if device is not None:
+        kinds = {(stage.arch, stage.trains): stage for stage in stages(config)}
         measured = {kind: measure(stage, config, device) for kind, stage in kinds.items()}
-        rates = [measured[stage.arch, stage.trains] for stage in made]
-    hours = [stage.passes / speed / 3600 if speed else 0.0 for stage, speed in zip(made, rates, strict=True)]
-    lines = [f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9}"]
-    for stage, speed, needed in zip(made, rates, hours, strict=True):
-        cost = f"{speed:9.0f} {needed:9.2f}" if speed else f"{'?':>9} {'?':>9}"
+        found = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '']:.3g}")})
+        config = config.model_copy(update={"shards": found})
+    made, asked, rate = stages(config), limits(config), config.shards.rate
+    lines = [
+        f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9} {'limit':>9}"
+    ]
+    hours = longest = disk = 0.0
+    for stage in made:
+        speed = measured.get((stage.arch, stage.trains)) or rate * stage.passes / max(stage.cost, 1)
+        left = stage.jobs * weights(stage.arch) if stage.trains else stage.disk
+        hours, disk = hours + stage.passes / speed / 3600, disk + left
+        longest += stage.jobs * asked[stage.name] / 60
         lines.append(
-            f"{stage.name:24} {stage.arch:10} {stage.jobs:5} {stage.passes:15.4g} {stage.disk / 1e6:6.1f} MB {cost}"
+            f"{stage.name:24} {stage.arch:10} {stage.jobs:5} {stage.passes:15.4g} {left / 1e6:6.1f} MB {speed:9.0f} "
+            f"{stage.passes / speed / 3600:9.2f} {asked[stage.name]:5} min"
         )
-    jobs, passes, disk = (sum(getattr(stage, name) for stage in made) for name in ("jobs", "passes", "disk"))
-    total = f"{sum(hours):9.2f}" if any(rates) else f"{'?':>9}"
-    lines.append(f"{'all':24} {'':10} {jobs:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {total}")
-    lines.append("images: noisy copies predicted, or images of all epochs trained on; tables and figures take seconds")
-    if given:
+    jobs, passes = sum(stage.jobs for stage in made), sum(stage.passes for stage in made)
+    lines += [
+        f"{'all':24} {'':10} {jobs:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {hours:9.2f} {longest:7.1f} h",
+        "images: noisy copies predicted, or images of all epochs trained on; tables and figures take seconds",
+        f"limit: of a job's first attempt; counting is cut into jobs of {config.shards.minutes:g} minutes",
+    ]
+    if device is None:
         lines.append(
-            f"{config.base.arch} taken to predict {given:g} images/s, a training step for {TRAINING_COST} passes, "
-            "and the cost of a network for proportional to its depth"
+            f"hours: {config.base.arch} taken to predict {rate:g} images/s (shards.rate), a training step for "
+            f"{TRAINING_COST} passes, the cost of a network for proportional to its depth; --measure measures them here"
         )
-    elif device is not None:
+    else:
         import torch
 
         cuda = device.type == "cuda"
         where = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} threads"
-        lines.append(f"measured here on {where}, counting in {config.sampling.precision}")
-    else:
-        lines.append("hours: --measure takes rates of this machine, --rate R that the base predicts R images/s")
-    if given or (device is not None and device.type == "cuda"):
-        lines.append(f"GPU-hours: {sum(hours):.1f}")
+        lines.append(f"hours: measured here on {where}, counting in {config.sampling.precision}")
+        lines.append(f"for the config: shards: {{minutes: {config.shards.minutes:g}, rate: {rate:g}}}")
+    if (config.compute.device if device is None else device.type) != "cpu":
+        lines.append(f"GPU-hours: {hours:.1f}, and by the limits at most {longest:.1f}")
     return "\n".join(lines)

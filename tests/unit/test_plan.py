@@ -1,74 +1,92 @@
 """What a config will cost: on the tiny preset, where everything can be counted by hand."""
 
+import math
+import re
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from accelerated_smoothing import cli, config, plan, sampling
 from accelerated_smoothing.training import loop
 
 ROOT = Path(__file__).parents[2]
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "tests/workflow/tiny.yaml")]
+RATE = 150.0  # the preset's, images/s; a job of one minute counts 9,000
 # Stage: network, jobs, and images: of 163 training and 40 test images at two sigmas, N = 250 and 100.
 STAGES: dict[str, tuple[str, int, int]] = {
-    "base classifiers": ("resnet8", 2, 2 * 4 * 1297),
-    "counts, train": ("resnet8", 2 * 2, 2 * 163 * 100),
-    "counts, test": ("resnet8", 2 * 2, 2 * 40 * 250),
-    "counts, selection": ("resnet8", 2, 2 * 40 * 100),
-    "counts, variance": ("resnet8", 2 * 2, 2 * 3 * 3 * 250),
+    "base": ("resnet8", 2, 2 * 4 * 1297),
+    "counts/train-estimation": ("resnet8", 2 * 2, 2 * 163 * 100),
+    "counts/test-estimation": ("resnet8", 2 * 2, 2 * 40 * 250),
+    "counts/test-selection": ("resnet8", 2, 2 * 40 * 100),
+    "counts/train-variance": ("resnet8", 2, 2 * 3 * 3 * 250),
     "timing": ("resnet8", 1, 2 * (100 + 250)),
-    "surrogates of depth 8": ("resnet8", 2, 2 * 2 * 163),
+    "surrogates/resnet8": ("resnet8", 2, 2 * 2 * 163),
 }
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, list[str]], str]:
-    """The table's rows, as [network, jobs, images, disk, MB, images/s, hours] by stage, and what stands below it."""
+    """The table's rows, as [network, jobs, images, disk, MB, images/s, hours, limit, unit] by stage, and the rest."""
     assert cli.main(["plan", "--configfile", *FILES, *words]) == 0
     lines = capsys.readouterr().out.splitlines()
     end = next(place for place, line in enumerate(lines) if line.startswith("all "))
     return {line[:24].strip(): line[24:].split() for line in lines[1 : end + 1]}, "\n".join(lines[end + 1 :])
 
 
-def no_measuring(*_: Any) -> NoReturn:
-    raise AssertionError("a rate was measured")
-
-
-def test_a_plan_costs_nothing_and_says_how_to_get_hours(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("words", "rate"), [((), RATE), (("--rate", "0.5"), 0.5)])
+def test_a_rate_makes_hours_and_limits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], rate: float
 ) -> None:
-    monkeypatch.setattr(plan, "measure", no_measuring)
-    rows, below = printed(capsys)
+    monkeypatch.delattr(plan, "measure")
+    rows, below = printed(capsys, *words)
     assert list(rows) == [*STAGES, "all"]
+    whole = longest = 0.0
+    shards = {"counts/train-estimation": 2 * 163, "counts/test-estimation": 2 * 40, "counts/train-variance": 2 * 3}
     for name, (network, jobs, images) in STAGES.items():
+        jobs = jobs if rate == RATE else shards.get(name, 2 * 40 if name.endswith("selection") else jobs)
         assert rows[name][:2] == [network, str(jobs)]
         assert float(rows[name][2]) == pytest.approx(images, rel=1e-3)  # four digits are printed
-        assert rows[name][-2:] == ["?", "?"]
-    assert rows["all"][0] == str(sum(jobs for _, jobs, _ in STAGES.values()))
-    assert float(rows["all"][1]) == pytest.approx(sum(images for _, _, images in STAGES.values()), rel=1e-3)
-    assert rows["all"][-1] == "?"
-    assert "--measure" in below
-    assert "--rate" in below
-    assert "GPU-hours" not in below
-
-
-@pytest.mark.parametrize("more", [(), ("--measure",)])
-def test_a_given_rate_makes_hours(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
-) -> None:
-    monkeypatch.setattr(plan, "measure", no_measuring)
-    rows, below = printed(capsys, "--rate", "0.5", *more)
-    whole = 0.0
-    for name, (_, _, images) in STAGES.items():
-        passes = plan.TRAINING_COST if name.startswith(("base", "surrogates")) else 1
-        hours = images * passes / 0.5 / 3600
-        assert float(rows[name][-1]) == pytest.approx(hours, abs=0.006)  # two places are printed
+        hours = images * (plan.TRAINING_COST if name.startswith(("base", "surrogates")) else 1) / rate / 3600
+        assert float(rows[name][6]) == pytest.approx(hours, abs=0.006)  # two places are printed
+        assert rows[name][7:] == [str(30 + math.ceil(2 * 60 * hours / jobs)), "min"]
         whole += hours
-    assert float(rows["all"][-1]) == pytest.approx(whole, abs=0.006)
-    assert f"GPU-hours: {whole:.1f}" in below
-    assert "0.5 images/s" in below
+        longest += jobs * int(rows[name][7]) / 60
+    assert float(rows["all"][1]) == pytest.approx(sum(images for _, _, images in STAGES.values()), rel=1e-3)
+    assert float(rows["all"][-3]) == pytest.approx(whole, abs=0.006)
+    assert float(rows["all"][-2]) == pytest.approx(longest, abs=0.06)
+    assert f"GPU-hours: {whole:.1f}, and by the limits at most {longest:.1f}" in below
+    assert f"predict {rate:g} images/s" in below
+
+
+def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--measure", "--rate", "5"]) == 2
+    assert "not allowed with argument --measure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("minutes", "rate", "shards"), [(1, 150, 2), (2, 150, 1), (1, 300, 1), (0.5, 150, 3), (0.01, 1, 40), (1e9, 1, 1)]
+)
+def test_shards_are_sized_by_time(minutes: float, rate: float, shards: int) -> None:
+    settings = config.read([Path(name) for name in FILES])  # 40 test images of 250 draws
+    settings = settings.model_copy(update={"shards": config.Shards(minutes=minutes, rate=rate)})
+    assert plan.counting(settings, "test", "estimation") == plan.Counting(40, [100, 250], shards)
+
+
+def test_the_papers_counting_is_cut_into_jobs_of_its_minutes() -> None:
+    settings = config.Config()
+    for split, images in (("train", 50_000), ("test", 10_000)):
+        counted = plan.counting(settings, split, "estimation")
+        minutes = images * 100_000 / settings.shards.rate / 60
+        assert counted.shards == math.ceil(minutes / 120)
+        assert 115 < minutes / counted.shards <= 120
+
+
+def test_a_cpu_has_no_gpu_hours() -> None:
+    settings = config.Config(compute=config.Compute(device="cpu"))
+    assert "GPU-hours" not in plan.report(settings, None)
 
 
 def test_a_deeper_network_costs_in_proportion() -> None:
@@ -76,9 +94,9 @@ def test_a_deeper_network_costs_in_proportion() -> None:
     deeper = settings.model_copy(
         update={"methods": {**settings.methods, "resnet20": {"certifier": "accelerated", "n": 250, "depth": 20}}}
     )
-    lines = {line[:24].strip(): line.split() for line in plan.report(deeper, None, 0.01).splitlines()}
-    ratio = float(lines["surrogates of depth 20"][-1]) / float(lines["surrogates of depth 8"][-1])
-    assert ratio == pytest.approx((20 - 2) / (8 - 2), rel=1e-3)  # layers but for the first and the last
+    costs = {stage.name: stage.cost for stage in plan.stages(deeper)}
+    ratio = costs["surrogates/resnet20"] / costs["surrogates/resnet8"]
+    assert ratio == pytest.approx((20 - 2) / (8 - 2))  # layers but for the first and the last
 
 
 @pytest.mark.parametrize("trains", ["base", "surrogate", ""])
@@ -111,11 +129,18 @@ def test_a_rate_is_images_per_second(monkeypatch: pytest.MonkeyPatch, trains: st
 def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.02)
     rows, below = printed(capsys, "--measure", "--device", "cpu", "--threads", "1")
-    rates = {name: float(rows[name][-2]) for name in STAGES}
+    rates = {name: float(rows[name][5]) for name in STAGES}
     assert all(rate > 0 for rate in rates.values())
-    assert len({rate for name, rate in rates.items() if name.startswith("counts")}) == 1  # one network, measured once
+    counted = {rate for name, rate in rates.items() if name.startswith("counts")}
+    assert len(counted) == 1  # one network, measured once
     for name, (_, _, images) in STAGES.items():
-        assert float(rows[name][-1]) == pytest.approx(images / rates[name] / 3600, abs=0.006)
-    assert rows["all"][-1] != "?"
+        assert float(rows[name][6]) == pytest.approx(images / rates[name] / 3600, abs=0.006)
     assert "measured here on CPU, 1 threads" in below
     assert "fp32" in below
+    assert "GPU-hours" not in below
+    found = re.search(r"^for the config: (shards: .*)$", below, re.MULTILINE)
+    assert found
+    shards = config.check(config.Shards, yaml.safe_load(found[1])["shards"])
+    assert shards.minutes == 1
+    assert shards.rate == pytest.approx(counted.pop(), rel=0.006)  # three digits are printed
+    assert int(rows["counts/train-estimation"][1]) == 2 * math.ceil(163 * 100 / 60 / shards.rate)

@@ -26,32 +26,32 @@ def planned(snakemake, *words: str) -> dict[str, int]:
 
 def test_table1_is_the_papers_whole_experiment(snakemake) -> None:
     plan = planned(snakemake, "results/table1.csv")
-    # 4 sigmas; each 50 + 10 shards and one of selection; 5 methods, 3 depths
-    wanted = {"data": 1, "base": 4, "shard": 4 * 61, "counts": 4 * 3, "surrogate": 12, "certificates": 20, "table": 1}
+    # 4 sigmas; each 80 + 16 shards of two hours and one of selection; 5 methods, 3 depths
+    wanted = {"data": 1, "base": 4, "shard": 4 * 97, "counts": 4 * 3, "surrogate": 12, "certificates": 20, "table": 1}
     assert plan == {**wanted, "total": sum(wanted.values())}
 
 
 @pytest.mark.parametrize(
     ("target", "wanted"),
     [
-        ("table2.csv", {"data": 1, "base": 1, "shard": 50, "counts": 1, "surrogate": 3, "timing": 1, "table": 1}),
+        ("table2.csv", {"data": 1, "base": 1, "shard": 80, "counts": 1, "surrogate": 3, "timing": 1, "table": 1}),
         (
             "table3.csv",
-            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
+            {"data": 1, "base": 2, "shard": 194, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
         ),
-        ("table4.csv", {"data": 1, "base": 4, "shard": 40, "counts": 4, "table": 1}),
-        ("table5.csv", {"data": 1, "base": 4, "shard": 40, "counts": 4, "table": 1}),
+        ("table4.csv", {"data": 1, "base": 4, "shard": 16, "counts": 4, "table": 1}),
+        ("table5.csv", {"data": 1, "base": 4, "shard": 16, "counts": 4, "table": 1}),
         (
             "table6.csv",
-            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
+            {"data": 1, "base": 2, "shard": 194, "counts": 6, "surrogate": 6, "certificates": 10, "table": 1},
         ),
-        ("figure1.svg", {"data": 1, "base": 1, "shard": 50, "counts": 1, "surrogate": 3, "timing": 1, "figure": 1}),
+        ("figure1.svg", {"data": 1, "base": 1, "shard": 80, "counts": 1, "surrogate": 3, "timing": 1, "figure": 1}),
         ("figure2.svg", {"figure": 1}),
         (
             "figure3.png",
-            {"data": 1, "base": 2, "shard": 122, "counts": 6, "surrogate": 6, "certificates": 10, "figure": 1},
+            {"data": 1, "base": 2, "shard": 194, "counts": 6, "surrogate": 6, "certificates": 10, "figure": 1},
         ),
-        ("certificates/sigma0.25/baseline.tsv", {"data": 1, "base": 1, "shard": 11, "counts": 2, "certificates": 1}),
+        ("certificates/sigma0.25/baseline.tsv", {"data": 1, "base": 1, "shard": 17, "counts": 2, "certificates": 1}),
     ],
 )
 def test_a_target_plans_what_it_needs_and_no_more(snakemake, target: str, wanted: dict[str, int]) -> None:

@@ -90,7 +90,7 @@ def test_counts_do_not_depend_on_the_number_of_shards(tiny: Path, snakemake) -> 
     other = tiny.parent / "shards"
     shutil.copytree(tiny / "data", other / "data")
     shutil.copytree(tiny / "base", other / "base")
-    settings = ("--config", "results=results/shards", "shards={train: 1, test: 16}")
+    settings = ("--config", "results=results/shards", "shards={minutes: 0.1, rate: 106.7}")
     done = snakemake(f"results/shards/{target}", *TINY, *settings, "--cores", "2", "--rerun-triggers", "mtime")
     assert done.returncode == 0, done.stderr
     assert len(list((other / "counts/sigma0.25/test-estimation").glob("*.npz"))) == 16
