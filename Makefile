@@ -1,4 +1,5 @@
-# make demo: the main job on real 8x8 digits, in minutes.   make test: every test.   make bench: how fast it is here.
+# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those on a cluster.
+# make test-slurm: those, as root, on a cluster of one node that they start.   make bench: how fast it is here.
 # make lock: new versions.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -6,7 +7,7 @@ CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test test-slurm lint bench lock clean
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) --quiet rules
@@ -18,6 +19,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	.venv/bin/python -m pytest
+
+SLURM_TESTS := slurm
+test-slurm: $(INSTALLED)
+	.venv/bin/python -m pytest tests/slurm -m "$(SLURM_TESTS)"
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .

@@ -2,8 +2,10 @@
 import functools
 import os
 import sys
+import time
 from pathlib import Path
 
+import snakemake.jobs
 from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
@@ -21,6 +23,7 @@ except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
 
+STARTED = time.time()
 R = CONFIG.results
 GPU = int(
     CONFIG.compute.device != "cpu"
@@ -51,11 +54,17 @@ wildcard_constraints:
     notebook="table1|image",
 
 
+# Short, or in need of the network: on a cluster, too, these run where Snakemake does.
 localrules:
     all,
     tables,
     figures,
     notebooks,
+    data,
+    counts,
+    table,
+    figure,
+    notebook,
 
 
 rule all:
@@ -88,3 +97,9 @@ include: "rules/certify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+
+
+onerror:
+    for log in sorted(Path(R, "logs").rglob("*.log")):
+        if told := fault(log):
+            print(f"{log}: {told}", file=sys.stderr)

@@ -300,6 +300,21 @@ def plan(arguments: argparse.Namespace) -> None:
     print(plan.report(settings, device(arguments) if arguments.measure else None))
 
 
+def recover(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import cluster
+
+    folder = Path.cwd()
+    found = cluster.jobs(folder)
+    print(cluster.table(found) if found else f"no jobs of {folder} are queued or running")
+    if arguments.cancel:
+        cluster.cancel(folder)
+        print("cancelled and unlocked; the same snakemake command goes on from what is saved")
+    elif masters := cluster.masters(folder):
+        print(f"a Snakemake is at work here, process {masters[0]}")
+    else:
+        print("no Snakemake is at work here; if none is elsewhere, --cancel clears the way for the next")
+
+
 def schema(arguments: argparse.Namespace) -> None:
     print(config.schema(), end="")
 
@@ -497,6 +512,15 @@ def parser() -> argparse.ArgumentParser:
     rates.add_argument("--rate", type=rate, metavar="R", help="instead of the config's shards.rate")
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], help="instead of the config's")
     made.add_argument("--threads", type=int, help="instead of the config's")
+
+    made = verb(
+        "recover",
+        recover,
+        "After a Snakemake on a cluster was killed: show the jobs of this folder that SLURM still has.",
+        "--cancel",
+    )
+    text = "cancel them, wait until they have saved their work, and unlock the folder"
+    made.add_argument("--cancel", action="store_true", help=text)
 
     verb("schema", schema, "Print the JSON schema of the config.", "> config.schema.json")
     return top

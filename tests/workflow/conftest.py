@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "src"]
+PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

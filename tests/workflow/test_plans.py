@@ -116,3 +116,38 @@ def test_what_the_config_does_not_name_is_not_planned(snakemake, target: str) ->
     done = snakemake("-n", f"results/{target}")
     assert done.returncode != 0
     assert "MissingRuleException" in done.stdout + done.stderr
+
+
+def resources(plan: str) -> list[tuple[str, dict[str, str]]]:
+    """Rule and resources of each job of a dry run."""
+    return [
+        (rule, dict(word.split("=", 1) for word in words.split(", ")))
+        for rule, words in re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", plan, re.MULTILINE)
+    ]
+
+
+def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> None:
+    """Where there is no SLURM, too."""
+    done = snakemake("-n", "all", "--profile", "slurm")
+    assert done.returncode == 0, done.stderr
+    asked: dict[str, set[tuple[str, str]]] = {}
+    for rule, resource in resources(done.stdout):
+        if rule != "all":
+            assert 0 < int(resource["runtime"]) <= 1440
+            assert int(resource["mem_mb"]) > 0
+            asked.setdefault(rule, set()).add((resource["slurm_partition"], resource.get("gpu", "0")))
+    gpu = {"base", "shard", "surrogate", "timing"}
+    assert asked == {rule: {("gpu", "1")} if rule in gpu else {("cpu", "0")} for rule in asked}
+    assert set(asked) > {*gpu, "certificates"}
+
+
+def test_without_a_gpu_none_is_asked_for(snakemake) -> None:
+    done = snakemake("-n", "results/table1.csv", "--config", "compute={device: cpu}")
+    assert "gpu=0" in done.stdout
+    assert "gpu=1" not in done.stdout
+
+
+def test_a_site_limits_the_time_that_jobs_ask_for(snakemake) -> None:
+    done = snakemake("-n", "results/table1.csv", "--profile", "slurm", "--resources", "runtime=60")
+    asked = {int(resource["runtime"]) for rule, resource in resources(done.stdout) if rule in ("base", "shard")}
+    assert asked == {60, 34}  # the few draws that select take less

@@ -2,10 +2,14 @@
 
 import csv
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -110,6 +114,47 @@ def test_a_broken_input_is_named_and_nothing_is_written(tiny: Path, snakemake) -
     assert done.returncode != 0
     assert "results/broken/data/test.npz: not a whole .npz" in done.stdout + done.stderr
     assert not (tiny.parents[1] / target).exists()
+
+
+def test_a_fault_is_not_retried_and_told_last(tiny: Path, snakemake) -> None:
+    broken = tiny.parent / "hopeless"
+    shutil.copytree(tiny / "data", broken / "data")
+    (broken / "base").mkdir()
+    (broken / "base/sigma0.25.safetensors").write_bytes(b"nothing of the kind")
+    words = ("--config", "results=results/hopeless", "--cores", "1", "--retries", "3", "--rerun-triggers", "mtime")
+    done = snakemake("results/hopeless/counts/sigma0.25/test-selection/0.npz", *TINY, *words)
+    assert done.returncode != 0
+    log = "results/hopeless/logs/counts/sigma0.25/test-selection/0.log"
+    told = f"{log}: accelerated-smoothing: error: results/hopeless/base/sigma0.25.safetensors: not a whole weight file"
+    assert any(line.startswith(told) for line in done.stderr.splitlines()[-8:])
+    assert "Trying to restart" not in done.stdout + done.stderr
+
+
+def test_a_job_that_is_asked_to_stop_is_retried_and_goes_on(tiny: Path, clone: Path) -> None:
+    stopped = tiny.parent / "stopped"
+    shutil.copytree(tiny / "data", stopped / "data")
+    shutil.copytree(tiny / "base", stopped / "base")
+    target = "counts/sigma0.25/test-estimation/0.npz"
+    settings = ("--config", "results=results/stopped", "sampling={sizes: [100, 30000]}", "shards={rate: 1e9}")
+    settings = (*settings, "methods={cohen: {n: 30000}, resnet8: null}", "--rerun-triggers", "mtime")
+    command = [sys.executable, "-m", "snakemake", f"results/stopped/{target}", *TINY, *settings, "--cores", "1"]
+    with (clone / "stopped.log").open("w") as log:
+        run = subprocess.Popen([*command, "--retries", "1"], cwd=clone, stdout=log, stderr=log)
+
+    def counting() -> psutil.Process | None:
+        children = psutil.Process(run.pid).children(recursive=True)
+        return next((p for p in children if "count" in p.cmdline() and p.cpu_times().user > 4), None)
+
+    while not (process := counting()):
+        assert run.poll() is None, (clone / "stopped.log").read_text()
+        time.sleep(0.05)
+    process.terminate()
+    assert run.wait(300) == 0, (clone / "stopped.log").read_text()
+    assert "Trying to restart" in (clone / "stopped.log").read_text()
+    assert "counting: goes on from" in (stopped / "logs/counts/sigma0.25/test-estimation/0.log").read_text()
+    counted = counts.read(stopped / target)
+    assert (counted.at(30000).sum(1) == 30000).all()
+    assert np.array_equal(counted.at(100), counts.read(tiny / "counts/sigma0.25/test-estimation.npz").at(100))
 
 
 def test_speed_settings_rebuild_nothing(tiny: Path, snakemake) -> None:

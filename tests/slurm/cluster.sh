@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# A real SLURM cluster of one node on this machine, to rehearse on: `cluster.sh start`, `cluster.sh stop`.
+#
+# Debian's own packages, as root, without systemd, on loopback: a `cpu` and a `gpu` partition, and two GPUs that are
+# declared over device files which any machine has, so CUDA_VISIBLE_DEVICES is set and no GPU is needed. There is no
+# accounting; `sacct`, which could then only fail, is put out of the way. `stop` ends and undoes what `start` did.
+set -euo pipefail
+
+ETC=/etc/slurm       # anywhere else every job fails: the job step of the plugin drops SLURM_CONF
+STATE=/var/lib/slurm-rehearsal
+NODE=$(hostname -s)
+CPUS=${CPUS:-8}      # declared, not counted: jobs share what there is
+MEMORY=${MEMORY:-65536}
+
+fail() { echo "cluster: error: $*" >&2; exit 2; }
+running() { local id; id=$(cat "$STATE/$1.pid" 2> /dev/null) && kill -0 "$id" 2> /dev/null; }
+ours() { test -e "$STATE/ours"; }
+
+packages() {
+    local missing=()
+    command -v slurmctld > /dev/null || missing+=(slurmctld)
+    command -v slurmd > /dev/null || missing+=(slurmd)
+    command -v squeue > /dev/null || missing+=(slurm-client)
+    command -v munged > /dev/null || missing+=(munge)
+    ((${#missing[@]})) || return 0
+    command -v apt-get > /dev/null || fail "no ${missing[*]}; on a system without apt-get install these first"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq > /dev/null
+    apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+}
+
+configure() {
+    mkdir -p "$STATE"/{ctld,spool} "$ETC"
+    touch "$STATE/ours"
+    cat > "$ETC/slurm.conf" << CONF
+# Made by tests/slurm/cluster.sh; removed by its stop.
+ClusterName=rehearsal
+SlurmctldHost=$NODE(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=cred_expire=15
+StateSaveLocation=$STATE/ctld
+SlurmdSpoolDir=$STATE/spool
+SlurmctldPidFile=$STATE/slurmctld.pid
+SlurmdPidFile=$STATE/slurmd.pid
+SlurmctldLogFile=$STATE/slurmctld.log
+SlurmdLogFile=$STATE/slurmd.log
+SlurmctldDebug=info
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SchedulerParameters=sched_interval=5,bf_interval=5
+SlurmdParameters=config_overrides
+ReturnToService=2
+MinJobAge=3600
+KillWait=5
+SlurmdTimeout=30
+GresTypes=gpu
+NodeName=$NODE NodeAddr=127.0.0.1 CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:h200:2 State=UNKNOWN
+PartitionName=cpu Nodes=$NODE Default=YES MaxTime=1-00:00:00 State=UP
+PartitionName=gpu Nodes=$NODE MaxTime=1-00:00:00 State=UP
+CONF
+    cat > "$ETC/gres.conf" << CONF
+# Made by tests/slurm/cluster.sh; removed by its stop.
+AutoDetect=off
+Name=gpu Type=h200 File=/dev/null
+Name=gpu Type=h200 File=/dev/zero
+CONF
+}
+
+# Each daemon alone, so that a test can end one and bring it back.
+munge() {
+    running munged && return
+    install -d -o munge -g munge -m 755 /run/munge
+    runuser -u munge -- munged --pid-file=/run/munge/rehearsal.pid
+    ln -sf /run/munge/rehearsal.pid "$STATE/munged.pid"
+}
+slurmctld() { running slurmctld || command slurmctld; }
+slurmd() { running slurmd || command slurmd; }
+
+await() {
+    for _ in $(seq 100); do
+        "$@" && return
+        sleep 0.2
+    done
+    fail "not in 20 s: $*; see $STATE/slurmctld.log and $STATE/slurmd.log"
+}
+idle() { [[ $(sinfo --noheader --Node --partition cpu --format %t 2> /dev/null) =~ ^(idle|mix|alloc) ]]; }
+gone() { ! running "$1"; }
+
+end() {
+    running "$1" || return 0
+    kill "$(cat "$STATE/$1.pid")"
+    await gone "$1"
+}
+
+start() {
+    ((EUID == 0)) || fail "found user $(id -un); only root can start a cluster"
+    ours || test ! -e "$ETC/slurm.conf" || fail "$ETC/slurm.conf: there is a cluster here that this script did not make"
+    packages
+    configure
+    dpkg-divert --quiet --local --rename --divert /usr/bin/sacct.away --add /usr/bin/sacct
+    munge
+    slurmctld
+    slurmd
+    await idle
+    sinfo
+}
+
+stop() {
+    ours || { echo "cluster: nothing of ours is running"; return; }
+    if running slurmctld; then
+        scancel --quiet --user root || true
+        await none_running || true
+    fi
+    end slurmd
+    end slurmctld
+    end munged
+    rm -f "$ETC/slurm.conf" "$ETC/gres.conf"
+    dpkg-divert --quiet --local --rename --remove /usr/bin/sacct
+    rm -rf "$STATE"
+}
+none_running() { test -z "$(squeue --noheader 2> /dev/null)"; }
+
+case "${1:-}" in
+    start | stop | slurmctld | slurmd) "$1" ;;
+    end) end "${2:?slurmctld or slurmd}" ;;
+    *) fail "found '${1:-}'; start, stop, slurmctld, slurmd, or end DAEMON would do" ;;
+esac

@@ -1,0 +1,189 @@
+"""A real cluster on this machine, and the real workflow under `--profile slurm` on it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "src", "slurm"]
+CLUSTER = HERE / "cluster.sh"
+NODE = os.uname().nodename.split(".")[0]
+PATIENCE = 900.0  # seconds after which a run is taken to hang
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("slurm")
+
+
+def slurm(*words: str) -> str:
+    """What a command of SLURM, or the cluster's script, prints."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return done.stdout
+
+
+def until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait for something, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)
+    return found
+
+
+class Clone:
+    """A copy of the repository; `results/<name>` is one run of the workflow in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def command(self, name: str, presets: tuple[str, ...], *words: str) -> list[str]:
+        files = [f"presets/{preset}.yaml" for preset in presets]
+        return [sys.executable, "-m", "snakemake", f"results/{name}/table1.csv", "--configfile", *files,
+                "--config", f"results=results/{name}", "--rerun-triggers", "mtime", *words]  # fmt: skip
+
+    def local(self, name: str, presets: tuple[str, ...]) -> Path:
+        """Run without SLURM, and return the results."""
+        command = self.command(name, presets, "--cores", "2")
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return self.folder / "results" / name
+
+    def submit(self, name: str, presets: tuple[str, ...], *words: str) -> "subprocess.Popen[bytes]":
+        """Start a run under the profile; its output goes to `<name>.log`, after that of earlier runs."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            command = self.command(name, presets, "--profile", "slurm", *words)
+            self.running.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log))
+        return self.running[-1]
+
+    def told(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def finish(self, run: "subprocess.Popen[bytes]", name: str) -> Path:
+        """Wait for the good end of a run, and return the results."""
+        try:
+            assert run.wait(PATIENCE) == 0, self.told(name)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"hangs: {self.told(name)}") from None
+        results = self.folder / "results" / name
+        left = [path for path in results.rglob("*") if "partial" in path.name or path.name.startswith(".")]
+        assert not left
+        return results
+
+    def verbs(self, name: str, verb: str) -> list[psutil.Process]:
+        """Processes of a verb that work for a run."""
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if (words := process.info["cmdline"] or [])[1:4] == ["-m", "accelerated_smoothing", verb]
+            and any(f"results/{name}/" in word for word in words)
+        ]
+
+    def counting(self, name: str, purpose: str = "estimation") -> psutil.Process:
+        """Wait for a process that counts, and has begun to."""
+
+        def found() -> psutil.Process | None:
+            begun = (p for p in self.verbs(name, "count") if purpose in p.cmdline() and p.cpu_times().user > 5)
+            return next(begun, None)
+
+        return until(found, f"a process that counts for {name}", 120)
+
+    def log(self, name: str, shard: int = 0) -> str:
+        path = self.folder / f"results/{name}/logs/counts/sigma0.25/test-estimation/{shard}.log"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """The cluster; one that is running already is used, and left."""
+    running = Path("/var/lib/slurm-rehearsal/ours").exists()
+    slurm(str(CLUSTER), "start")
+    yield
+    if not running:
+        slurm(str(CLUSTER), "stop")
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    folder = tmp_path_factory.mktemp("clone")
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, folder / part)
+    for preset in (ROOT / "tests/workflow/tiny.yaml", HERE / "faults.yaml", HERE / "long.yaml"):
+        shutil.copy(preset, folder / "presets" / preset.name)
+    return Clone(folder)
+
+
+@pytest.fixture(autouse=True)
+def idle(cluster: None, clone: Clone) -> Iterator[None]:
+    """Whatever a test leaves running is ended, so that a failure stays its own."""
+    yield
+    for run in clone.running:
+        if run.poll() is None:
+            run.kill()
+            run.wait()
+    clone.running.clear()
+    for daemon in ("slurmctld", "slurmd"):
+        slurm(str(CLUSTER), daemon)
+    if "drain" in slurm("sinfo", "--noheader", "--format=%T"):
+        slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
+    slurm("scancel", "--user", "root")
+    until(lambda: not slurm("squeue", "--noheader"), "the queue to be empty", 120)
+
+
+FAULTS, LONG = ("tiny", "faults"), ("tiny", "faults", "long")
+
+
+@pytest.fixture(scope="session")
+def expected(clone: Clone) -> dict[tuple[str, ...], Path]:
+    """Results made locally, by presets, as they are asked for."""
+
+    class Local(dict[tuple[str, ...], Path]):
+        def __missing__(self, presets: tuple[str, ...]) -> Path:
+            self[presets] = clone.local("local-" + presets[-1], presets)
+            return self[presets]
+
+    return Local()
+
+
+@pytest.fixture
+def disturbed(
+    clone: Clone, expected: dict[tuple[str, ...], Path], request: pytest.FixtureRequest
+) -> Callable[..., tuple[str, "subprocess.Popen[bytes]"]]:
+    """Start a run of presets whose base classifier is there already; its name is the test's."""
+
+    def start(presets: tuple[str, ...], *words: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+        name = request.node.originalname.removeprefix("test_").replace("_", "-")
+        for part in ("data", "base"):
+            shutil.copytree(expected[presets] / part, clone.folder / "results" / name / part)
+        return name, clone.submit(name, presets, *words)
+
+    return start
+
+
+@pytest.fixture
+def same(clone: Clone, expected: dict[tuple[str, ...], Path]) -> Callable[..., None]:
+    """Wait for a run, and hold its table and its counts against those made locally."""
+    from accelerated_smoothing import counts
+
+    def check(name: str, run: "subprocess.Popen[bytes]", presets: tuple[str, ...]) -> None:
+        results = clone.finish(run, name)
+        assert (results / "table1.csv").read_bytes() == (expected[presets] / "table1.csv").read_bytes()
+        for kind in ("test-estimation", "test-selection"):
+            ours, theirs = (counts.read(r / f"counts/sigma0.25/{kind}.npz") for r in (results, expected[presets]))
+            assert (ours.counts == theirs.counts).all()
+            assert (ours.idx == theirs.idx).all()
+
+    return check

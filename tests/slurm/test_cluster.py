@@ -1,0 +1,197 @@
+"""The workflow on a cluster: where its jobs run, what becomes of them when something fails, how a fault is told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accelerated_smoothing.files import read_arrays
+
+from .conftest import CLUSTER, FAULTS, LONG, NODE, Clone, slurm, until
+
+Disturbed = Callable[..., tuple[str, Any]]
+Same = Callable[..., None]
+
+
+def submitted(clone: Clone, name: str) -> int:
+    """How many jobs a run has handed to SLURM."""
+    return clone.told(name).count("has been submitted")
+
+
+def saved(clone: Clone, name: str, shard: int = 0) -> int:
+    """How many draws of a shard lie in its unfinished file."""
+    path = clone.folder / f"results/{name}/counts/sigma0.25/test-estimation/{shard}.npz.partial.npz"
+    return int(read_arrays(path, ["tally"], "work")[1]["done"]) if path.exists() else 0
+
+
+def job_of(process: Any) -> str:
+    return str(process.environ()["SLURM_JOB_ID"])
+
+
+def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, ...], Path]) -> None:
+    table = (expected["tiny",] / "table1.csv").read_bytes()
+    run = clone.submit("tiny", ("tiny",))
+    seen: dict[str, set[tuple[str | None, str | None]]] = {}
+    while run.poll() is None:
+        for verb in ("train-base", "count", "train-surrogate", "certify", "gather", "table", "data"):
+            for process in clone.verbs("tiny", verb):
+                try:
+                    told = process.environ()
+                except Exception:  # it has ended in between
+                    continue
+                where = told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")
+                seen.setdefault(verb, set()).add(where)
+        time.sleep(0.1)
+    results = clone.finish(run, "tiny")
+    assert (results / "table1.csv").read_bytes() == table
+    for verb in ("train-base", "count", "train-surrogate"):
+        assert seen[verb]
+        assert seen[verb] <= {("gpu", "0"), ("gpu", "1")}
+    assert seen["certify"] == {("cpu", None)}
+    for verb in ("gather", "table", "data"):
+        assert seen.get(verb, set()) <= {(None, None)}  # too short, perhaps, to be seen
+    assert seen["count"] == {("gpu", "0"), ("gpu", "1")}  # two at once, each on a GPU of its own
+    jobs = slurm("squeue", "--states=all", "--noheader", "--format=%k|%P|%Z").splitlines()
+    places = {tuple(job.split("|")[:2]) for job in jobs if job.endswith(str(clone.folder))}
+    rules = {(comment.split("_")[1], partition) for comment, partition in places}
+    assert rules == {("base", "gpu"), ("shard", "gpu"), ("surrogate", "gpu"), ("certificates", "cpu")}
+
+
+def test_a_cancelled_job_goes_on(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    name, run = disturbed(FAULTS)
+    slurm("scancel", job_of(clone.counting(name)))
+    until(lambda: saved(clone, name, 0) + saved(clone, name, 1), "saved counts", 60)
+    same(name, run, FAULTS)
+    assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
+
+
+def test_a_fault_is_told_at_once(clone: Clone, disturbed: Disturbed, expected: dict[tuple[str, ...], Path]) -> None:
+    base = clone.folder / "results/a-fault-is-told-at-once/base/sigma0.25.safetensors"
+    base.parent.mkdir(parents=True)
+    whole = (expected[FAULTS] / "base/sigma0.25.safetensors").read_bytes()
+    base.write_bytes(whole[: len(whole) // 2])
+    for split in ("train", "test"):  # older than the base classifier
+        source = expected[FAULTS] / f"data/{split}.npz"
+        target = base.parents[1] / f"data/{split}.npz"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    base.touch()
+    name = base.parents[1].name
+    run = clone.submit(name, FAULTS)
+    assert run.wait(300) != 0
+    assert submitted(clone, name) <= 3  # two shards of one split and one of the other, each tried once
+    assert "Trying to restart" not in clone.told(name)
+    end = clone.told(name).splitlines()[-20:]
+    told = [line for line in end if line.startswith(f"results/{name}/logs/counts/sigma0.25/")]
+    assert told
+    assert all(f".log: accelerated-smoothing: error: results/{name}/base/" in line for line in told)
+
+
+@pytest.mark.parametrize("words", [("alpha=2",), ("dataset={name: imagefolder, folder: nowhere}",)])
+def test_a_wrong_config_is_told_before_anything_is_submitted(clone: Clone, words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "snakemake", "results/table1.csv", "--profile", "slurm", "--config", *words]
+    done = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith("config: error: ")]
+    assert "submitted" not in done.stdout + done.stderr
+
+
+def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    name, run = disturbed(FAULTS)
+    clone.counting(name)
+    recover = [sys.executable, "-m", "accelerated_smoothing", "recover"]
+
+    def recovered(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*recover, *words], cwd=clone.folder, capture_output=True, text=True, check=False)
+
+    refused = recovered("--cancel")
+    assert refused.returncode == 2
+    assert f"found a Snakemake at work, process {run.pid}" in refused.stderr
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    shown = recovered()
+    assert shown.returncode == 0
+    assert "RUNNING" in shown.stdout
+    assert "rule_shard_wildcards_0.25_test_estimation" in shown.stdout
+    assert "no Snakemake is at work here" in shown.stdout
+    locked = clone.submit(name, FAULTS)
+    assert locked.wait(60) != 0
+    assert "LockException" in clone.told(name)
+    cleared = recovered("--cancel")
+    assert cleared.returncode == 0, cleared.stderr
+    assert not clone.verbs(name, "count")
+    assert saved(clone, name, 0) + saved(clone, name, 1) > 0
+    same(name, clone.submit(name, FAULTS), FAULTS)
+    assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
+    assert recovered().stdout.startswith("no jobs of ")
+
+
+@pytest.mark.slow
+def test_a_requeued_job_goes_on(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    """As after preemption: SLURM itself starts it again, under the same number."""
+    name, run = disturbed(FAULTS)
+    slurm("scontrol", "requeue", job_of(clone.counting(name)))
+    same(name, run, FAULTS)
+    assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
+    assert "Trying to restart" not in clone.told(name)
+
+
+@pytest.mark.slow
+def test_a_drained_node_is_waited_for(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    slurm("scontrol", "update", f"nodename={NODE}", "state=drain", "reason=test")
+    name, run = disturbed(FAULTS)
+    until(lambda: submitted(clone, name) >= 3, "three jobs", 60)
+    time.sleep(20)
+    assert not clone.verbs(name, "count")
+    slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
+    same(name, run, FAULTS)
+    assert "Trying to restart" not in clone.told(name)
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_from_its_last_chunk(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    name, run = disturbed(LONG)
+    process = clone.counting(name)
+    done = until(lambda: saved(clone, name), "a saved chunk")
+    process.kill()
+    until(lambda: "counting: goes on from" in clone.log(name), "the next attempt", 180)
+    first = int(clone.log(name).split("goes on from ")[1].split()[0])
+    assert first >= done
+    same(name, run, LONG)
+    assert "Trying to restart" in clone.told(name)
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_an_attempt_and_no_work(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    """SLURM's shortest limit, a minute, is too short for the shard; each attempt has a minute more."""
+    name, run = disturbed(LONG, "--set-resources", "shard:runtime=attempt", "shard:slurm_partition=gpu")
+    until(lambda: "counting: goes on from" in clone.log(name), "the second attempt", 400)
+    same(name, run, LONG)
+    assert "SLURM status is: 'TIMEOUT'" in clone.told(name)
+
+
+@pytest.mark.slow
+def test_a_killed_slurmd(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    name, run = disturbed(LONG)
+    clone.counting(name)
+    os.kill(int(Path("/var/lib/slurm-rehearsal/slurmd.pid").read_text()), signal.SIGKILL)
+    time.sleep(10)
+    slurm(str(CLUSTER), "slurmd")
+    same(name, run, LONG)
+
+
+@pytest.mark.slow
+def test_slurmctld_is_away(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    """For half a minute, while a job runs and another waits to be submitted."""
+    name, run = disturbed(LONG)
+    clone.counting(name)
+    slurm(str(CLUSTER), "end", "slurmctld")
+    time.sleep(30)
+    slurm(str(CLUSTER), "slurmctld")
+    same(name, run, LONG)

@@ -1,0 +1,48 @@
+"""What needs no cluster; tests/slurm has the rest."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from accelerated_smoothing import cli, cluster
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_without_slurm_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert cli.main(["recover"]) == 2
+    assert capsys.readouterr().err.startswith("accelerated-smoothing: error: squeue: not found; ")
+
+
+def test_jobs_bear_the_name_of_the_profile() -> None:
+    profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
+    assert profile["slurm-jobname-prefix"] + "_" == cluster.PREFIX
+
+
+@pytest.mark.parametrize(("more", "counts"), [([], True), (["--target-jobs", "shard:sigma=0.25"], False)])
+def test_a_snakemake_counts_in_its_own_folder_and_outside_of_jobs(
+    tmp_path: Path, more: list[str], counts: bool
+) -> None:
+    (tmp_path / "snakemake").write_text("print(flush=True); input()")
+    (tmp_path / "other").mkdir()
+    command = [sys.executable, str(tmp_path / "snakemake"), "all", *more]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert cluster.masters(tmp_path) == [process.pid] * counts
+        assert cluster.masters(tmp_path / "other") == []
+        process.kill()
+    assert cluster.masters(tmp_path) == []
+
+
+def test_jobs_stand_in_columns() -> None:
+    jobs = [cluster.Job("7", "RUNNING", "gpu", "1:02", "4:00:00", "rule_base"), cluster.Job("12", "PENDING", *4 * "x")]
+    assert cluster.table(jobs).splitlines() == [
+        "id  state    partition  elapsed  limit    what",
+        "7   RUNNING  gpu        1:02     4:00:00  rule_base",
+        "12  PENDING  x          x        x        x",
+    ]
