@@ -2,10 +2,8 @@
 import functools
 import os
 import sys
-import time
 from pathlib import Path
 
-import snakemake.jobs
 from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
@@ -23,11 +21,9 @@ except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
 
-STARTED = time.time()
 R = CONFIG.results
-GPU = int(
-    CONFIG.compute.device != "cpu"
-)  # of a job that runs the base classifier, or trains
+# Of a job that runs the base classifier, or trains.
+GPU = int(CONFIG.compute.device != "cpu")
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
@@ -90,6 +86,7 @@ rule notebooks:
 
 
 include: "rules/common.smk"
+include: "rules/failures.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/sample.smk"
@@ -97,9 +94,3 @@ include: "rules/certify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
-
-
-onerror:
-    for log in sorted(Path(R, "logs").rglob("*.log")):
-        if told := fault(log):
-            print(f"{log}: {told}", file=sys.stderr)

@@ -38,7 +38,10 @@ rule timing:
         f"{R}/logs/timing.log",
     conda:
         "../envs/models.yaml"
-    threads: workflow.resource_settings.cores or CONFIG.compute.threads  # alone on a machine: other jobs would be measured too
+    # Alone on a machine, since other jobs would be measured too; on a cluster like any other job.
+    threads:
+        (not workflow.remote_exec and workflow.resource_settings.cores)
+        or CONFIG.compute.threads
     resources:
         gpu=GPU,
         mem_mb=16000,

@@ -42,21 +42,6 @@ def runtime(stage):
     return lambda wildcards, attempt: attempt * LIMITS[stage.format(**wildcards)]
 
 
-def fault(log):
-    """What a verb has said in this run is wrong, in its log, or nothing."""
-    log = Path(log)
-    if not log.exists() or log.stat().st_mtime < STARTED:
-        return ""
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line for line in lines if "accelerated-smoothing: error:" in line), "")
-
-
-# Snakemake's retries do not ask why a job failed; one that has told a fault would end in the same way again.
-snakemake.jobs.Job.restart_times = property(
-    lambda job: 0 if any(map(fault, job.log)) else job.rule.restart_times
-)
-
-
 def evidence(wildcards):
     """The files that a method needs, by the names of its NEEDS."""
     settings = CONFIG.method(wildcards.method)

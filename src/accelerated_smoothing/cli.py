@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -312,7 +313,8 @@ def recover(arguments: argparse.Namespace) -> None:
     elif masters := cluster.masters(folder):
         print(f"a Snakemake is at work here, process {masters[0]}")
     else:
-        print("no Snakemake is at work here; if none is elsewhere, --cancel clears the way for the next")
+        host = platform.node()
+        print(f"no Snakemake is at work here on {host}; if none is on another machine, --cancel clears the way")
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -519,7 +521,8 @@ def parser() -> argparse.ArgumentParser:
         "After a Snakemake on a cluster was killed: show the jobs of this folder that SLURM still has.",
         "--cancel",
     )
-    text = "cancel them, wait until they have saved their work, and unlock the folder"
+    text = "cancel them, wait until they have saved their work, and unlock; refused while a Snakemake is at work here, "
+    text += "but one on another machine cannot be seen"
     made.add_argument("--cancel", action="store_true", help=text)
 
     verb("schema", schema, "Print the JSON schema of the config.", "> config.schema.json")

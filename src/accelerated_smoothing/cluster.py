@@ -32,7 +32,7 @@ def jobs(folder: Path) -> list[Job]:
     Raises:
         InputError: there is no SLURM here, or it does not answer.
     """
-    form = "%i|%T|%P|%M|%l|%k|%j|%Z"
+    form = "%j|%Z|%i|%T|%P|%M|%l|%k"  # the last is free text of anyone's jobs
     try:
         listed = subprocess.run(
             ["squeue", "--me", "--noheader", f"--format={form}"], capture_output=True, text=True, check=True
@@ -41,8 +41,8 @@ def jobs(folder: Path) -> list[Job]:
         raise InputError("squeue: not found; run this on the machine that you submit from") from None
     except subprocess.CalledProcessError as error:
         raise InputError(f"squeue: {' '.join(error.stderr.split())}; try again when SLURM answers") from None
-    rows = [line.split("|") for line in listed.splitlines()]
-    return [Job(*row[:6]) for row in rows if row[6].startswith(PREFIX) and Path(row[7]) == folder]
+    rows = [line.split("|", 7) for line in listed.splitlines() if line.startswith(PREFIX)]
+    return [Job(*row[2:]) for row in rows if Path(row[1]) == folder]
 
 
 def masters(folder: Path) -> list[int]:
@@ -73,7 +73,7 @@ def cancel(folder: Path) -> None:
     if found := masters(folder):
         raise InputError(f"{folder}: found a Snakemake at work, process {found[0]}; end it first, by Ctrl-C")
     if left := jobs(folder):
-        subprocess.run(["scancel", *(job.id for job in left)], check=True)
+        subprocess.run(["scancel", *(job.id for job in left)], check=False)  # one may have ended by itself
     deadline = time.monotonic() + PATIENCE
     while left := jobs(folder):
         if time.monotonic() > deadline:

@@ -3,6 +3,7 @@
 Hours follow from one rate, the config's `shards.rate`, or from rates that are measured here.
 """
 
+import functools
 import math
 import time
 from dataclasses import dataclass
@@ -59,7 +60,13 @@ class Stage:
 
 def shape(config: Config) -> Shape:
     """How much there is of the config's dataset."""
-    return DATASETS[config.dataset.name]().shape(Path(config.dataset.folder), config.dataset.size)
+    return _shape(config.dataset.name, config.dataset.folder, config.dataset.size)
+
+
+@functools.cache
+def _shape(name: str, folder: str, size: int) -> Shape:
+    """To know how many images of one's own there are, all their names are read."""
+    return DATASETS[name]().shape(Path(folder), size)
 
 
 def counting(config: Config, split: str, purpose: str) -> Counting:

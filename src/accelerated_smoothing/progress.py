@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 LOG_SECONDS = 60.0
+SAVE_SECONDS = 30.0  # between two savings of unfinished work: what a killed run loses at most
 
 
 class Stopped(BaseException):
@@ -25,7 +26,7 @@ class Progress:
     """Counts finished work, and shows it with a rate and the time left.
 
     While it lasts, SIGINT and SIGTERM interrupt nothing: the loop looks at `asked` after each chunk, saves, and calls
-    `stop`. A second signal does not wait.
+    `stop`. A second SIGINT does not wait; a second SIGTERM, which schedulers give freely, must not spoil the saving.
 
     Attributes:
         done: how much work is finished, that of earlier runs included.
@@ -81,7 +82,7 @@ class Progress:
         stop(self.asked)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             stop(number)
         self.asked = number
 

@@ -21,9 +21,7 @@ from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Draws, Engine
 from accelerated_smoothing.files import InputError, read_arrays, sha256, write_arrays
-from accelerated_smoothing.progress import Progress
-
-SAVE_SECONDS = 30.0
+from accelerated_smoothing.progress import SAVE_SECONDS, Progress
 
 
 def count_predictions(

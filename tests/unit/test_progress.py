@@ -1,3 +1,8 @@
+import contextlib
+import os
+import signal
+import threading
+
 import pytest
 
 from accelerated_smoothing import progress
@@ -56,3 +61,35 @@ def test_nothing_is_shown_unasked(capsys: pytest.CaptureFixture[str]) -> None:
         bar.update(100)
         bar.update(100)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("second", "waits"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
+def test_only_the_impatient_interrupt_the_saving(second: signal.Signals, waits: bool) -> None:
+    """Schedulers repeat SIGTERM as they please."""
+    waited = False
+    with contextlib.suppress(KeyboardInterrupt), Progress("counting", 200, "draws", show=False) as bar:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert bar.asked == signal.SIGTERM
+        os.kill(os.getpid(), second)
+        waited = True
+    assert waited == waits
+
+
+def test_signals_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with Progress("counting", 200, "draws", show=False):
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_elsewhere_than_in_the_main_thread_signals_are_left_alone() -> None:
+    def work() -> None:
+        with Progress("counting", 200, "draws", show=False) as bar:
+            bar.update(200)
+            done.append(bar.done)
+
+    done: list[int] = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [200]

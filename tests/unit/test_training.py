@@ -292,6 +292,29 @@ def test_a_training_that_is_asked_to_stop_goes_on_within_its_epoch(
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
+@pytest.mark.parametrize("batch", [3, 7, 12])
+def test_a_killed_training_goes_on_within_its_epoch(
+    tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the step before, where it is saved after each."""
+    expected = linear("adam", [])(tmp_path / "whole")
+    steps: list[int] = []
+    original = loop.Step.__call__
+
+    def step(self: loop.Step, *words: torch.Tensor) -> torch.Tensor:
+        steps.append(len(steps) + 1)
+        if len(steps) == batch:
+            raise InterruptionError
+        return original(self, *words)
+
+    monkeypatch.setattr(loop.Step, "__call__", step)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+    with pytest.raises(InterruptionError):
+        linear("adam", [])(tmp_path / "weights")
+    assert_equal(linear("adam", [])(tmp_path / "weights"), expected)
+    assert len(steps) == 4 * 7 + 1
+
+
 def test_the_state_of_another_training_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(InterruptionError):
         linear("adam", [], 3)(tmp_path / "weights")

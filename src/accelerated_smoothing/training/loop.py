@@ -1,7 +1,8 @@
 """The epoch loop that all ways of training share: a log line per epoch, and resumption after a kill.
 
 Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), so an interrupted training
-ends with the same weights as one that was not. What is done is saved after each epoch, and midway when asked to stop.
+ends with the same weights as one that was not. What is done is saved after each epoch, and midway: now and then, and
+when asked to stop.
 """
 
 import csv
@@ -23,7 +24,7 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.files import atomic, write_text
-from accelerated_smoothing.progress import Progress
+from accelerated_smoothing.progress import SAVE_SECONDS, Progress
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -112,7 +113,7 @@ class Work:
         epochs: that are over.
         images: trained on so far.
         log: a row for each epoch.
-        batches: of the epoch that was stopped midway, as are the two that follow.
+        batches: of an epoch that is not over, as are the two that follow.
         loss: summed over its images.
         seconds: that it has taken.
     """
@@ -161,21 +162,24 @@ def run(
     base_rate = optimizer.param_groups[0]["lr"]
     with Progress("training", epochs * images, "images", show=True) as progress:
         progress.resume(work.images)
+        saved = time.monotonic()
         while work.epochs < epochs:
             begun = time.perf_counter() - work.seconds
             for group in optimizer.param_groups:
                 group["lr"] = base_rate * gamma ** (work.epochs // step_size)
             model.train()
             total = torch.tensor(work.loss, device=step.device)
-            # An epoch that was stopped midway is made again from its start, but for the steps.
+            # An epoch that was left midway is made again from its start, but for the steps.
             made = epoch_batches(generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
             for inputs, targets in itertools.islice(made, work.batches, None):
                 total += step(inputs, targets) * len(inputs)
                 work.batches += 1
                 progress.update(len(inputs))
-                if progress.asked:
+                if progress.asked or time.monotonic() - saved > SAVE_SECONDS:
                     work.images, work.loss, work.seconds = progress.done, total.item(), time.perf_counter() - begun
                     _save(model, optimizer, state_file, identity, work)
+                    saved = time.monotonic()
+                if progress.asked:
                     progress.stop()
             model.eval()
             seconds = time.perf_counter() - begun
@@ -186,6 +190,7 @@ def run(
             told = ", ".join(f"{name} {value:.5g}" for name, value in work.log[-1].items() if name != "epoch")
             progress.note(f"epoch {work.epochs} of {epochs}: {told}")
             _save(model, optimizer, state_file, identity, work)
+            saved = time.monotonic()
             write_text(log_file, _as_csv(work.log))
     for group in optimizer.param_groups:
         group["lr"] = base_rate
@@ -221,7 +226,7 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, iden
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError):
         return None
-    if described.get("identity") != json.dumps(identity):
+    if described.get("identity") != json.dumps(identity) or "work" not in described:
         return None
     model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
     state: dict[int, dict[str, torch.Tensor]] = {}
