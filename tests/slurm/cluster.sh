@@ -13,8 +13,15 @@ CPUS=${CPUS:-8}      # declared, not counted: jobs share what there is
 MEMORY=${MEMORY:-65536}
 
 fail() { echo "cluster: error: $*" >&2; exit 2; }
-running() { local id; id=$(cat "$STATE/$1.pid" 2> /dev/null) && kill -0 "$id" 2> /dev/null; }
+alive() { grep -Eq "^[^Z]\S* +($1)$"; }  # among lines of `ps -o stat=,comm=`
+# By name, too: after a crash the number may be another process's.
+running() { ps -o stat=,comm= -p "$(cat "$STATE/$1.pid" 2> /dev/null)" 2> /dev/null | alive "$1"; }
 ours() { test -e "$STATE/ours"; }
+foreign() {
+    ours && return 1
+    [[ -n "${SLURM_CONF:-}" || -e $ETC/slurm.conf || -e $ETC/gres.conf ]] ||
+        ps -e -o stat=,comm= | alive "slurmctld|slurmd"
+}
 
 packages() {
     local missing=()
@@ -39,6 +46,7 @@ SlurmctldHost=$NODE(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=cred_expire=15
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$STATE/ctld
 SlurmdSpoolDir=$STATE/spool
 SlurmctldPidFile=$STATE/slurmctld.pid
@@ -73,7 +81,7 @@ CONF
 
 # Each daemon alone, so that a test can end one and bring it back.
 munge() {
-    running munged && return
+    command munge --no-input > /dev/null 2>&1 && return  # as where systemd has started it with the package
     install -d -o munge -g munge -m 755 /run/munge
     runuser -u munge -- munged --pid-file=/run/munge/rehearsal.pid
     ln -sf /run/munge/rehearsal.pid "$STATE/munged.pid"
@@ -99,7 +107,7 @@ end() {
 
 start() {
     ((EUID == 0)) || fail "found user $(id -un); only root can start a cluster"
-    ours || test ! -e "$ETC/slurm.conf" || fail "$ETC/slurm.conf: there is a cluster here that this script did not make"
+    ! foreign || fail "$ETC, SLURM_CONF or a daemon: there is a cluster here that this script did not make"
     packages
     configure
     dpkg-divert --quiet --local --rename --divert /usr/bin/sacct.away --add /usr/bin/sacct
@@ -114,11 +122,11 @@ stop() {
     ours || { echo "cluster: nothing of ours is running"; return; }
     if running slurmctld; then
         scancel --quiet --user root || true
-        await none_running || true
+        (await none_running) || true
     fi
-    end slurmd
-    end slurmctld
-    end munged
+    for daemon in slurmd slurmctld munged; do
+        (end "$daemon") || true
+    done
     rm -f "$ETC/slurm.conf" "$ETC/gres.conf"
     dpkg-divert --quiet --local --rename --remove /usr/bin/sacct
     rm -rf "$STATE"

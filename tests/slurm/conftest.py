@@ -16,14 +16,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "src", "slurm"]
 CLUSTER = HERE / "cluster.sh"
+STATE = Path("/var/lib/slurm-rehearsal")
 NODE = os.uname().nodename.split(".")[0]
 PATIENCE = 900.0  # seconds after which a run is taken to hang
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker("slurm")
 
 
 def slurm(*words: str) -> str:
@@ -49,10 +44,11 @@ class Clone:
         self.folder = folder
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def command(self, name: str, presets: tuple[str, ...], *words: str) -> list[str]:
+    def command(self, name: str, presets: tuple[str, ...], *words: str, also: str = "table1.csv") -> list[str]:
         files = [f"presets/{preset}.yaml" for preset in presets]
-        return [sys.executable, "-m", "snakemake", f"results/{name}/table1.csv", "--configfile", *files,
-                "--config", f"results=results/{name}", "--rerun-triggers", "mtime", *words]  # fmt: skip
+        targets = [f"results/{name}/{target}" for target in ("table1.csv", also)]
+        return [sys.executable, "-m", "snakemake", "--configfile", *files, "--config", f"results=results/{name}",
+                "--rerun-triggers", "mtime", *words, "--", *targets]  # fmt: skip
 
     def local(self, name: str, presets: tuple[str, ...]) -> Path:
         """Run without SLURM, and return the results."""
@@ -61,10 +57,10 @@ class Clone:
         assert done.returncode == 0, done.stderr
         return self.folder / "results" / name
 
-    def submit(self, name: str, presets: tuple[str, ...], *words: str) -> "subprocess.Popen[bytes]":
+    def submit(self, name: str, presets: tuple[str, ...], *words: str, **also: str) -> "subprocess.Popen[bytes]":
         """Start a run under the profile; its output goes to `<name>.log`, after that of earlier runs."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            command = self.command(name, presets, "--profile", "slurm", *words)
+            command = self.command(name, presets, "--profile", "slurm", *words, **also)
             self.running.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log))
         return self.running[-1]
 
@@ -83,10 +79,10 @@ class Clone:
         return results
 
     def verbs(self, name: str, verb: str) -> list[psutil.Process]:
-        """Processes of a verb that work for a run."""
+        """Processes of a verb that work for a run, with their words in `info`."""
         return [
             process
-            for process in psutil.process_iter(["cmdline"])
+            for process in psutil.process_iter(["cmdline", "cpu_times"])
             if (words := process.info["cmdline"] or [])[1:4] == ["-m", "accelerated_smoothing", verb]
             and any(f"results/{name}/" in word for word in words)
         ]
@@ -94,11 +90,11 @@ class Clone:
     def counting(self, name: str, purpose: str = "estimation") -> psutil.Process:
         """Wait for a process that counts, and has begun to."""
 
-        def found() -> psutil.Process | None:
-            begun = (p for p in self.verbs(name, "count") if purpose in p.cmdline() and p.cpu_times().user > 5)
-            return next(begun, None)
+        def begun() -> psutil.Process | None:
+            found = (p for p in self.verbs(name, "count") if purpose in p.info["cmdline"])
+            return next((process for process in found if process.info["cpu_times"].user > 5), None)
 
-        return until(found, f"a process that counts for {name}", 120)
+        return until(begun, f"a process that counts for {name}", 120)
 
     def log(self, name: str, shard: int = 0) -> str:
         path = self.folder / f"results/{name}/logs/counts/sigma0.25/test-estimation/{shard}.log"
@@ -108,11 +104,13 @@ class Clone:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     """The cluster; one that is running already is used, and left."""
-    running = Path("/var/lib/slurm-rehearsal/ours").exists()
-    slurm(str(CLUSTER), "start")
-    yield
-    if not running:
-        slurm(str(CLUSTER), "stop")
+    running = (STATE / "ours").exists()
+    try:
+        slurm(str(CLUSTER), "start")
+        yield
+    finally:
+        if not running:
+            slurm(str(CLUSTER), "stop")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The workflow on a cluster: where its jobs run, what becomes of them when something fails, how a fault is told."""
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from accelerated_smoothing.files import read_arrays
 
-from .conftest import CLUSTER, FAULTS, LONG, NODE, Clone, slurm, until
+from .conftest import CLUSTER, FAULTS, LONG, NODE, STATE, Clone, slurm, until
 
+pytestmark = pytest.mark.slurm
 Disturbed = Callable[..., tuple[str, Any]]
 Same = Callable[..., None]
 
@@ -36,36 +38,51 @@ def job_of(process: Any) -> str:
 
 def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, ...], Path]) -> None:
     table = (expected["tiny",] / "table1.csv").read_bytes()
-    run = clone.submit("tiny", ("tiny",))
+    run = clone.submit("tiny", ("tiny",), also="timing.tsv")
     seen: dict[str, set[tuple[str | None, str | None]]] = {}
+    at_once = set()
     while run.poll() is None:
-        for verb in ("train-base", "count", "train-surrogate", "certify", "gather", "table", "data"):
+        for verb in ("train-base", "count", "train-surrogate", "time", "certify", "gather", "table", "data"):
+            places = []
             for process in clone.verbs("tiny", verb):
-                try:
+                with contextlib.suppress(psutil.Error):  # it may have ended in between
                     told = process.environ()
-                except Exception:  # it has ended in between
-                    continue
-                where = told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")
-                seen.setdefault(verb, set()).add(where)
+                    places.append((told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")))
+            seen.setdefault(verb, set()).update(places)
+            at_once.add(tuple(sorted(places)))
         time.sleep(0.1)
     results = clone.finish(run, "tiny")
     assert (results / "table1.csv").read_bytes() == table
-    for verb in ("train-base", "count", "train-surrogate"):
+    assert (results / "timing.tsv").exists()
+    for verb in ("train-base", "count", "train-surrogate", "time"):
         assert seen[verb]
         assert seen[verb] <= {("gpu", "0"), ("gpu", "1")}
+    assert (("gpu", "0"), ("gpu", "1")) in at_once  # each on a GPU of its own
     assert seen["certify"] == {("cpu", None)}
     for verb in ("gather", "table", "data"):
-        assert seen.get(verb, set()) <= {(None, None)}  # too short, perhaps, to be seen
-    assert seen["count"] == {("gpu", "0"), ("gpu", "1")}  # two at once, each on a GPU of its own
-    jobs = slurm("squeue", "--states=all", "--noheader", "--format=%k|%P|%Z").splitlines()
-    places = {tuple(job.split("|")[:2]) for job in jobs if job.endswith(str(clone.folder))}
-    rules = {(comment.split("_")[1], partition) for comment, partition in places}
-    assert rules == {("base", "gpu"), ("shard", "gpu"), ("surrogate", "gpu"), ("certificates", "cpu")}
+        assert seen[verb] <= {(None, None)}  # too short, perhaps, to be seen
+    jobs = slurm("squeue", "--states=all", "--noheader", "--format=%Z|%P|%k").splitlines()
+    places = {tuple(job.split("|")[1:]) for job in jobs if job.startswith(f"{clone.folder}|")}
+    rules = {(comment.split("_")[1], partition) for partition, comment in places}
+    gpu = {(rule, "gpu") for rule in ("base", "shard", "surrogate", "timing")}
+    assert rules == {*gpu, ("certificates", "cpu")}
 
 
 def test_a_cancelled_job_goes_on(clone: Clone, disturbed: Disturbed, same: Same) -> None:
     name, run = disturbed(FAULTS)
     slurm("scancel", job_of(clone.counting(name)))
+    until(lambda: saved(clone, name, 0) + saved(clone, name, 1), "saved counts", 60)
+    same(name, run, FAULTS)
+    assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
+
+
+def test_a_signal_to_the_first_process_alone_saves_the_counts(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    """As where processes are tracked by cgroups: SLURM then signals Snakemake within the job, and not the verb."""
+    name, run = disturbed(FAULTS)
+    first = clone.counting(name).parent()
+    assert first is not None
+    assert "snakemake" in first.cmdline()
+    first.terminate()
     until(lambda: saved(clone, name, 0) + saved(clone, name, 1), "saved counts", 60)
     same(name, run, FAULTS)
     assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
@@ -149,6 +166,9 @@ def test_a_drained_node_is_waited_for(clone: Clone, disturbed: Disturbed, same: 
     until(lambda: submitted(clone, name) >= 3, "three jobs", 60)
     time.sleep(20)
     assert not clone.verbs(name, "count")
+    reasons = slurm("squeue", "--noheader", "--format=%T %r").splitlines()
+    assert len(reasons) == 3
+    assert all(reason.startswith("PENDING ") and "DRAINED" in reason for reason in reasons)
     slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
     same(name, run, FAULTS)
     assert "Trying to restart" not in clone.told(name)
@@ -180,18 +200,23 @@ def test_a_time_limit_ends_an_attempt_and_no_work(clone: Clone, disturbed: Distu
 def test_a_killed_slurmd(clone: Clone, disturbed: Disturbed, same: Same) -> None:
     name, run = disturbed(LONG)
     clone.counting(name)
-    os.kill(int(Path("/var/lib/slurm-rehearsal/slurmd.pid").read_text()), signal.SIGKILL)
-    time.sleep(10)
+    killed = psutil.Process(int((STATE / "slurmd.pid").read_text()))
+    killed.kill()
+    killed.wait(10)
+    until(lambda: "down" in slurm("sinfo", "--noheader", "--format=%T"), "the node to be taken for lost", 120)
     slurm(str(CLUSTER), "slurmd")
     same(name, run, LONG)
 
 
 @pytest.mark.slow
 def test_slurmctld_is_away(clone: Clone, disturbed: Disturbed, same: Same) -> None:
-    """For half a minute, while a job runs and another waits to be submitted."""
+    """For half a minute, while a job runs and is asked after."""
     name, run = disturbed(LONG)
     clone.counting(name)
     slurm(str(CLUSTER), "end", "slurmctld")
-    time.sleep(30)
+    begun = time.monotonic()
+    assert subprocess.run(["squeue"], capture_output=True, check=False).returncode != 0
+    time.sleep(begun + 30 - time.monotonic())
+    assert run.poll() is None
     slurm(str(CLUSTER), "slurmctld")
     same(name, run, LONG)
