@@ -15,16 +15,12 @@ def fault(log):
     """What a verb has said in this run is wrong, in its log, or nothing."""
     try:
         with open(log, errors="replace") as stream:
-            lines = (
-                stream.readlines()
-                if os.fstat(stream.fileno()).st_mtime >= STARTED
-                else []
-            )
+            if os.fstat(stream.fileno()).st_mtime < STARTED:
+                return ""
+            lines = stream.read().splitlines()
     except OSError:
         return ""
-    return next(
-        (line.strip() for line in lines if "accelerated-smoothing: error:" in line), ""
-    )
+    return next((line for line in lines if "accelerated-smoothing: error:" in line), "")
 
 
 # Snakemake's retries do not ask why a job failed; one that has told a fault would end in the same way again.

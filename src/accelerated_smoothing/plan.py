@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
+from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -70,8 +71,15 @@ def _shape(name: str, folder: str, size: int) -> Shape:
 
 
 def counting(config: Config, split: str, purpose: str) -> Counting:
-    """The counting of a split's images for a purpose, in jobs of `shards.minutes` at `shards.rate`."""
-    images = len(range(getattr(shape(config), split))[as_slice(getattr(config.dataset, split))])
+    """The counting of a split's images for a purpose, in jobs of `shards.minutes` at `shards.rate`.
+
+    Raises:
+        InputError: there are no such images.
+    """
+    part = getattr(config.dataset, split)
+    images = len(range(getattr(shape(config), split))[as_slice(part)])
+    if not images:
+        raise InputError(f"dataset.{split}: found {part!r}: leaves no image; widen the slice")
     n = config.sampling.sizes[-1]
     if purpose == "variance":
         images = min(config.variance.images, images)
@@ -91,24 +99,17 @@ def stages(config: Config) -> list[Stage]:
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
     made = [Stage("base", base, trained, training, training * TRAINING_COST, trains="base")]
-    for split, purpose in (
-        ("train", "estimation"),
-        ("test", "estimation"),
-        ("test", "selection"),
-        ("train", "variance"),
-    ):
-        counted = counting(config, split, purpose)
+    for kind in ("train-estimation", "test-estimation", "test-selection", "train-variance"):
+        counted = counting(config, *kind.split("-"))
         passes = sigmas * counted.images * counted.sizes[-1]
         entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
         disk = sigmas * counted.images * len(counted.sizes) * entry
-        made.append(Stage(f"counts/{split}-{purpose}", base, sigmas * counted.shards, passes, passes, disk))
+        made.append(Stage(f"counts/{kind}", base, sigmas * counted.shards, passes, passes, disk))
     timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
     made.append(Stage("timing", base, 1, timed, timed))
     for depth in config.depths():
-        arch, passes = (
-            f"resnet{depth}",
-            sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images,
-        )
+        arch = f"resnet{depth}"
+        passes = sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images
         cost = passes * TRAINING_COST * (depth - 2) / (int(base.removeprefix("resnet")) - 2)
         made.append(Stage(f"surrogates/{arch}", arch, sigmas, passes, cost, trains="surrogate"))
     return made

@@ -57,10 +57,12 @@ class Clone:
         assert done.returncode == 0, done.stderr
         return self.folder / "results" / name
 
-    def submit(self, name: str, presets: tuple[str, ...], *words: str, **also: str) -> "subprocess.Popen[bytes]":
+    def submit(
+        self, name: str, presets: tuple[str, ...], *words: str, profile: str = "slurm", **also: str
+    ) -> "subprocess.Popen[bytes]":
         """Start a run under the profile; its output goes to `<name>.log`, after that of earlier runs."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            command = self.command(name, presets, "--profile", "slurm", *words, **also)
+            command = self.command(name, presets, "--profile", profile, *words, **also)
             self.running.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log))
         return self.running[-1]
 
@@ -162,11 +164,11 @@ def disturbed(
 ) -> Callable[..., tuple[str, "subprocess.Popen[bytes]"]]:
     """Start a run of presets whose base classifier is there already; its name is the test's."""
 
-    def start(presets: tuple[str, ...], *words: str) -> tuple[str, "subprocess.Popen[bytes]"]:
+    def start(presets: tuple[str, ...], *words: str, **profile: str) -> tuple[str, "subprocess.Popen[bytes]"]:
         name = request.node.originalname.removeprefix("test_").replace("_", "-")
         for part in ("data", "base"):
             shutil.copytree(expected[presets] / part, clone.folder / "results" / name / part)
-        return name, clone.submit(name, presets, *words)
+        return name, clone.submit(name, presets, *words, **profile)
 
     return start
 

@@ -150,6 +150,22 @@ def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed
 
 
 @pytest.mark.slow
+def test_a_site_has_a_profile_of_its_own(clone: Clone, disturbed: Disturbed, same: Same) -> None:
+    """A copy, with a type of GPU and less time than a job would ask for."""
+    text = (clone.folder / "slurm/config.yaml").read_text()
+    for ours, theirs in (("{slurm_partition: gpu}", "{slurm_partition: gpu, gpu_model: h200}"), ("1440", "17")):
+        assert text.count(ours) == 1
+        text = text.replace(ours, theirs)
+    (clone.folder / "site").mkdir()
+    (clone.folder / "site/config.yaml").write_text(text)
+    name, run = disturbed(FAULTS, profile="site")
+    told = slurm("scontrol", "show", "job", job_of(clone.counting(name)))
+    assert "TresPerJob=gres:gpu:h200:1" in told
+    assert "TimeLimit=00:17:00" in told
+    same(name, run, FAULTS)
+
+
+@pytest.mark.slow
 def test_a_requeued_job_goes_on(clone: Clone, disturbed: Disturbed, same: Same) -> None:
     """As after preemption: SLURM itself starts it again, under the same number."""
     name, run = disturbed(FAULTS)
@@ -166,9 +182,8 @@ def test_a_drained_node_is_waited_for(clone: Clone, disturbed: Disturbed, same: 
     until(lambda: submitted(clone, name) >= 3, "three jobs", 60)
     time.sleep(20)
     assert not clone.verbs(name, "count")
-    reasons = slurm("squeue", "--noheader", "--format=%T %r").splitlines()
-    assert len(reasons) == 3
-    assert all(reason.startswith("PENDING ") and "DRAINED" in reason for reason in reasons)
+    assert slurm("squeue", "--noheader", "--format=%T").split() == ["PENDING"] * 3
+    assert "drained" in slurm("sinfo", "--noheader", "--format=%T")
     slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
     same(name, run, FAULTS)
     assert "Trying to restart" not in clone.told(name)

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from accelerated_smoothing import cli, config, plan, sampling
+from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import loop
 
 ROOT = Path(__file__).parents[2]
@@ -144,3 +145,16 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     assert shards.minutes == 1
     assert shards.rate == pytest.approx(counted.pop(), rel=0.006)  # three digits are printed
     assert int(rows["counts/train-estimation"][1]) == 2 * math.ceil(163 * 100 / 60 / shards.rate)
+
+
+def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
+    for split, images in (("train", 7), ("test", 3)):
+        for image in range(images):
+            path = tmp_path / split / ("cat" if image else "dog") / f"{image}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    own = {"name": "imagefolder", "folder": str(tmp_path)}
+    settings = config.load({"dataset": own, "shards": {"minutes": 1, "rate": 1}})
+    assert plan.counting(settings, "train", "estimation").shards == 7  # at most one an image
+    with pytest.raises(InputError, match=r"dataset\.test: found '3:': leaves no image"):
+        plan.limits(config.load({"dataset": {**own, "test": "3:"}}))
