@@ -192,9 +192,9 @@ def test_the_commands_above_work_otherwise(files: SimpleNamespace, words: str) -
 def test_a_precision_that_the_processor_has_not(
     files: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accelerated_smoothing.engines.openvino import ov
+    from accelerated_smoothing.engines import openvino
 
-    monkeypatch.setattr(ov.Core, "get_property", lambda *_: ["FP32"])
+    monkeypatch.setattr(openvino, "CAPABILITIES", ["FP32"])
     assert cli.main(fill(f"{COUNT} --precision bf16", files)) == 2
     told = "precision: found 'bf16', which this CPU has not; 'fp32' would do"
     assert capsys.readouterr().err == f"accelerated-smoothing: error: {told}\n"

@@ -287,7 +287,7 @@ def test_the_batch_suits_device_image_and_draws(
 
 
 def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_engine.ov.Core, "get_property", lambda *_: ["FP32", "INT8"])
+    monkeypatch.setattr(openvino_engine, "CAPABILITIES", ["FP32", "INT8"])
     with pytest.raises(InputError, match="precision: found 'bf16', which this CPU has not; 'fp32' would do"):
         engines.build(case.model, SHAPE, device=CPU, precision="bf16")
 
@@ -512,3 +512,23 @@ def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
     tensors = [value for value in read if isinstance(value, torch.Tensor)]
     assert len(tensors) >= 6
     assert {id(tensor) for tensor in tensors} <= kept
+
+
+SIGNALLED = """
+import gc, os, signal
+import torch
+from accelerated_smoothing import engines, models
+for _ in range(2):
+    model = models.build("resnet8", 10, [0.5], [0.25]).eval()
+    engine = engines.build(model, (1, 8, 8), device=torch.device("cpu"))
+    del engine
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_the_last_engine_is_handled() -> None:
+    """OpenVINO's CPU plugin, unloaded, would leave handlers without a stack."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n")

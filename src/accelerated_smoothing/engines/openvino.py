@@ -20,6 +20,10 @@ from accelerated_smoothing.engines import Draws
 from accelerated_smoothing.files import InputError
 
 BATCHES = 8  # predicted by a stream in one go
+# One for as long as the process lasts: with its last Core the CPU plugin takes away the stack that handlers of signals
+# run on, and the next signal, SIGTERM for instance, would crash Python.
+CORE = ov.Core()
+CAPABILITIES = CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVino:
@@ -28,15 +32,14 @@ class OpenVino:
     def __init__(
         self, model: nn.Sequential, images: Sequence[int], *, batch: int, streams: int, precision: str = "fp32"
     ) -> None:
-        core = ov.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision == "bf16" and "BF16" not in CAPABILITIES:
             raise InputError("precision: found 'bf16', which this CPU has not; 'fp32' would do")
         mean, network = models.fold(model)
         self.device, self.batch, self.streams = torch.device("cpu"), batch, streams
         self.shape, self.mean = tuple(images), mean
         self.arithmetic = f"cpu-openvino-{precision}-folded"
-        self.build = f"openvino {ov.__version__.split('-')[0]}, {core.get_property('CPU', 'FULL_DEVICE_NAME')}"
-        compiled = core.compile_model(
+        self.build = f"openvino {ov.__version__.split('-')[0]}, {CORE.get_property('CPU', 'FULL_DEVICE_NAME')}"
+        compiled = CORE.compile_model(
             _graph(network, (batch, *self.shape)),
             "CPU",
             {
