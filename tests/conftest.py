@@ -4,10 +4,25 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; tests share the machine
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"]
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, with the tiny preset, so that no run of the workflow touches the user's own results."""
+    folder = tmp_path_factory.mktemp("clone")
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, folder / part)
+    shutil.copy(ROOT / "tests/workflow/tiny.yaml", folder / "presets/tiny.yaml")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "src", "slurm"]
 CLUSTER = HERE / "cluster.sh"
 STATE = Path("/var/lib/slurm-rehearsal")
 NODE = os.uname().nodename.split(".")[0]
@@ -116,14 +114,10 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    folder = tmp_path_factory.mktemp("clone")
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, folder / part)
-    for preset in (ROOT / "tests/workflow/tiny.yaml", HERE / "faults.yaml", HERE / "long.yaml"):
-        shutil.copy(preset, folder / "presets" / preset.name)
-    return Clone(folder)
+def clone(clone: Path) -> Clone:
+    for preset in ("faults.yaml", "long.yaml"):
+        shutil.copy(HERE / preset, clone / "presets" / preset)
+    return Clone(clone)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
-"""A copy of the repository to run the real Snakefile in, so that no test touches the user's own results."""
+"""The real Snakefile, in a copy of the repository."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -17,16 +14,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("workflow")
-
-
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clone")
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, folder / part)
-    shutil.copy(ROOT / "tests/workflow/tiny.yaml", folder / "presets/tiny.yaml")
-    return folder
 
 
 @pytest.fixture(scope="session")
