@@ -25,12 +25,12 @@ foreign() {
 
 packages() {
     local missing=()
-    command -v slurmctld > /dev/null || missing+=(slurmctld)
-    command -v slurmd > /dev/null || missing+=(slurmd)
-    command -v squeue > /dev/null || missing+=(slurm-client)
-    command -v munged > /dev/null || missing+=(munge)
+    type -P slurmctld > /dev/null || missing+=(slurmctld)
+    type -P slurmd > /dev/null || missing+=(slurmd)
+    type -P squeue > /dev/null || missing+=(slurm-client)
+    type -P munged > /dev/null || missing+=(munge)
     ((${#missing[@]})) || return 0
-    command -v apt-get > /dev/null || fail "no ${missing[*]}; on a system without apt-get install these first"
+    type -P apt-get > /dev/null || fail "no ${missing[*]}; on a system without apt-get install these first"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq > /dev/null
     apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
