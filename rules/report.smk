@@ -13,6 +13,7 @@ rule notebook:
         mem_mb=4000,
         runtime=10,
     params:
+        reads=evidence_of_notebook,
         parameters=lambda wildcards: {
             "table1": [f"results={R}"],
             "image": [
@@ -25,4 +26,4 @@ rule notebook:
         }[wildcards.notebook],
     shell:
         "exec python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
-        "--output {output.executed} 2> {log}"
+        "--reads {params.reads} --output {output.executed} 2> {log}"

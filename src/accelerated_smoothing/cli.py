@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
-from accelerated_smoothing import config, progress
+from accelerated_smoothing import config, progress, provenance
 from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
 
-Verb = Callable[[argparse.Namespace], None]
+Verb = Callable[[argparse.Namespace], int | None]  # an exit code, if not 0
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 
 
@@ -317,6 +317,15 @@ def recover(arguments: argparse.Namespace) -> None:
         print(f"no Snakemake is at work here on {host}; if none is on another machine, --cancel clears the way")
 
 
+def audit(arguments: argparse.Namespace) -> int:
+    roots = provenance.audit(arguments.targets)
+    if arguments.json:
+        print(provenance.as_json(roots))
+    else:
+        print(provenance.tree(roots))
+    return 0 if all(root.holds() for root in roots) else 1
+
+
 def schema(arguments: argparse.Namespace) -> None:
     print(config.schema(), end="")
 
@@ -332,7 +341,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line, whole."""
     text = "Randomized smoothing, sampled and estimated: each step of the workflow as a verb, and a few for people."
     top = Parser("accelerated-smoothing", description=text)
-    verbs = top.add_subparsers(required=True, metavar="VERB")
+    verbs = top.add_subparsers(required=True, metavar="VERB", dest="verb")
 
     def verb(name: str, run: Verb, text: str, example: str) -> argparse.ArgumentParser:
         made = verbs.add_parser(
@@ -484,6 +493,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("source", type=Path)
     made.add_argument("--parameters", type=parameter, nargs="*", default=[], metavar="NAME=VALUE")
+    made.add_argument("--reads", type=Path, nargs="*", default=[], metavar="FILE", help="what it reads, for its record")
     needs(made, output="executed notebook, .ipynb")
 
     made = verb(
@@ -516,6 +526,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, help="instead of the config's")
 
     made = verb(
+        "audit",
+        audit,
+        "Walk from files back to the images, and say of each whether what made it still holds.",
+        "results/table1.csv",
+    )
+    made.add_argument("targets", type=Path, nargs="+", metavar="TARGET", help="built files")
+    made.add_argument("--json", action="store_true", help="for programs")
+
+    made = verb(
         "recover",
         recover,
         "After a Snakemake on a cluster was killed: show the jobs of this folder that SLURM still has.",
@@ -533,13 +552,14 @@ def main(words: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0; 2 after an error of the user's, which is told in one line and would come again; 130 after Ctrl-C, and
-        TRY_AGAIN after SIGTERM, when the same command goes on from what is saved.
+        0; 1 after an audit that does not hold; 2 after an error of the user's, which is told in one line and would come
+        again; 130 after Ctrl-C, and TRY_AGAIN after SIGTERM, when the same command goes on from what is saved.
     """
     before = signal.signal(signal.SIGTERM, progress.stop)
     try:
         arguments = parser().parse_args(words)
-        arguments.run(arguments)
+        with provenance.recorded(arguments.verb, arguments):
+            return arguments.run(arguments) or 0
     except InputError as error:
         print(f"accelerated-smoothing: error: {error}", file=sys.stderr)
         return 2

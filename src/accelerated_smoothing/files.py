@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+written: set[Path] = set()  # what this process has put in its place, for the records
+
 
 class InputError(Exception):
     """A wrong config, file or argument: one line that says what was found and what would do."""
@@ -37,9 +39,10 @@ def atomic(path: Path) -> Iterator[Path]:
         draft = Path(name)
         yield draft
         draft.chmod(0o666 & ~_umask())
-        with draft.open("rb+") as written:  # a rename must never overtake the data on its way to the disk
-            os.fsync(written.fileno())
+        with draft.open("rb+") as stream:  # a rename must never overtake the data on its way to the disk
+            os.fsync(stream.fileno())
         draft.replace(path)
+        written.add(path)
     except OSError as error:
         if error.errno in (
             errno.ENOSPC,

@@ -1,0 +1,205 @@
+"""Records and the audit, on a small chain of real files; tests/workflow audits the whole workflow's."""
+
+import argparse
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from accelerated_smoothing import cli, provenance
+
+GATHER = ["gather", "results/shards/0.npz", "results/shards/1.npz", "--output", "results/counts.npz"]
+
+
+@pytest.fixture(scope="module")
+def chain(base: Path, digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which counts were made by the command line from images without a record."""
+    folder = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(provenance, "commit", lambda: {"id": "0" * 40, "clean": True})  # whatever this tree is
+        for source, name in ((base, "base.safetensors"), (digits.test, "test.npz")):
+            shutil.copy(source, name)
+        for shard in range(2):
+            words = (
+                f"count --base base.safetensors --images test.npz --slice :4 --shard {shard}/2 --sigma 0.5 --sizes 10"
+            )
+            assert cli.main([*words.split(), "--output", f"results/shards/{shard}.npz"]) == 0
+        assert cli.main(GATHER) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(chain, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(provenance, "commit", lambda: {"id": "0" * 40, "clean": True})
+    return folder
+
+
+def faults(target: str = "results/counts.npz") -> dict[str, list[str]]:
+    """Problems by file."""
+    nodes = provenance.audit([Path(target)])
+    told = json.loads(provenance.as_json(nodes))
+    found = {entry["file"]: entry["problems"] for entry in told["files"] if entry["problems"]}
+    assert told["holds"] == (not found) == all(node.holds() for node in nodes)
+    return found
+
+
+def test_a_record_says_what_made_a_file(copy: Path) -> None:
+    record = provenance.read(Path("results/shards/1.npz"))
+    assert record["schema"] == 1
+    assert record["file"] == "results/shards/1.npz"
+    assert record["sha256"] == provenance.sha256(Path("results/shards/1.npz"))
+    assert record["bytes"] == Path("results/shards/1.npz").stat().st_size
+    assert record["verb"] == "count"
+    told = record["arguments"]
+    assert (told["seed"], told["sigma"], told["shard"], told["sizes"]) == (0, 0.5, [1, 2], ["10"])
+    assert record["inputs"].keys() == {"base.safetensors", "test.npz"}
+    assert record["packages"].keys() >= {"torch", "numpy", "openvino", "lock.txt"}
+    assert record["machine"].keys() >= {"host", "platform", "processor"}
+    assert 0 < record["seconds"] < 600
+    assert str(copy.parents[1]) not in provenance.record_of(Path("results/shards/1.npz")).read_text()
+
+
+def test_what_holds_is_told_in_a_tree(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faults() == {}
+    assert cli.main(["audit", "results/counts.npz"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ok  results/counts.npz",
+        "  ok  results/shards/0.npz",
+        "  ok  results/shards/1.npz",
+    ]
+
+
+def test_a_results_folder_can_be_moved(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copy / "elsewhere").mkdir()
+    for part in ("results", "base.safetensors", "test.npz"):
+        (copy / part).rename(copy / "elsewhere" / part)
+    assert faults("elsewhere/results/counts.npz") == {}
+    monkeypatch.chdir(copy / "elsewhere/results")
+    assert faults("counts.npz") == {}
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 0x41
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+@pytest.mark.parametrize("file", ["results/counts.npz", "results/shards/0.npz"])
+def test_an_altered_file_is_told_and_no_other(copy: Path, file: str, place: int) -> None:
+    flip(Path(file), place)
+    assert faults() == {file: ["changed since it was made"]}
+    assert cli.main(["audit", "results/counts.npz"]) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 100, 400, -100, -3, -1])
+@pytest.mark.parametrize("file", ["results/counts.npz", "results/shards/0.npz"])
+def test_an_altered_record_is_told(copy: Path, file: str, place: int) -> None:
+    flip(Path(f"{file}.record.json"), place)
+    found = faults()
+    assert found.keys() == {file}
+    assert f"{file}.record.json" in found[file][0]
+
+
+def test_what_is_missing_is_told(copy: Path) -> None:
+    Path("results/shards/0.npz").unlink()
+    assert faults() == {"results/shards/0.npz": ["missing"]}
+    Path("results/shards/1.npz.record.json").unlink()
+    assert "no such record" in faults()["results/shards/1.npz"][0]
+
+
+def test_swapped_files_are_told(copy: Path) -> None:
+    for suffix in ("", ".record.json"):
+        one, two = (Path(f"results/shards/{shard}.npz{suffix}") for shard in range(2))
+        one.rename("third")
+        two.rename(one)
+        Path("third").rename(two)
+        told = faults()
+        assert told
+        assert {"results/shards/0.npz", "results/shards/1.npz"} >= told.keys() - {"results/counts.npz"}
+
+
+def test_an_input_without_a_record_is_held_against_its_hash(copy: Path) -> None:
+    flip(Path("test.npz"), 500)
+    told = ["made from another test.npz than is there now"]
+    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+
+
+def test_what_was_made_again_since_is_told_where_it_was_read(copy: Path) -> None:
+    words = "count --base base.safetensors --images test.npz --slice :4 --shard 0/2 --sigma 0.5 --sizes 10 --seed 1"
+    assert cli.main([*words.split(), "--output", "results/shards/0.npz"]) == 0
+    assert faults() == {"results/counts.npz": ["made from another results/shards/0.npz than is there now"]}
+
+
+def test_a_tree_with_changes_is_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "commit", lambda: {"id": "1" * 40, "clean": False})
+    assert cli.main(GATHER) == 0
+    assert faults() == {"results/counts.npz": ["made with changes that were not committed to 111111111111"]}
+
+
+def test_the_commit_is_that_of_a_repository_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.commit() is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@x"]
+    (tmp_path / "file").write_text("1")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    head = provenance.commit()
+    assert head is not None
+    assert (len(head["id"]), head["clean"]) == (40, True)
+    (tmp_path / "another").write_text("not tracked")
+    assert provenance.commit() == head
+    (tmp_path / "file").write_text("2")
+    assert provenance.commit() == {**head, "clean": False}
+
+
+def arguments(verb: str, **more: object) -> argparse.Namespace:
+    run = {"count": cli.count, "certify": cli.certify, "table": cli.table, "gather": cli.gather}[verb]
+    return argparse.Namespace(run=run, **more)
+
+
+def test_code_is_what_a_verb_imports() -> None:
+    count = provenance.code("count", arguments("count"))
+    assert count.keys() >= {"sampling", "noise", "engines", "engines.openvino", "engines.pytorch", "models", "counts"}
+    assert not [name for name in count if name.startswith(("analysis", "certify", "training")) or name == "cli"]
+    cohen = provenance.code("certify", arguments("certify", certifier="cohen"))
+    assert cohen.keys() >= {"certify", "certify.cohen", "statistics", "counts"}
+    assert "certify.accelerated" not in cohen
+    assert "analysis.table1" in provenance.code("table", arguments("table", number=1))
+    assert "sampling" not in provenance.code("table", arguments("table", number=1))
+
+
+def test_a_change_of_code_is_told_by_its_module(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = provenance._parsed
+    monkeypatch.setattr(
+        provenance, "_parsed", lambda name: (parsed(name)[0], "another" if name == "noise" else parsed(name)[1])
+    )
+    told = ["its code has changed since: noise"]
+    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("def f(x):\n    return x + 1\n", True),
+        ('# why\n\ndef f( x ):\n    """What."""\n    return (x + 1)  # so\n', True),
+        ("def f(x):\n    return x + 2\n", False),
+        ("def f(y):\n    return y + 1\n", False),
+    ],
+)
+def test_comments_and_docstrings_are_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, same: bool
+) -> None:
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    parsed = provenance._parsed.__wrapped__
+    (tmp_path / "module.py").write_text("def f(x):\n    return x + 1\n")
+    before = parsed("module")[1]
+    (tmp_path / "module.py").write_text(text)
+    assert (parsed("module")[1] == before) == same
