@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from accelerated_smoothing import plan
+from accelerated_smoothing import plan, provenance
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
 from accelerated_smoothing.files import InputError, check_writable

@@ -11,6 +11,9 @@ rule certificates:
         mem_mb=8000,
         runtime=30,
     params:
+        code=lambda wildcards: provenance.digest(
+            "certify", f"certify.{CONFIG.methods[wildcards.method]['certifier']}"
+        ),
         certifier=lambda wildcards: CONFIG.methods[wildcards.method]["certifier"],
         settings=lambda wildcards: flags(CONFIG.method(wildcards.method)),
         evidence=lambda wildcards, input: " ".join(
@@ -47,6 +50,7 @@ rule timing:
         mem_mb=16000,
         runtime=runtime("timing"),
     params:
+        code=provenance.digest("time_certificates"),
         seed=CONFIG.seed,
         slice=CONFIG.dataset.test,
         alpha=CONFIG.alpha,

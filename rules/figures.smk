@@ -12,6 +12,9 @@ rule figure:
         mem_mb=4000,
         runtime=10,
     params:
+        code=lambda wildcards: provenance.digest(
+            "figure", f"analysis.figure{wildcards.figure}"
+        ),
         experiment=experiment,
         reference=CONFIG.reference,
     shell:

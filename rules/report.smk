@@ -13,6 +13,10 @@ rule notebook:
         mem_mb=4000,
         runtime=10,
     params:
+        code=lambda wildcards: provenance.digest(
+            "execute_notebook",
+            *provenance.notebook(Path(f"notebooks/{wildcards.notebook}.ipynb")),
+        ),
         reads=evidence_of_notebook,
         parameters=lambda wildcards: {
             "table1": [f"results={R}"],

@@ -14,6 +14,7 @@ rule shard:
         mem_mb=16000,
         runtime=runtime("counts/{split}-{purpose}"),
     params:
+        code=provenance.digest("count"),
         seed=CONFIG.seed,
         slice=lambda wildcards: getattr(CONFIG.dataset, wildcards.split),
         images=lambda wildcards: (
@@ -50,5 +51,7 @@ rule counts:
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        code=provenance.digest("gather"),
     shell:
         "exec python -m accelerated_smoothing gather {input} --output {output} 2> {log}"

@@ -14,6 +14,9 @@ rule table:
         mem_mb=4000,
         runtime=10,
     params:
+        code=lambda wildcards: provenance.digest(
+            "table", f"analysis.table{wildcards.table}"
+        ),
         experiment=experiment,
         reference=CONFIG.reference,
         radii=" ".join(map(str, CONFIG.radii)),

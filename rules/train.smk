@@ -15,6 +15,7 @@ rule base:
         mem_mb=16000,
         runtime=runtime("base"),
     params:
+        code=provenance.digest("train_base"),
         seed=CONFIG.seed,
         settings=flags(CONFIG.base),
         device=CONFIG.compute.device,
@@ -39,6 +40,8 @@ rule imported_base:
     resources:
         mem_mb=8000,
         runtime=10,
+    params:
+        code=provenance.digest("import_base"),
     shell:
         "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
         "--output {output.weights} 2> {log}"
@@ -64,6 +67,7 @@ rule surrogate:
         mem_mb=16000,
         runtime=runtime("surrogates/resnet{depth}"),
     params:
+        code=provenance.digest("train_surrogate"),
         seed=CONFIG.seed,
         slice=CONFIG.dataset.train,
         settings=flags(CONFIG.surrogate),

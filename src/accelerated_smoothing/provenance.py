@@ -57,7 +57,7 @@ def recorded(verb: str, arguments: argparse.Namespace) -> Iterator[None]:
             for path in _paths(arguments)
             if path not in made
         },
-        "code": code(verb, arguments),
+        "code": code(arguments.run.__name__, *_named(verb, arguments)),
         "commit": commit(),
         "python": platform.python_version(),
         "packages": packages(),
@@ -117,16 +117,33 @@ def _paths(arguments: argparse.Namespace) -> list[Path]:
     return [item for value in values for item in value if isinstance(item, Path) and item.is_file()]
 
 
-def code(verb: str, arguments: argparse.Namespace) -> dict[str, str]:
+def _named(verb: str, arguments: argparse.Namespace) -> list[str]:
+    """Modules that a verb imports by name: methods, tables, figures, and whatever a notebook says."""
+    if verb == "notebook":
+        return notebook(arguments.source)
+    named = {"certify": "certify.{certifier}", "table": "analysis.table{number}", "figure": "analysis.figure{number}"}
+    return [named[verb].format(**vars(arguments))] if verb in named else []
+
+
+def notebook(path: Path) -> list[str]:
+    """Modules of this package that a notebook imports."""
+    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return sorted(_imports(ast.parse("\n".join(code))))
+
+
+def code(function: str, *modules: str) -> dict[str, str]:
     """Hashes of the modules whose code a verb runs, by their names within the package: imported ones, all the way.
 
     The hash is of the syntax tree without docstrings, so comments, layout and prose change nothing.
+
+    Args:
+        function: the verb's in `cli.py`.
+        modules: that it imports by name.
     """
     tree, _ = _parsed("cli")
-    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == arguments.run.__name__)
-    # Methods, tables and figures are imported by name.
-    named = {"certify": "certify.{certifier}", "table": "analysis.table{number}", "figure": "analysis.figure{number}"}
-    waiting = _imports(body) | {named[verb].format(**vars(arguments)) for verb in {verb} & named.keys()}
+    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    waiting = _imports(body) | set(modules)
     found: dict[str, str] = {}
     while waiting:
         module = waiting.pop()
@@ -134,6 +151,11 @@ def code(verb: str, arguments: argparse.Namespace) -> dict[str, str]:
             tree, found[module] = _parsed(module)
             waiting |= _imports(tree)
     return dict(sorted(found.items()))
+
+
+def digest(function: str, *modules: str) -> str:
+    """One hash of all that `code` tells."""
+    return hashlib.sha256(json.dumps(code(function, *modules)).encode()).hexdigest()[:16]
 
 
 def _file(module: str) -> Path:
@@ -232,7 +254,7 @@ def audit(targets: list[Path]) -> list[Node]:
     seen: dict[Path, Node] = {}
     hashes: dict[Path, str] = {}
 
-    def digest(path: Path) -> str:
+    def hashed(path: Path) -> str:
         if path not in hashes:
             hashes[path] = sha256(path)
         return hashes[path]
@@ -251,7 +273,7 @@ def audit(targets: list[Path]) -> list[Node]:
             node.problems.append(str(error))
             return node
         node.made = record["sha256"]
-        if digest(path) != node.made:
+        if hashed(path) != node.made:
             node.problems.append("changed since it was made")
         node.problems += _stale(record)
         for name, known in record["inputs"].items():
@@ -262,7 +284,7 @@ def audit(targets: list[Path]) -> list[Node]:
                 node.inputs.append(visit(source or _beside(path, record["file"], name)))
                 made = node.inputs[-1].made
             else:
-                made = digest(source) if source else "missing"
+                made = hashed(source) if source else "missing"
             if made and made != known["sha256"]:
                 node.problems.append(f"made from another {name} than is there now")
         return node

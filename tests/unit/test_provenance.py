@@ -1,6 +1,5 @@
 """Records and the audit, on a small chain of real files; tests/workflow audits the whole workflow's."""
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -160,20 +159,21 @@ def test_the_commit_is_that_of_a_repository_or_none(tmp_path: Path, monkeypatch:
     assert provenance.commit() == {**head, "clean": False}
 
 
-def arguments(verb: str, **more: object) -> argparse.Namespace:
-    run = {"count": cli.count, "certify": cli.certify, "table": cli.table, "gather": cli.gather}[verb]
-    return argparse.Namespace(run=run, **more)
-
-
 def test_code_is_what_a_verb_imports() -> None:
-    count = provenance.code("count", arguments("count"))
+    count = provenance.code("count")
     assert count.keys() >= {"sampling", "noise", "engines", "engines.openvino", "engines.pytorch", "models", "counts"}
     assert not [name for name in count if name.startswith(("analysis", "certify", "training")) or name == "cli"]
-    cohen = provenance.code("certify", arguments("certify", certifier="cohen"))
+    cohen = provenance.code("certify", "certify.cohen")
     assert cohen.keys() >= {"certify", "certify.cohen", "statistics", "counts"}
     assert "certify.accelerated" not in cohen
-    assert "analysis.table1" in provenance.code("table", arguments("table", number=1))
-    assert "sampling" not in provenance.code("table", arguments("table", number=1))
+    assert "analysis.table1" in provenance.code("table", "analysis.table1")
+    assert "sampling" not in provenance.code("table", "analysis.table1")
+    assert provenance.digest("table", "analysis.table1") != provenance.digest("table", "analysis.table2")
+
+
+def test_a_notebook_runs_what_it_imports() -> None:
+    assert "analysis.figure3" in provenance.notebook(provenance.ROOT / "notebooks/table1.ipynb")
+    assert "counts" in provenance.notebook(provenance.ROOT / "notebooks/image.ipynb")
 
 
 def test_a_change_of_code_is_told_by_its_module(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

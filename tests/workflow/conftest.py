@@ -1,5 +1,6 @@
 """The real Snakefile, in a copy of the repository."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,8 @@ def snakemake(clone: Path) -> Run:
 
     def run(*words: str, folder: Path = clone) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *words]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        own = {**os.environ, "PYTHONPATH": str(folder / "src")}  # else the Snakefile would import the repository's
+        return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
 
     return run
 

@@ -1,0 +1,99 @@
+"""What is built again after a change: whatever it matters for, and nothing else. By the job lists of dry runs."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TINY = ("--configfile", "presets/tiny.yaml")
+AFTER_COUNTS = {"surrogate", "certificates", "table", "figure", "notebook", "timing"}
+
+
+@pytest.fixture(scope="module")
+def built(tiny: Path, clone: Path) -> Path:
+    return clone
+
+
+@pytest.fixture
+def edit(built: Path) -> Iterator[object]:
+    """Replace text in a source file, until the test is over."""
+    kept: dict[Path, Path] = {}
+
+    def change(file: str, old: str, new: str) -> None:
+        path = built / "src/accelerated_smoothing" / file
+        kept[path] = Path(shutil.copy2(path, path.with_suffix(".kept")))
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+
+    yield change
+    for path, copy in kept.items():
+        copy.replace(path)
+
+
+def rerun(snakemake, *words: str) -> dict[str, int]:
+    """Jobs by rule that a dry run of everything would do."""
+    done = snakemake("all", *TINY, "-n", *words)
+    assert done.returncode == 0, done.stderr
+    if "Nothing to be done" in done.stdout + done.stderr:
+        return {}
+    stats = (done.stdout + done.stderr).split("Job stats:")[1].split("total")[0]
+    return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE) if rule != "all"}
+
+
+def test_nothing_changed(built: Path, snakemake) -> None:
+    assert rerun(snakemake) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("sampling.py", "    names = np.arange", "    # a comment\n    names = np.arange"),
+        ("noise.py", '"""', '"""In other words: '),
+        ("cli.py", "def gather(", "def another() -> None:\n    pass\n\n\ndef gather("),
+    ],
+)
+def test_comments_and_what_decides_no_number_rebuild_nothing(
+    built: Path, snakemake, edit, file: str, old: str, new: str
+) -> None:
+    if file == "noise.py":  # its first docstring alone
+        text = (built / "src/accelerated_smoothing/noise.py").read_text().splitlines()[0]
+        old, new = text, text.replace('"""', '"""In other words: ', 1)
+    edit(file, old, new)
+    assert rerun(snakemake) == {}
+
+
+def test_an_edit_of_a_plotting_module_draws_that_figure(snakemake, edit) -> None:
+    edit("analysis/figure3.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
+    assert rerun(snakemake) == {"figure": 1, "notebook": 1}  # one notebook draws it, too
+
+
+def test_an_edit_of_the_surrogates_training_reruns_no_counting(snakemake, edit) -> None:
+    edit("training/surrogate.py", "def train(", "ANOTHER = 1\n\n\ndef train(")
+    found = rerun(snakemake)
+    assert found["surrogate"] == 2
+    assert not found.keys() & {"data", "base", "shard", "counts"}
+
+
+def test_an_edit_of_the_noise_counts_again(snakemake, edit) -> None:
+    edit("noise.py", "LIMIT =", "ANOTHER = 1\nLIMIT =")
+    found = rerun(snakemake)
+    assert found["shard"] > 8
+    assert found.keys() >= {"counts", *AFTER_COUNTS}
+    assert not found.keys() & {"data"}
+
+
+def test_another_learning_rate_of_the_surrogate(snakemake) -> None:
+    found = rerun(snakemake, "--config", "surrogate={lr: 0.002}")
+    assert found["surrogate"] == 2
+    assert found["certificates"] == 2  # Cohen et al.'s and the baseline's stand
+    assert not found.keys() & {"data", "base", "shard", "counts"}
+    assert "params" in snakemake("all", *TINY, "-n", "--config", "surrogate={lr: 0.002}").stdout.lower()  # it says why
+
+
+def test_other_images_are_counted_anew(snakemake) -> None:
+    found = rerun(snakemake, "--config", "dataset={test: ':39'}")
+    assert found["shard"] == 2 * 3  # of the test images; the training images' stand
+    assert not found.keys() & {"data", "base", "surrogate"}
