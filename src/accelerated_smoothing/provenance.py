@@ -347,15 +347,14 @@ def tree(roots: list[Node]) -> str:
         for source in node.inputs:
             folders.setdefault(source.path.parent, []).append(source)
         for folder, sources in folders.items():
-            new = [source for source in sources if id(source) not in told]
+            new, below = [source for source in sources if id(source) not in told], depth + 1
             if len(new) > 3 and not any(source.problems for source in new):
-                lines.append(f"{'  ' * (depth + 1)}ok  {_relative(folder)}: {len(new)} files")
+                lines.append(f"{'  ' * below}ok  {_relative(folder)}: {len(new)} files")
                 told.update(map(id, new))
-                new = list({id(below): below for source in new for below in source.inputs}.values())
-                depth += 1
+                new, below = list({id(lower): lower for source in new for lower in source.inputs}.values()), below + 1
             for source in new:
                 if id(source) not in told:
-                    tell(source, depth + 1)
+                    tell(source, below)
 
     for root in roots:
         tell(root, 0)

@@ -203,3 +203,20 @@ def test_comments_and_docstrings_are_no_code(
     before = parsed("module")[1]
     (tmp_path / "module.py").write_text(text)
     assert (parsed("module")[1] == before) == same
+
+
+def test_files_of_a_folder_that_all_hold_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = provenance.Node(Path("base"))
+    shards = [provenance.Node(Path(f"shards/{shard}"), inputs=[base]) for shard in range(5)]
+    other = provenance.Node(Path("others/x"))
+    root = provenance.Node(Path("table"), inputs=[*shards, other])
+    assert provenance.tree([root, root.inputs[-1]]).splitlines() == [
+        "ok  table",
+        "  ok  shards: 5 files",
+        "    ok  base",
+        "  ok  others/x",
+        "ok  others/x",
+    ]
+    shards[3].problems.append("missing")
+    assert "  NOT shards/3\n        missing" in provenance.tree([root])
