@@ -305,11 +305,13 @@ def recover(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import cluster
 
     folder = Path.cwd()
+    if not (folder / ".snakemake").is_dir():
+        raise InputError(f"{folder}: no Snakemake has run here; run this in the folder where you run snakemake")
     found = cluster.jobs(folder)
     print(cluster.table(found) if found else f"no jobs of {folder} are queued or running")
     if arguments.cancel:
         cluster.cancel(folder)
-        print("cancelled and unlocked; the same snakemake command goes on from what is saved")
+        print(f"{len(found)} jobs cancelled, and unlocked; the same snakemake command goes on from what is saved")
     elif masters := cluster.masters(folder):
         print(f"a Snakemake is at work here, process {masters[0]}")
     else:

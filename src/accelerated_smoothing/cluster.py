@@ -16,10 +16,11 @@ PATIENCE = 180.0  # seconds for cancelled jobs to save their work and go; SLURM'
 
 @dataclass(frozen=True)
 class Job:
-    """A job as `squeue` shows it; `what` are its rule and wildcards."""
+    """A job as `squeue` shows it; `reason` is why it waits, `what` are its rule and wildcards."""
 
     id: str
     state: str
+    reason: str
     partition: str
     elapsed: str
     limit: str
@@ -32,7 +33,7 @@ def jobs(folder: Path) -> list[Job]:
     Raises:
         InputError: there is no SLURM here, or it does not answer.
     """
-    form = "%j|%Z|%i|%T|%P|%M|%l|%k"  # the last is free text of anyone's jobs
+    form = "%j|%Z|%i|%T|%r|%P|%M|%l|%k"  # the last is free text of anyone's jobs
     try:
         listed = subprocess.run(
             ["squeue", "--me", "--noheader", f"--format={form}"], capture_output=True, text=True, check=True
@@ -40,8 +41,9 @@ def jobs(folder: Path) -> list[Job]:
     except FileNotFoundError:
         raise InputError("squeue: not found; run this on the machine that you submit from") from None
     except subprocess.CalledProcessError as error:
-        raise InputError(f"squeue: {' '.join(error.stderr.split())}; try again when SLURM answers") from None
-    rows = [line.split("|", 7) for line in listed.splitlines() if line.startswith(PREFIX)]
+        told = error.stderr.strip().splitlines()[-1:] or ["no answer"]
+        raise InputError(f"{told[0]}; try again when SLURM answers, on a machine that you submit from") from None
+    rows = [line.split("|", 8) for line in listed.splitlines() if line.startswith(PREFIX)]
     return [Job(*row[2:]) for row in rows if Path(row[1]) == folder]
 
 
@@ -49,8 +51,9 @@ def masters(folder: Path) -> list[int]:
     """Process ids of the Snakemakes of this machine that were started in a folder; those within jobs do not count."""
     found = []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
-        words = process.info["cmdline"] or []
-        started = process.info["cwd"] == str(folder) and any(Path(word).name == "snakemake" for word in words[:3])
+        words = process.info["cmdline"] or [""]
+        named = "python" in Path(words[0]).name and any(Path(word).name == "snakemake" for word in words[:3])
+        started = process.info["cwd"] == str(folder) and named
         if started and "--target-jobs" not in words:
             found.append(process.info["pid"])
     return found

@@ -12,7 +12,19 @@ from accelerated_smoothing import cli, cluster
 ROOT = Path(__file__).parents[2]
 
 
-def test_without_slurm_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_it_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["recover"]) == 2
+    assert capsys.readouterr().err.startswith(f"accelerated-smoothing: error: {tmp_path}: no Snakemake has run here; ")
+
+
+def test_without_slurm_it_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".snakemake").mkdir()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
     assert cli.main(["recover"]) == 2
     assert capsys.readouterr().err.startswith("accelerated-smoothing: error: squeue: not found; ")
@@ -40,9 +52,12 @@ def test_a_snakemake_counts_in_its_own_folder_and_outside_of_jobs(
 
 
 def test_jobs_stand_in_columns() -> None:
-    jobs = [cluster.Job("7", "RUNNING", "gpu", "1:02", "4:00:00", "rule_base"), cluster.Job("12", "PENDING", *4 * "x")]
+    jobs = [
+        cluster.Job("7", "RUNNING", "None", "gpu", "1:02", "4:00:00", "base"),
+        cluster.Job("12", "PENDING", *5 * "x"),
+    ]
     assert cluster.table(jobs).splitlines() == [
-        "id  state    partition  elapsed  limit    what",
-        "7   RUNNING  gpu        1:02     4:00:00  rule_base",
-        "12  PENDING  x          x        x        x",
+        "id  state    reason  partition  elapsed  limit    what",
+        "7   RUNNING  None    gpu        1:02     4:00:00  base",
+        "12  PENDING  x       x          x        x        x",
     ]
