@@ -64,6 +64,12 @@ def atomic(path: Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
 
 
+def discard(path: Path) -> None:
+    """Remove a file that was of use only while the work lasted; another process may have done so."""
+    path.unlink(missing_ok=True)
+    written.discard(path)
+
+
 def check_writable(folder: Path) -> None:
     """Raise an InputError unless this folder can be written to, or made; nothing is made here."""
     nearest = folder.absolute()

@@ -20,7 +20,7 @@ from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Draws, Engine
-from accelerated_smoothing.files import InputError, read_arrays, sha256, write_arrays
+from accelerated_smoothing.files import InputError, discard, read_arrays, sha256, write_arrays
 from accelerated_smoothing.progress import SAVE_SECONDS, Progress
 
 
@@ -131,7 +131,7 @@ class Checkpoint:
         self.saved = time.monotonic()
 
     def clear(self) -> None:
-        self.path.unlink(missing_ok=True)
+        discard(self.path)
 
 
 def count(

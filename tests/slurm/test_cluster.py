@@ -46,10 +46,10 @@ def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, 
             places = []
             for process in clone.verbs("tiny", verb):
                 with contextlib.suppress(psutil.Error):  # it may have ended in between
-                    told = process.environ()
-                    places.append((told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")))
+                    if told := process.environ():  # empty while it begins
+                        places.append((told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")))
             seen.setdefault(verb, set()).update(places)
-            at_once.add(tuple(sorted(places)))
+            at_once.add(tuple(sorted(places, key=str)))
         time.sleep(0.1)
     results = clone.finish(run, "tiny")
     assert (results / "table1.csv").read_bytes() == table

@@ -215,7 +215,7 @@ def test_counts_say_what_they_are_of(base: Path, digits: SimpleNamespace, unshar
     np.testing.assert_array_equal(whole.labels, data.read(digits.test).labels[whole.idx])
     assert (whole.seconds > 0).all()
     assert (np.diff(whole.seconds, axis=1) >= 0).all()
-    assert [path.name for path in unsharded.parent.iterdir()] == ["whole.npz"]
+    assert sorted(path.name for path in unsharded.parent.iterdir()) == ["whole.npz", "whole.npz.record.json"]
 
 
 def test_a_classifier_for_other_images_is_refused(base: Path, digits: SimpleNamespace, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_two_processes_may_count_the_same_shard(base: Path, digits: SimpleNamesp
         time.sleep(0.005)
     assert [process.returncode for process in processes] == [0, 0]
     assert seen > 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "driver.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "counts.npz.record.json", "driver.py"]
     whole = tmp_path / "whole.npz"
     assert cli.main(count_words(base, digits.test, whole, *LONG)) == 0
     assert_same_counts(counts.read(output), counts.read(whole))
@@ -455,7 +455,7 @@ def test_a_stopped_command_goes_on_if_its_counts_are_the_same(
     assert done == 2 * 8 * 20
     assert cli.main([*words, *more.split()]) == 0
     assert starts == [0, done if goes_on else 0]
-    assert [path.name for path in tmp_path.iterdir()] == ["counts.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "counts.npz.record.json"]
     fresh = count_words(base, digits.test, tmp_path / "fresh.npz", *LONG)
     assert cli.main([*fresh, *more.split()]) == 0
     assert_same_counts(counts.read(tmp_path / "counts.npz"), counts.read(tmp_path / "fresh.npz"))

@@ -11,6 +11,7 @@ from torch import nn
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
+from accelerated_smoothing.files import discard
 from accelerated_smoothing.training import loop
 
 
@@ -82,4 +83,4 @@ def train(
         evaluate=test_accuracy,
     )
     models.save(output, model, description)
-    loop.partial(output).unlink(missing_ok=True)
+    discard(loop.partial(output))

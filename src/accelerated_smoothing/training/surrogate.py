@@ -13,7 +13,7 @@ from accelerated_smoothing.config import Surrogate
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Engine
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.files import InputError, discard
 from accelerated_smoothing.training import loop
 
 
@@ -97,7 +97,7 @@ def train(
         },
     )
     models.save(output, model, description)
-    loop.partial(output).unlink(missing_ok=True)
+    discard(loop.partial(output))
 
 
 def predict(h: Engine, images: np.ndarray) -> np.ndarray:
