@@ -1,13 +1,16 @@
 # The front door: the config, the stages, and the targets by name.
 import functools
+import json
 import os
 import sys
 from pathlib import Path
 
-from accelerated_smoothing import plan, provenance
+from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
 from accelerated_smoothing.files import InputError, check_writable
+from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.provenance.records import WORKFLOW
 
 
 configfile: "config.yaml"
@@ -35,6 +38,14 @@ os.environ.update(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     ),
     PYTHONPATH=str(Path(workflow.basedir) / "src"),
+)
+os.environ[WORKFLOW] = json.dumps(
+    {
+        "configfiles": [
+            os.path.relpath(path) for path in workflow.overwrite_configfiles
+        ],
+        "config": list(workflow.config_settings.config_args or []),
+    }
 )
 
 

@@ -11,8 +11,8 @@ rule certificates:
         mem_mb=8000,
         runtime=30,
     params:
-        code=lambda wildcards: provenance.digest(
-            "certify", f"certify.{CONFIG.methods[wildcards.method]['certifier']}"
+        code=lambda wildcards: digest(
+            "certify", certifier=CONFIG.methods[wildcards.method]["certifier"]
         ),
         certifier=lambda wildcards: CONFIG.methods[wildcards.method]["certifier"],
         settings=lambda wildcards: flags(CONFIG.method(wildcards.method)),
@@ -50,7 +50,7 @@ rule timing:
         mem_mb=16000,
         runtime=runtime("timing"),
     params:
-        code=provenance.digest("time_certificates"),
+        code=digest("time_certificates"),
         seed=CONFIG.seed,
         slice=CONFIG.dataset.test,
         alpha=CONFIG.alpha,

@@ -10,7 +10,7 @@ rule data:
         mem_mb=4000,
         runtime=60,
     params:
-        code=provenance.digest("prepare_data"),
+        code=digest("prepare_data"),
         dataset=CONFIG.dataset.name,
         folder=CONFIG.dataset.folder,
         size=CONFIG.dataset.size,

@@ -12,9 +12,7 @@ rule figure:
         mem_mb=4000,
         runtime=10,
     params:
-        code=lambda wildcards: provenance.digest(
-            "figure", f"analysis.figure{wildcards.figure}"
-        ),
+        code=lambda wildcards: digest("figure", number=wildcards.figure),
         experiment=experiment,
         reference=CONFIG.reference,
     shell:

@@ -13,10 +13,7 @@ rule notebook:
         mem_mb=4000,
         runtime=10,
     params:
-        code=lambda wildcards: provenance.digest(
-            "execute_notebook",
-            *provenance.notebook(Path(f"notebooks/{wildcards.notebook}.ipynb")),
-        ),
+        code=lambda wildcards, input: digest("execute_notebook", source=input.source),
         reads=evidence_of_notebook,
         parameters=lambda wildcards: {
             "table1": [f"results={R}"],

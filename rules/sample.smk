@@ -14,7 +14,7 @@ rule shard:
         mem_mb=16000,
         runtime=runtime("counts/{split}-{purpose}"),
     params:
-        code=provenance.digest("count"),
+        code=digest("count"),
         seed=CONFIG.seed,
         slice=lambda wildcards: getattr(CONFIG.dataset, wildcards.split),
         images=lambda wildcards: (
@@ -52,6 +52,6 @@ rule counts:
         mem_mb=4000,
         runtime=10,
     params:
-        code=provenance.digest("gather"),
+        code=digest("gather"),
     shell:
         "exec python -m accelerated_smoothing gather {input} --output {output} 2> {log}"

@@ -14,9 +14,7 @@ rule table:
         mem_mb=4000,
         runtime=10,
     params:
-        code=lambda wildcards: provenance.digest(
-            "table", f"analysis.table{wildcards.table}"
-        ),
+        code=lambda wildcards: digest("table", number=wildcards.table),
         experiment=experiment,
         reference=CONFIG.reference,
         radii=" ".join(map(str, CONFIG.radii)),

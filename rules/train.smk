@@ -15,7 +15,7 @@ rule base:
         mem_mb=16000,
         runtime=runtime("base"),
     params:
-        code=provenance.digest("train_base"),
+        code=digest("train_base"),
         seed=CONFIG.seed,
         settings=flags(CONFIG.base),
         device=CONFIG.compute.device,
@@ -41,7 +41,7 @@ rule imported_base:
         mem_mb=8000,
         runtime=10,
     params:
-        code=provenance.digest("import_base"),
+        code=digest("import_base"),
     shell:
         "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
         "--output {output.weights} 2> {log}"
@@ -67,7 +67,7 @@ rule surrogate:
         mem_mb=16000,
         runtime=runtime("surrogates/resnet{depth}"),
     params:
-        code=provenance.digest("train_surrogate"),
+        code=digest("train_surrogate"),
         seed=CONFIG.seed,
         slice=CONFIG.dataset.train,
         settings=flags(CONFIG.surrogate),

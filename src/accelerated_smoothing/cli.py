@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
-from accelerated_smoothing import config, progress, provenance
+from accelerated_smoothing import config, progress
 from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
+from accelerated_smoothing.provenance import records
 
 Verb = Callable[[argparse.Namespace], int | None]  # an exit code, if not 0
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
@@ -320,16 +321,15 @@ def recover(arguments: argparse.Namespace) -> None:
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    roots = provenance.audit(arguments.targets)
-    if arguments.json:
-        print(provenance.as_json(roots))
-    else:
-        print(provenance.tree(roots))
+    from accelerated_smoothing.provenance import audit
+
+    roots = audit.audit(arguments.targets)
+    print(audit.as_json(roots) if arguments.json else audit.tree(roots))
     return 0 if all(root.holds() for root in roots) else 1
 
 
 def schema(arguments: argparse.Namespace) -> None:
-    print(config.schema(), end="")
+    print({"config": config.schema, "record": records.schema}[arguments.of](), end="")
 
 
 class Parser(argparse.ArgumentParser):
@@ -546,7 +546,14 @@ def parser() -> argparse.ArgumentParser:
     text += "but one on another machine cannot be seen"
     made.add_argument("--cancel", action="store_true", help=text)
 
-    verb("schema", schema, "Print the JSON schema of the config.", "> config.schema.json")
+    made = verb("schema", schema, "Print a JSON schema.", "record > record.schema.json")
+    made.add_argument(
+        "of",
+        choices=["config", "record"],
+        nargs="?",
+        default="config",
+        help="the config, or what lies beside every built file",
+    )
     return top
 
 
@@ -560,7 +567,7 @@ def main(words: list[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, progress.stop)
     try:
         arguments = parser().parse_args(words)
-        with provenance.recorded(arguments.verb, arguments):
+        with records.recorded(arguments, sys.argv[1:] if words is None else words):
             return arguments.run(arguments) or 0
     except InputError as error:
         print(f"accelerated-smoothing: error: {error}", file=sys.stderr)

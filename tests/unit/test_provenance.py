@@ -6,9 +6,12 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pytest
 
-from accelerated_smoothing import cli, provenance
+from accelerated_smoothing import cli
+from accelerated_smoothing.files import sha256
+from accelerated_smoothing.provenance import audit, code, records
 
 GATHER = ["gather", "results/shards/0.npz", "results/shards/1.npz", "--output", "results/counts.npz"]
 
@@ -19,7 +22,7 @@ def chain(base: Path, digits: SimpleNamespace, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("chain")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(provenance, "commit", lambda: {"id": "0" * 40, "clean": True})  # whatever this tree is
+        patch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})  # whatever this tree is
         for source, name in ((base, "base.safetensors"), (digits.test, "test.npz")):
             shutil.copy(source, name)
         for shard in range(2):
@@ -36,33 +39,51 @@ def copy(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "copy"
     shutil.copytree(chain, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(provenance, "commit", lambda: {"id": "0" * 40, "clean": True})
+    monkeypatch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})
     return folder
 
 
 def faults(target: str = "results/counts.npz") -> dict[str, list[str]]:
     """Problems by file."""
-    nodes = provenance.audit([Path(target)])
-    told = json.loads(provenance.as_json(nodes))
+    nodes = audit.audit([Path(target)])
+    told = json.loads(audit.as_json(nodes))
     found = {entry["file"]: entry["problems"] for entry in told["files"] if entry["problems"]}
     assert told["holds"] == (not found) == all(node.holds() for node in nodes)
     return found
 
 
 def test_a_record_says_what_made_a_file(copy: Path) -> None:
-    record = provenance.read(Path("results/shards/1.npz"))
-    assert record["schema"] == 1
-    assert record["file"] == "results/shards/1.npz"
-    assert record["sha256"] == provenance.sha256(Path("results/shards/1.npz"))
-    assert record["bytes"] == Path("results/shards/1.npz").stat().st_size
-    assert record["verb"] == "count"
-    told = record["arguments"]
+    record = records.read(Path("results/shards/1.npz"))
+    assert record.version == records.VERSION
+    assert record.file == "results/shards/1.npz"
+    assert record.sha256 == sha256(Path("results/shards/1.npz"))
+    assert record.bytes == Path("results/shards/1.npz").stat().st_size
+    assert record.about["arithmetic"].startswith("cpu-")
+    assert record.command[:3] == ["count", "--base", "base.safetensors"]
+    told = record.arguments
     assert (told["seed"], told["sigma"], told["shard"], told["sizes"]) == (0, 0.5, [1, 2], ["10"])
-    assert record["inputs"].keys() == {"base.safetensors", "test.npz"}
-    assert record["packages"].keys() >= {"torch", "numpy", "openvino", "lock.txt"}
-    assert record["machine"].keys() >= {"host", "platform", "processor"}
-    assert 0 < record["seconds"] < 600
-    assert str(copy.parents[1]) not in provenance.record_of(Path("results/shards/1.npz")).read_text()
+    assert record.inputs.keys() == {"base.safetensors", "test.npz"}
+    assert record.packages.keys() >= {"torch", "numpy", "openvino", "numba"}
+    assert not record.packages.keys() & {"matplotlib", "pandas", "json"}
+    assert record.workflow is None
+    assert record.machine.keys() >= {"host", "platform", "processor"}
+    assert 0 < record.seconds < 600
+    assert str(copy.parents[1]) not in records.record_of(Path("results/shards/1.npz")).read_text()
+
+
+def test_records_follow_their_documented_schema(copy: Path) -> None:
+    schema = json.loads((code.ROOT / "resources/record.schema.json").read_text())
+    assert schema == json.loads(records.schema()), "accelerated-smoothing schema record > resources/record.schema.json"
+    record = json.loads(Path("results/counts.npz.record.json").read_text())
+    jsonschema.validate(record, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**record, "more": 1}, schema)
+
+
+def test_no_path_of_this_machine_stands_in_a_record(copy: Path) -> None:
+    assert cli.main(["gather", f"{copy}/results/shards/0.npz", f"--output={copy}/one.npz"]) == 0
+    assert str(copy) not in Path("one.npz.record.json").read_text()
+    assert records.read(Path("one.npz")).command == ["gather", "results/shards/0.npz", "--output=one.npz"]
 
 
 def test_what_holds_is_told_in_a_tree(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,50 +159,58 @@ def test_what_was_made_again_since_is_told_where_it_was_read(copy: Path) -> None
 
 
 def test_a_tree_with_changes_is_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "commit", lambda: {"id": "1" * 40, "clean": False})
+    monkeypatch.setattr(records, "commit", lambda: {"id": "1" * 40, "clean": False})
     assert cli.main(GATHER) == 0
     assert faults() == {"results/counts.npz": ["made with changes that were not committed to 111111111111"]}
 
 
 def test_the_commit_is_that_of_a_repository_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    assert provenance.commit() is None
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    assert records.commit() is None
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@x"]
     (tmp_path / "file").write_text("1")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True)
-    head = provenance.commit()
+    head = records.commit()
     assert head is not None
     assert (len(head["id"]), head["clean"]) == (40, True)
     (tmp_path / "another").write_text("not tracked")
-    assert provenance.commit() == head
+    assert records.commit() == head
     (tmp_path / "file").write_text("2")
-    assert provenance.commit() == {**head, "clean": False}
+    assert records.commit() == {**head, "clean": False}
 
 
 def test_code_is_what_a_verb_imports() -> None:
-    count = provenance.code("count")
+    count = code.modules("count", {})
     assert count.keys() >= {"sampling", "noise", "engines", "engines.openvino", "engines.pytorch", "models", "counts"}
-    assert not [name for name in count if name.startswith(("analysis", "certify", "training")) or name == "cli"]
-    cohen = provenance.code("certify", "certify.cohen")
+    assert not [name for name in count if name.startswith(("analysis", "certify", "training", "provenance", "cli"))]
+    cohen = code.modules("certify", {"certifier": "cohen"})
     assert cohen.keys() >= {"certify", "certify.cohen", "statistics", "counts"}
     assert "certify.accelerated" not in cohen
-    assert "analysis.table1" in provenance.code("table", "analysis.table1")
-    assert "sampling" not in provenance.code("table", "analysis.table1")
-    assert provenance.digest("table", "analysis.table1") != provenance.digest("table", "analysis.table2")
+    assert "analysis.table1" in code.modules("table", {"number": 1})
+    assert "sampling" not in code.modules("table", {"number": 1})
+    assert code.digest("table", number=1) != code.digest("table", number=2)
 
 
 def test_a_notebook_runs_what_it_imports() -> None:
-    assert "analysis.figure3" in provenance.notebook(provenance.ROOT / "notebooks/table1.ipynb")
-    assert "counts" in provenance.notebook(provenance.ROOT / "notebooks/image.ipynb")
+    notebooks = code.ROOT / "notebooks"
+    assert "analysis.figure3" in code.modules("execute_notebook", {"source": notebooks / "table1.ipynb"})
+    assert "counts" in code.modules("execute_notebook", {"source": notebooks / "image.ipynb"})
 
 
 def test_a_change_of_code_is_told_by_its_module(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed = provenance._parsed
+    parsed = code.parsed
     monkeypatch.setattr(
-        provenance, "_parsed", lambda name: (parsed(name)[0], "another" if name == "noise" else parsed(name)[1])
+        code, "parsed", lambda name: (parsed(name)[0], "another" if name == "noise" else parsed(name)[1])
     )
     told = ["its code has changed since: noise"]
+    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+
+
+def test_another_environment_is_told_where_it_matters(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = records.version
+    monkeypatch.setattr(records, "version", lambda name: "1.0" if name in ("openvino", "pandas") else version(name))
+    told = [f"made with openvino {version('openvino')}, here is 1.0"]
     assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
 
 
@@ -197,8 +226,8 @@ def test_a_change_of_code_is_told_by_its_module(copy: Path, monkeypatch: pytest.
 def test_comments_and_docstrings_are_no_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, same: bool
 ) -> None:
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-    parsed = provenance._parsed.__wrapped__
+    monkeypatch.setattr(code, "PACKAGE", tmp_path)
+    parsed = code.parsed.__wrapped__
     (tmp_path / "module.py").write_text("def f(x):\n    return x + 1\n")
     before = parsed("module")[1]
     (tmp_path / "module.py").write_text(text)
@@ -207,11 +236,11 @@ def test_comments_and_docstrings_are_no_code(
 
 def test_files_of_a_folder_that_all_hold_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    base = provenance.Node(Path("base"))
-    shards = [provenance.Node(Path(f"shards/{shard}"), inputs=[base]) for shard in range(5)]
-    other = provenance.Node(Path("others/x"))
-    root = provenance.Node(Path("table"), inputs=[*shards, other])
-    assert provenance.tree([root, root.inputs[-1]]).splitlines() == [
+    base = audit.Node(Path("base"))
+    shards = [audit.Node(Path(f"shards/{shard}"), inputs={"base": base}) for shard in range(5)]
+    other = audit.Node(Path("others/x"))
+    root = audit.Node(Path("table"), inputs={str(node.path): node for node in [*shards, other]})
+    assert audit.tree([root, other]).splitlines() == [
         "ok  table",
         "  ok  shards: 5 files",
         "    ok  base",
@@ -219,4 +248,4 @@ def test_files_of_a_folder_that_all_hold_are_one_line(tmp_path: Path, monkeypatc
         "ok  others/x",
     ]
     shards[3].problems.append("missing")
-    assert "  NOT shards/3\n        missing" in provenance.tree([root])
+    assert "  NOT shards/3\n        missing" in audit.tree([root])

@@ -14,8 +14,9 @@ import psutil
 import pytest
 import torch
 
-from accelerated_smoothing import certify, counts, data, engines, models, provenance, statistics
+from accelerated_smoothing import certify, counts, data, engines, models, statistics
 from accelerated_smoothing.certify import accelerated
+from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.training import surrogate
 
 SIGMAS = (0.25, 0.5)
@@ -54,7 +55,7 @@ def test_the_audit_passes_and_finds_any_altered_byte(
     monkeypatch.chdir(tmp_path)
 
     def audited() -> dict[str, list[str]]:
-        told = json.loads(provenance.as_json(provenance.audit(targets)))["files"]
+        told = json.loads(audit.as_json(audit.audit(targets)))["files"]
         return {entry["file"]: entry["problems"] for entry in told}
 
     whole = audited()
@@ -64,7 +65,7 @@ def test_the_audit_passes_and_finds_any_altered_byte(
     random = np.random.default_rng(0)
     for number in range(40):
         file = tmp_path / random.choice(sorted(whole))
-        victim = provenance.record_of(file) if number % 4 == 0 else file
+        victim = records.record_of(file) if number % 4 == 0 else file
         content = victim.read_bytes()
         place, change = int(random.integers(len(content))), int(random.integers(1, 256))
         victim.write_bytes(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])

@@ -1,0 +1,101 @@
+"""Which code a step runs: hashes of the modules that it imports, which decide when it is run again."""
+
+import ast
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[1]
+ROOT = PACKAGE.parents[1]
+# Modules that check, carry and tell, and decide no number: what they carry is in the record itself.
+CARRIERS = {"cli", "cluster", "config", "files", "plan", "progress", "provenance"}
+# Modules that a verb imports by name, by its function in `cli.py` and its arguments.
+NAMED = {"certify": "certify.{certifier}", "table": "analysis.table{number}", "figure": "analysis.figure{number}"}
+# Packages whose name is not that of their module.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+
+
+def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the modules whose code a verb runs, by their names within the package: imported ones, all the way.
+
+    The hash is of the syntax tree without docstrings, so comments, layout and prose change nothing.
+
+    Args:
+        function: the verb's in `cli.py`.
+        arguments: its arguments, of which some name a module: `certifier`, `number`, or the `source` of a notebook.
+    """
+    tree, _ = parsed("cli")
+    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    waiting = _imports(body)
+    if function in NAMED:
+        waiting.add(NAMED[function].format(**arguments))
+    if function == "execute_notebook":
+        waiting |= _notebook(Path(arguments["source"]))
+    found: dict[str, str] = {}
+    while waiting:
+        module = waiting.pop()
+        if module not in found and module.partition(".")[0] not in CARRIERS:
+            tree, found[module] = parsed(module)
+            waiting |= _imports(tree)
+    return dict(sorted(found.items()))
+
+
+def digest(function: str, **arguments: Any) -> str:
+    """One hash of all that `modules` tells."""
+    return hashlib.sha256(json.dumps(modules(function, arguments)).encode()).hexdigest()[:16]
+
+
+def packages(names: Mapping[str, str]) -> set[str]:
+    """Packages, other than Python's own and this one, that modules import."""
+    found = set()
+    for name in names:
+        for node in ast.walk(parsed(name)[0]):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").partition(".")[0])
+    return {DISTRIBUTIONS.get(name, name) for name in found - sys.stdlib_module_names - {PACKAGE.name}}
+
+
+def file_of(module: str) -> Path:
+    """Where the code of a module of this package is, if there is such a module."""
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@functools.cache
+def parsed(module: str) -> tuple[ast.Module, str]:
+    """The syntax tree of a module, and its hash."""
+    tree = ast.parse(file_of(module).read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _notebook(path: Path) -> set[str]:
+    """Modules of this package that a notebook imports."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return _imports(ast.parse("\n".join(text)))
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    """Modules of this package that are imported anywhere in a tree."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
+            module = (node.module or "").partition(".")[2]
+            below = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+            found |= {name for name in [module, *below] if name and file_of(name).is_file()}
+    return found
