@@ -1,9 +1,8 @@
 """The audit: from files back to the images, each held against its record, its config and what was made from it."""
 
-import csv
-import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -144,35 +143,39 @@ def _hold_against_config(roots: list[Node]) -> None:
                 root.problems.append(str(error))
             continue
         for node in walk(built):
-            if node.record and (arguments := now.get(relative(node.path))):
+            if node.record and (arguments := now.get(_output(node.record.arguments))):
                 node.problems += _differing(node.record.arguments, arguments)
 
 
+def _output(arguments: dict[str, Any]) -> str:
+    """The file that a command is known by."""
+    return str(arguments.get("output", arguments.get("train")))
+
+
 def commands(workflow: Workflow, targets: list[Path]) -> dict[str, dict[str, Any]]:
-    """What the workflow in this folder would run, with the config as it is now, for every file that targets need.
+    """What the workflow in this folder would run, with the config as it is now, for all that targets need.
 
     Returns:
-        The arguments of the verb, as in a record, by file.
+        The arguments of each verb, as in a record, by the file that it writes.
 
     Raises:
         InputError: the config is wrong, or the workflow knows no such target.
     """
     from accelerated_smoothing import cli
 
-    words = [sys.executable, "-m", "snakemake", *map(str, targets), "--detailed-summary", "--nolock"]
+    words = [sys.executable, "-m", "snakemake", *map(str, targets), "--dry-run", "--forceall", "--printshellcmds"]
     if workflow.configfiles:
         words += ["--configfile", *workflow.configfiles]
     if workflow.config:
         words += ["--config", *workflow.config]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([*words, "--nolock"], capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "nothing was said").splitlines()[-1]
         raise InputError(f"the workflow in this folder cannot make it now: {last}")
     parser, found = cli.parser(), {}
-    for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t", quoting=csv.QUOTE_NONE):
-        command = row["shellcmd"].partition("accelerated_smoothing ")[2].rpartition(" 2> ")[0]
-        if command:
-            found[row["output_file"]] = json.loads(json.dumps(records.plain(parser.parse_args(shlex.split(command)))))
+    for command in re.findall(r"python -m accelerated_smoothing (.*) 2> \S+$", done.stdout, re.MULTILINE):
+        arguments = json.loads(json.dumps(records.plain(parser.parse_args(shlex.split(command)))))
+        found[_output(arguments)] = arguments
     return found
 
 
