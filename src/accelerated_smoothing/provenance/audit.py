@@ -182,19 +182,19 @@ def commands(workflow: Workflow, targets: list[Path]) -> dict[str, dict[str, Any
 def _differing(made: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Arguments that the config would give otherwise."""
     return [
-        f"made with --{name} {_short(made.get(name))}; the config now says {_short(now.get(name))}"
+        f"made with --{name} {short(made.get(name))}; the config now says {short(now.get(name))}"
         for name in sorted((made.keys() | now.keys()) - UNTRACKED)
         if made.get(name) != now.get(name)
     ]
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def as_json(roots: list[Node]) -> str:
-    """An audit for programs: every file once."""
+def as_json(roots: list[Node], **more: Any) -> str:
+    """An audit for programs: every file once, and whatever was found beside it."""
     told = [
         {
             "file": relative(node.path),
@@ -203,7 +203,7 @@ def as_json(roots: list[Node]) -> str:
         }
         for node in walk(roots)
     ]
-    return json.dumps({"holds": all(root.holds() for root in roots), "files": told}, indent=1)
+    return json.dumps({"holds": all(root.holds() for root in roots), "files": told, **more}, indent=1)
 
 
 def tree(roots: list[Node]) -> str:
