@@ -143,11 +143,11 @@ def _hold_against_config(roots: list[Node]) -> None:
                 root.problems.append(str(error))
             continue
         for node in walk(built):
-            if node.record and (arguments := now.get(_output(node.record.arguments))):
+            if node.record and (arguments := now.get(output(node.record.arguments))):
                 node.problems += _differing(node.record.arguments, arguments)
 
 
-def _output(arguments: dict[str, Any]) -> str:
+def output(arguments: dict[str, Any]) -> str:
     """The file that a command is known by."""
     return str(arguments.get("output", arguments.get("train")))
 
@@ -175,7 +175,7 @@ def commands(workflow: Workflow, targets: list[Path]) -> dict[str, dict[str, Any
     parser, found = cli.parser(), {}
     for command in re.findall(r"python -m accelerated_smoothing (.*) 2> \S+$", done.stdout, re.MULTILINE):
         arguments = json.loads(json.dumps(records.plain(parser.parse_args(shlex.split(command)))))
-        found[_output(arguments)] = arguments
+        found[output(arguments)] = arguments
     return found
 
 

@@ -58,7 +58,7 @@ def _parts(path: Path) -> dict[str, Any]:
     if path.suffix in (".csv", ".tsv"):
         import pandas as pd
 
-        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", float_precision="round_trip")
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
         return {str(column): table[column].to_numpy() for column in table}
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as stored:
@@ -115,7 +115,7 @@ def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], D
         return [f"{relative(path)}: changed since it was made" for path in altered]
     lost, above = [], []
     first, second = _placed(one), _placed(two)
-    for place in first.keys() & second.keys():
+    for place in [place for place in first if place in second]:
         names = first[place], second[place]
         if one.inputs[names[0]].sha256 == two.inputs[names[1]].sha256:
             continue
@@ -127,10 +127,11 @@ def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], D
         else:
             lost.append(f"{place}: another file")
     decisive = [cause for difference in above if difference.numbers for cause in difference.causes]
-    own = [f"{relative(a)}: {told}" for told in _own(one, two, first, second)]
+    name = relative(a.with_name(Path(audit.output(one.arguments)).name))  # one of all that were made at once
+    own = [f"{name}: {told}" for told in _own(one, two, first, second)]
     measured = [cause for difference in above for cause in difference.causes]
     again = one.verb == "time" or not found.numbers
-    said = f"{relative(a)}: {'times were measured again' if again else 'nothing that is recorded differs'}"
+    said = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
     return decisive + lost or own or measured or [said]
 
 
