@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
-from accelerated_smoothing.files import atomic, sha256
+from accelerated_smoothing.files import InputError, atomic, sha256
 from accelerated_smoothing.provenance import code, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, record_of, relative
 from accelerated_smoothing.provenance.release import WORKFLOW, copy_workflow
@@ -33,6 +33,7 @@ PROFILES = {
     "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
+BIOSCHEMAS = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 LICENSE = "https://spdx.org/licenses/MIT"
 MAIN = f"{WORKFLOW}/Snakefile"
 # Arguments of the verbs that are settings of the workflow as a whole.
@@ -92,13 +93,20 @@ class Graph:
 
 
 def describe(runs: list[Run], hashes: dict[str, str], root: Path, targets: list[Path]) -> Graph:
-    """Files, tools and workflow, and what was done with them."""
+    """Files, tools and workflow, and what was done with them.
+
+    Raises:
+        InputError: one of the files was built outside of the crate.
+    """
     graph = Graph()
     ids = {file: _id(file, root) for file in hashes}
+    for file in (file for run in runs for file in run.made.values() if ids[file].startswith("#")):
+        raise InputError(f"{file}: is not in {root}, so a crate of that folder would not hold it")
     for path in sorted(path for path in (root / WORKFLOW).rglob("*") if path.is_file()):
         name = path.relative_to(root).as_posix()
         graph.add(quote(name), "File", name=f"Workflow: {name}", **_facts(path, sha256(path)))
     graph.add(MAIN, ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"])
+    graph.link(MAIN, "conformsTo", graph.add(BIOSCHEMAS, "CreativeWork", name="Bioschemas ComputationalWorkflow"))
     for file, told in ids.items():
         if told.startswith("#"):
             graph.add(told, "CreativeWork", name=file, sha256=hashes[file])
@@ -187,8 +195,7 @@ def _tell_steps(graph: Graph, runs: list[Run]) -> None:
         graph.link(step, "workExample", f"#{verb}")
         graph.link(MAIN, "step", step)
         graph.link(MAIN, "hasPart", f"#{verb}")
-        commits = {run.record.commit for run in runs if run.record.verb == verb}
-        graph.entities[f"#{verb}"]["softwareVersion"] = _versions(commits)
+        graph.entities[f"#{verb}"]["softwareVersion"] = _versions(run for run in runs if run.record.verb == verb)
     for run in runs:
         name = identity(run.record)
         control = graph.add(f"#control/{name}", "ControlAction", name=f"Step {run.record.verb}")
@@ -197,7 +204,9 @@ def _tell_steps(graph: Graph, runs: list[Run]) -> None:
         graph.link("#engine-run", "object", control)
 
 
-def _versions(commits: set[Any]) -> str:
+def _versions(runs: Iterable[Run]) -> str:
+    """The commits that executions came from."""
+    commits = [run.record.commit for run in runs]
     told = {f"{commit.id}{'' if commit.clean else ' with changes'}" for commit in commits if commit}
     return f"commit {', '.join(sorted(told))}" if told else "of no commit"
 
@@ -207,8 +216,7 @@ def _tell_workflow(graph: Graph, runs: list[Run], ids: dict[str, str], targets: 
     engine = "https://snakemake.github.io/"
     snakemake = records.version("snakemake")
     graph.add(engine, "SoftwareApplication", name="Snakemake", softwareVersion=snakemake, url=engine)
-    commits = {run.record.commit for run in runs}
-    graph.entities[MAIN].update(name="Accelerated Smoothing, reproducible", version=_versions(commits))
+    graph.entities[MAIN].update(name="Accelerated Smoothing, reproducible", version=_versions(runs))
     told = {run.record.workflow.model_dump_json() for run in runs if run.record.workflow}
     times = {
         "startTime": min(run.record.started for run in runs).isoformat(),
