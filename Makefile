@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 PRESET ?= demo
 release-data: $(INSTALLED)
 	.venv/bin/snakemake archive --configfile presets/$(PRESET).yaml --cores $(CORES) --quiet rules
-	@echo "in a copy of this repository:  unzip crate.zip -d results/$(PRESET)"
+	@echo "in a copy of this repository:  mkdir -p results && unzip crate.zip -d results/$(PRESET)"
 	@echo "then only what you ask for is made from it:"
 	@echo "  snakemake tables figures --configfile presets/$(PRESET).yaml --forcerun table figure --cores $(CORES)"
 	@echo "  accelerated-smoothing audit results/$(PRESET)/table1.csv"

@@ -1,4 +1,4 @@
-"""The crate of the real workflow: valid by others' programs, without a network, and of use without what it came from."""
+"""The crate of the real workflow: valid by others' programs, without a network, and of use in another place."""
 
 import io
 import json

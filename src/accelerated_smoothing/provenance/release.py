@@ -51,7 +51,7 @@ def copy_workflow(root: Path, configs: Iterable[str]) -> None:
     named = [Path(file).resolve() for file in configs]
     with tempfile.TemporaryDirectory(prefix=f".{WORKFLOW}.", dir=root) as draft:
         for file in [*parts(), *(file for file in named if file.is_file() and file.is_relative_to(own))]:
-            copy = Path(draft, "new", file.resolve().relative_to(own))
+            copy = Path(draft, "new", file.relative_to(code.ROOT if file.is_relative_to(code.ROOT) else own))
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, copy)
         with suppress(FileNotFoundError):
