@@ -1,13 +1,13 @@
 # make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those on a cluster.
 # make test-slurm: those, as root, on a cluster of one node that they start.   make bench: how fast it is here.
-# make lock: new versions.
+# make lock: new versions.   make release-data: one archive of a preset's results (PRESET=demo), to hand on.
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
 
-.PHONY: demo test test-slurm lint bench lock clean
+.PHONY: demo release-data test test-slurm lint bench lock clean
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) --quiet rules
@@ -16,6 +16,15 @@ demo: $(INSTALLED)
 	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
 	@echo "figures:   results/demo/figure1.svg ... figure3.svg (.png beside each)"
 	@echo "notebooks: results/demo/notebooks/*.html"
+
+PRESET ?= demo
+release-data: $(INSTALLED)
+	.venv/bin/snakemake archive --configfile presets/$(PRESET).yaml --cores $(CORES) --quiet rules
+	@echo "in a copy of this repository:  mkdir -p results && unzip crate.zip -d results/$(PRESET)"
+	@echo "then only what you ask for is made from it:"
+	@echo "  snakemake tables figures --configfile presets/$(PRESET).yaml --forcerun table figure --cores $(CORES)"
+	@echo "  accelerated-smoothing audit results/$(PRESET)/table1.csv"
+	@ls -lh results/$(PRESET)/crate.zip
 
 test: $(INSTALLED) lint
 	.venv/bin/python -m pytest

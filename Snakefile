@@ -72,6 +72,8 @@ localrules:
     table,
     figure,
     notebook,
+    crate,
+    archive,
 
 
 rule all:

@@ -18,7 +18,7 @@ PYTHON = "3.11"
 CONDA = {
     "models": "numba numpy openvino pandas pillow pydantic pyyaml safetensors scikit-learn scipy torch torchvision "
     "tqdm",
-    "analysis": "ipykernel matplotlib nbconvert numpy pandas papermill pydantic pyyaml scipy statsmodels",
+    "analysis": "ipykernel matplotlib nbconvert numpy pandas papermill pydantic pyyaml rocrate scipy statsmodels",
 }
 
 

@@ -103,3 +103,10 @@ def untracked(section):
     The number of threads changes the speed; the device, which changes the arithmetic, is a parameter of its own.
     """
     return lambda wildcards, threads: flags(section)
+
+
+def fingerprint(wildcards):
+    """Of the workflow that goes into the crate."""
+    from accelerated_smoothing.provenance import release
+
+    return release.fingerprint()

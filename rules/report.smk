@@ -28,3 +28,43 @@ rule notebook:
     shell:
         "exec python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
         "--reads {params.reads} --output {output.executed} 2> {log}"
+
+
+# Both are targets by their own names, too: `snakemake crate`, `snakemake archive`.
+rule crate:
+    input:
+        TABLES,
+        FIGURES,
+        NOTEBOOKS,
+    output:
+        f"{R}/ro-crate-metadata.json",
+    log:
+        f"{R}/logs/crate.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=digest("crate"),
+        workflow=fingerprint,
+    shell:
+        "exec python -m accelerated_smoothing crate {input} --output {output} 2> {log}"
+
+
+rule archive:
+    input:
+        f"{R}/ro-crate-metadata.json",
+    output:
+        f"{R}/crate.zip",
+    log:
+        f"{R}/logs/archive.log",
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=digest("archive"),
+    shell:
+        "exec python -m accelerated_smoothing archive {input} --output {output} 2> {log}"

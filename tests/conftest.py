@@ -11,7 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"]
+PARTS = [
+    *("Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"),
+    *("pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
+]
 
 
 @pytest.fixture(scope="session")

@@ -357,6 +357,18 @@ def diff(arguments: argparse.Namespace) -> int:
     return int(differ)
 
 
+def crate(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing.provenance import crate
+
+    crate.write(arguments.targets, arguments.output)
+
+
+def archive(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing.provenance import release
+
+    release.archive(arguments.metadata, arguments.output)
+
+
 def schema(arguments: argparse.Namespace) -> None:
     print({"config": config.schema, "record": records.schema}[arguments.of](), end="")
 
@@ -579,6 +591,24 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("a", type=Path, metavar="A")
     made.add_argument("b", type=Path, metavar="B")
+
+    made = verb(
+        "crate",
+        crate,
+        "Describe files and all that they go back to as an RO-Crate, the folder of the metadata file.",
+        "results/table1.csv --output results/ro-crate-metadata.json",
+    )
+    made.add_argument("targets", type=Path, nargs="+", metavar="TARGET", help="built files")
+    needs(made, output="ro-crate-metadata.json in the results folder")
+
+    made = verb(
+        "archive",
+        archive,
+        "Pack an RO-Crate, to be unpacked as the results folder.",
+        "results/ro-crate-metadata.json --output results/crate.zip",
+    )
+    made.add_argument("metadata", type=Path, help="the crate's ro-crate-metadata.json")
+    needs(made, output=".zip")
 
     made = verb(
         "recover",

@@ -12,7 +12,10 @@ from typing import Any
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]
 # Modules that check, carry and tell, and decide no number: what they carry is in the record itself.
-CARRIERS = {"cli", "cluster", "config", "files", "plan", "progress", "provenance"}
+CARRIERS = {
+    *("cli", "cluster", "config", "files", "plan", "progress"),
+    *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
+}
 # Modules that a verb imports by name, by its function in `cli.py` and its arguments.
 NAMED = {"certify": "certify.{certifier}", "table": "analysis.table{number}", "figure": "analysis.figure{number}"}
 # Packages whose name is not that of their module.
@@ -38,7 +41,7 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     while waiting:
         module = waiting.pop()
-        if module not in found and module.partition(".")[0] not in CARRIERS:
+        if module not in found and module not in CARRIERS:
             tree, found[module] = parsed(module)
             waiting |= _imports(tree)
     return dict(sorted(found.items()))

@@ -1,0 +1,92 @@
+"""Which executions files go back to: their records, taken together."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from accelerated_smoothing.files import InputError, sha256
+from accelerated_smoothing.provenance import audit, records
+from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
+
+
+@dataclass
+class Run:
+    """One execution of a verb. Files are told by the name that they had then, and where they are now.
+
+    Attributes:
+        record: of any file that it wrote; they differ in nothing else.
+        read: its inputs.
+        made: the files that it wrote.
+    """
+
+    record: Record
+    read: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def end(self) -> datetime:
+        return self.record.started + timedelta(seconds=self.record.seconds)
+
+
+def identity(record: Record) -> str:
+    """The same for all files that one execution wrote, and for no other."""
+    told = [record.started.isoformat(), record.command]
+    return f"{record.verb}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
+
+
+def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
+    """All executions that targets go back to, the earliest first, and the hashes of all files that they read and wrote.
+
+    Raises:
+        InputError: a file is missing, has no record, or is not the one that was recorded or read.
+    """
+    runs: dict[str, Run] = {}
+    hashes: dict[str, str] = {}
+    folders: dict[Path, dict[str, list[Path]]] = {}
+    waiting = list(targets)
+    while waiting:
+        path = waiting.pop()
+        if relative(path) in hashes:
+            continue
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; build it first")
+        record = records.read(path)
+        hashes[relative(path)] = sha256(path)
+        if hashes[relative(path)] != record.sha256:
+            raise InputError(f"{path}: changed since it was made; build it again")
+        name = identity(record)
+        run = runs.setdefault(name, Run(record))
+        run.made[record.file] = relative(path)
+        for file, known in record.inputs.items():
+            source = audit.find(path, record, file)
+            if source is None:
+                raise InputError(f"{path}: was made from {file}, which is missing")
+            run.read[file] = relative(source)
+            if known.recorded:
+                waiting.append(source)
+            else:
+                hashes[relative(source)] = sha256(source)
+        if path.parent not in folders:
+            folders[path.parent] = _together(path.parent)
+        waiting += folders[path.parent].get(name, [])
+    for run in runs.values():
+        for file, known in run.record.inputs.items():
+            if hashes[run.read[file]] != known.sha256:
+                raise InputError(
+                    f"{min(run.made.values())}: made from another {file} than is there now; build it again"
+                )
+    return [runs[name] for name in sorted(runs, key=lambda name: (runs[name].record.started, name))], hashes
+
+
+def _together(folder: Path) -> dict[str, list[Path]]:
+    """Files of a folder by the execution that wrote them."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        file = path.with_name(path.name.removesuffix(SUFFIX))
+        with suppress(InputError):  # whatever else lies there is not of this crate
+            if file.is_file():
+                found.setdefault(identity(records.read(file)), []).append(file)
+    return found
