@@ -3,6 +3,7 @@ import functools
 import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from accelerated_smoothing import plan
@@ -41,6 +42,7 @@ os.environ.update(
 )
 os.environ[WORKFLOW] = json.dumps(
     {
+        "snakemake": version("snakemake"),
         "configfiles": [
             os.path.relpath(path) for path in workflow.overwrite_configfiles
         ],

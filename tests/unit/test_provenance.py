@@ -80,6 +80,15 @@ def test_records_follow_their_documented_schema(copy: Path) -> None:
         jsonschema.validate({**record, "more": 1}, schema)
 
 
+def test_a_record_says_what_snakemake_was_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"snakemake": "9.99", "configfiles": ["presets/demo.yaml"], "config": ["seed=3"]}
+    monkeypatch.setenv(records.WORKFLOW, json.dumps(told))
+    assert cli.main(GATHER) == 0
+    workflow = records.read(Path("results/counts.npz")).workflow
+    assert workflow is not None
+    assert workflow.model_dump() == told
+
+
 def test_no_path_of_this_machine_stands_in_a_record(copy: Path) -> None:
     assert cli.main(["gather", f"{copy}/results/shards/0.npz", f"--output={copy}/one.npz"]) == 0
     assert str(copy) not in Path("one.npz.record.json").read_text()

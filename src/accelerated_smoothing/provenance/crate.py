@@ -20,7 +20,7 @@ from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
 from accelerated_smoothing.files import InputError, atomic, sha256
-from accelerated_smoothing.provenance import code, records
+from accelerated_smoothing.provenance import code
 from accelerated_smoothing.provenance.records import SUFFIX, Record, record_of, relative
 from accelerated_smoothing.provenance.release import WORKFLOW, copy_workflow
 from accelerated_smoothing.provenance.runs import Run, identity, walk
@@ -211,10 +211,16 @@ def _versions(runs: Iterable[Run]) -> str:
     return f"commit {', '.join(sorted(told))}" if told else "of no commit"
 
 
+def _snakemake(runs: list[Run]) -> str:
+    """The versions of Snakemake that executions were started by."""
+    found = {run.record.workflow.snakemake for run in runs if run.record.workflow}
+    return ", ".join(sorted(found)) or "unknown"
+
+
 def _tell_workflow(graph: Graph, runs: list[Run], ids: dict[str, str], targets: set[str]) -> None:
     """The workflow, its run as a whole, and the run of its engine."""
     engine = "https://snakemake.github.io/"
-    snakemake = records.version("snakemake")
+    snakemake = _snakemake(runs)
     graph.add(engine, "SoftwareApplication", name="Snakemake", softwareVersion=snakemake, url=engine)
     graph.entities[MAIN].update(name="Accelerated Smoothing, reproducible", version=_versions(runs))
     told = {run.record.workflow.model_dump_json() for run in runs if run.record.workflow}
@@ -273,7 +279,7 @@ def render(graph: Graph, runs: list[Run]) -> str:
         if name == "./":
             crate.root_dataset.properties().update(told)
         elif name == MAIN:
-            version = records.version("snakemake")
+            version = _snakemake(runs)
             crate.add_workflow(dest_path=MAIN, properties=told, main=True, lang="snakemake", lang_version=version)
         elif entity["@type"] == "File":
             crate.add(File(crate, dest_path=unquote(name), properties=told))

@@ -44,6 +44,7 @@ class Input(_Part):
 class Workflow(_Part):
     """What Snakemake was told."""
 
+    snakemake: str = Field(description="its version")
     configfiles: list[str] = Field(description="beyond config.yaml; later ones override")
     config: list[str] = Field(description="KEY=VALUE, overriding the files")
 
