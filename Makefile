@@ -16,6 +16,7 @@ demo: $(INSTALLED)
 	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
 	@echo "figures:   results/demo/figure1.svg ... figure3.svg (.png beside each)"
 	@echo "notebooks: results/demo/notebooks/*.html"
+	@echo "all of it: results/demo/report.html, with where each number came from"
 
 test: $(INSTALLED) lint
 	.venv/bin/python -m pytest

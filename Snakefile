@@ -16,6 +16,9 @@ from accelerated_smoothing.provenance.records import WORKFLOW
 configfile: "config.yaml"
 
 
+report: "resources/captions/workflow.rst"
+
+
 try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
@@ -30,6 +33,7 @@ GPU = int(CONFIG.compute.device != "cpu")
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
+PAGE = f"{R}/report.html"
 
 # A job runs `python -m accelerated_smoothing` with the Python of its own environment (--sdm conda), else with ours; by
 # `exec`, since a shell between would die of a signal that the verb answers by saving its work.
@@ -72,6 +76,7 @@ localrules:
     table,
     figure,
     notebook,
+    report,
 
 
 rule all:
@@ -79,6 +84,7 @@ rule all:
         TABLES,
         FIGURES,
         NOTEBOOKS,
+        PAGE,
 
 
 rule tables:
