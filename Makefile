@@ -1,4 +1,5 @@
-# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those on a cluster.
+# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those in a browser or on a cluster.
+# make test-browser: the report, in a headless Chromium.
 # make test-slurm: those, as root, on a cluster of one node that they start.   make bench: how fast it is here.
 # make lock: new versions.
 SHELL := /bin/bash
@@ -7,7 +8,7 @@ CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
 
-.PHONY: demo test test-slurm lint bench lock clean
+.PHONY: demo test test-browser test-slurm lint bench lock clean
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) --quiet rules
@@ -20,6 +21,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	.venv/bin/python -m pytest
+
+test-browser: $(INSTALLED)
+	.venv/bin/python -m pytest tests/browser -m browser
 
 SLURM_TESTS := slurm
 test-slurm: $(INSTALLED)

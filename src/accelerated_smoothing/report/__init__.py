@@ -37,6 +37,7 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table5": table5, "table6": table6}
 FIGURES = {"figure1": figure1, "figure2": figure2, "figure3": figure3}
 NOTEBOOKS = {"table1": "The story of Table I", "image": "One image under the microscope"}
+Guarantees = dict[tuple[float | None, str], tuple[str, float]]
 HASH = 12  # letters of one that are shown
 
 
@@ -57,25 +58,19 @@ def write(paths: list[Path], output: Path, template: Path, experiment: str, comp
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
     if "table1.csv" not in nodes:
         raise InputError("no table1.csv among the files; it says which methods are sound, so no page without it")
-    try:
-        guarantees = _guarantees(nodes)
-        tables = [_table(name, nodes, guarantees, comparable) for name in TABLES if f"{name}.csv" in nodes]
-        figures = [_figure(name, nodes) for name in FIGURES if f"{name}.svg" in nodes]
-        images = _images(nodes.values())
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"the page cannot be made: {error}; build that file again") from error
+    guarantees = _guarantees(nodes)
     files = audit.walk(nodes.values())
     layers = stages.stages(files)
     shown = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     shown.filters |= {"duration": duration, "size": size, "link": lambda path: path.relative_to(output.parent)}
-    page = shown.from_string(template.read_text(encoding="utf-8")).render(
+    page = shown.from_string(_bytes(template).decode()).render(
         experiment=experiment,
         comparable=comparable,
-        facts=_facts([node.record for node in files if node.record], images),
+        facts=_facts([node.record for node in files if node.record], _images(nodes.values())),
         files=len(files),
         problems=_problems(files),
-        tables=tables,
-        figures=figures,
+        tables=[_table(name, nodes, guarantees, comparable) for name in TABLES if f"{name}.csv" in nodes],
+        figures=[_figure(name, nodes) for name in FIGURES if f"{name}.svg" in nodes],
         notebooks=[
             {"name": name, "words": words, "files": _beside(name, nodes, "html", "ipynb")}
             | _origin(nodes[f"{name}.html"])
@@ -90,41 +85,62 @@ def write(paths: list[Path], output: Path, template: Path, experiment: str, comp
 
 def duration(seconds: float) -> str:
     """Seconds in words: `8.5 s`, `3 min 20 s`, `51.2 h`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def size(amount: float) -> str:
     """Bytes in words: `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.3g} {unit}"
+    for unit in ("kB", "MB", "GB", "TB"):
+        if round(amount / 1000, 1) < 1000:
+            return f"{amount / 1000:.1f} {unit}"
         amount /= 1000
-    return f"{amount:.3g} TB"
+    return f"{amount:,.0f} TB"
 
 
-def _guarantees(nodes: dict[str, Node]) -> pd.DataFrame:
-    """By sigma and method: whether it is sound, and how often it exceeds; for the timed methods, too."""
-    known = pd.read_csv(nodes["table1.csv"].path)[["sigma", "method", "guarantee", "exceeds"]]
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _csv(path: Path, *columns: str) -> pd.DataFrame:
+    """A table that must have some columns."""
+    try:
+        read = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}); build it again") from error
+    if missing := set(columns) - set(read.columns):
+        raise InputError(f"{path}: has no column {min(missing)!r}; build it again")
+    return read
+
+
+def _guarantees(nodes: dict[str, Node]) -> Guarantees:
+    """By sigma and method: whether it is sound, and how often it exceeds; the timed methods, under None, likewise."""
+    table = _csv(nodes["table1.csv"].path, "sigma", "method", "guarantee", "exceeds")
+    keys = zip(table["sigma"], table["method"], strict=True)
+    known: Guarantees = dict(zip(keys, zip(table["guarantee"], table["exceeds"], strict=True), strict=True))
     timed = nodes.get("timing.tsv")
     if timed and timed.record:
-        sound = pd.read_csv(timed.path, sep="\t").groupby("method")["sound"].first()
-        rows = pd.DataFrame({"sigma": float(timed.record.arguments["sigma"]), "method": sound.index})
-        rows["guarantee"] = ["sound" if value else "estimated" for value in sound]
-        known = pd.concat([known, rows]).drop_duplicates(["sigma", "method"])
-        known["timed"] = (known["sigma"] == rows["sigma"][0]) & known["method"].isin(sound.index)
-    return known.assign(timed=known.get("timed", False))
+        sigma = float(timed.record.arguments["sigma"])
+        for name, sound in _csv(timed.path, "method", "sound").groupby("method")["sound"].first().items():
+            word = "sound" if sound else "estimated"
+            known[None, str(name)] = known.get((sigma, str(name)), (word, float("nan")))
+    return known
 
 
-def _table(name: str, nodes: dict[str, Node], guarantees: pd.DataFrame, comparable: bool) -> dict[str, Any]:
+def _table(name: str, nodes: dict[str, Node], guarantees: Guarantees, comparable: bool) -> dict[str, Any]:
     """A table's rows in groups, each of its cells with the paper's number where it has one."""
     module, node = TABLES[name], nodes[f"{name}.csv"]
-    made, keys = pd.read_csv(node.path), module.KEYS
+    made, keys = _csv(node.path, *module.KEYS), module.KEYS
     if "method" in made and "guarantee" not in made:
-        known = guarantees if "sigma" in made else guarantees[guarantees["timed"]].drop(columns="sigma")
-        made = made.merge(known.drop(columns="timed"), on=known.columns.intersection(made.columns).tolist(), how="left")
-        made.insert(len(keys), "guarantee", made.pop("guarantee"))
+        sigmas = made["sigma"] if "sigma" in made else [None] * len(made)
+        told = [guarantees.get(key, ("-", float("nan"))) for key in zip(sigmas, made["method"], strict=True)]
+        made.insert(len(keys), "guarantee", [word for word, _ in told])
+        made["exceeds"] = [share for _, share in told]
     reported = _reported(nodes.get(f"{name}_vs_paper.csv"), module)
     shares = {*module.SHARES, "exceeds", *(column for column in map(str, made) if column.startswith("r="))}
     columns = [column for column in map(str, made) if column not in keys]
@@ -161,7 +177,7 @@ def _reported(versus: Node | None, module: ModuleType) -> dict[tuple[Any, ...], 
     """The paper's numbers that have a counterpart, by row and column, and whether ours agree."""
     if versus is None:
         return {}
-    both = pd.read_csv(versus.path)
+    both = _csv(versus.path, *module.KEYS, "column", "reported", "within")
     places = both[[*module.KEYS, "column"]].itertuples(index=False, name=None)
     return dict(zip(places, zip(both["reported"], both["within"].astype(bool), strict=True), strict=True))
 
@@ -178,7 +194,7 @@ def _figure(name: str, nodes: dict[str, Node]) -> dict[str, Any]:
     return {
         "name": name,
         "title": FIGURES[name].TITLE,
-        "data": base64.b64encode(node.path.read_bytes()).decode(),
+        "data": base64.b64encode(_bytes(node.path)).decode(),
         "alt": {"figure1": _times, "figure2": _method, "figure3": _curves}[name](nodes),
         "files": _beside(name, nodes, "svg", "png"),
         **_origin(node),
@@ -188,7 +204,7 @@ def _figure(name: str, nodes: dict[str, Node]) -> dict[str, Any]:
 def _times(nodes: dict[str, Node]) -> str:
     if "table2.csv" not in nodes:
         return "Lines: time per image against the number of samples, both axes logarithmic."
-    times = pd.read_csv(nodes["table2.csv"].path).set_index("method")
+    times = _csv(nodes["table2.csv"].path, "method").set_index("method")
     first, last = times.columns[[0, -1]]
     lines = [
         f"{method} takes {row[first]:.3g} ms at {_header(first)} and {row[last]:.3g} ms at {_header(last)}"
@@ -208,9 +224,9 @@ def _method(nodes: dict[str, Node]) -> str:
 
 
 def _curves(nodes: dict[str, Node]) -> str:
-    made = pd.read_csv(nodes["table1.csv"].path)
+    made = _csv(nodes["table1.csv"].path, "sigma", "method", "guarantee")
     if "table3.csv" in nodes:
-        made = made[made["sigma"].isin(pd.read_csv(nodes["table3.csv"].path)["sigma"])]
+        made = made[made["sigma"].isin(_csv(nodes["table3.csv"].path, "sigma")["sigma"])]
     radius = next(column for column in map(str, made) if column.startswith("r="))
     panels = []
     for sigma, rows in made.groupby("sigma"):
@@ -260,7 +276,7 @@ def _images(nodes: Iterable[Node]) -> str:
     """Which images were certified, by the first log of certificates."""
     for node in audit.walk(nodes):
         if node.record and node.record.verb == "certify" and node.path.is_file():
-            return analysis.index_set(pd.read_csv(node.path, sep="\t")["idx"].to_numpy())
+            return analysis.index_set(_csv(node.path, "idx")["idx"].to_numpy())
     return ""
 
 
