@@ -3,41 +3,26 @@
 Everything on it is read from files and their records, so equal ones give an equal page, byte for byte.
 """
 
-import base64
+import os
 import shlex
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
-import pandas as pd
 
 from accelerated_smoothing import analysis
-from accelerated_smoothing.analysis import (
-    figure1,
-    figure2,
-    figure3,
-    style,
-    table1,
-    table2,
-    table3,
-    table4,
-    table5,
-    table6,
-)
 from accelerated_smoothing.files import InputError, write_text
 from accelerated_smoothing.provenance import audit
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record, relative
-from accelerated_smoothing.report import stages
+from accelerated_smoothing.report import contents, stages
+from accelerated_smoothing.report.contents import FIGURES, TABLES
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table5": table5, "table6": table6}
-FIGURES = {"figure1": figure1, "figure2": figure2, "figure3": figure3}
 NOTEBOOKS = {"table1": "The story of Table I", "image": "One image under the microscope"}
-Guarantees = dict[tuple[float | None, str], tuple[str, float]]
 HASH = 12  # letters of one that are shown
 
 
@@ -58,22 +43,30 @@ def write(paths: list[Path], output: Path, template: Path, experiment: str, comp
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
     if "table1.csv" not in nodes:
         raise InputError("no table1.csv among the files; it says which methods are sound, so no page without it")
-    guarantees = _guarantees(nodes)
+    guarantees = contents.guarantees(nodes)
     files = audit.walk(nodes.values())
     layers = stages.stages(files)
     shown = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    shown.filters |= {"duration": duration, "size": size, "link": lambda path: path.relative_to(output.parent)}
-    page = shown.from_string(_bytes(template).decode()).render(
+    shown.filters |= {"duration": duration, "size": size, "link": lambda path: _link(path, output)}
+    page = shown.from_string(contents.read(template).decode()).render(
         experiment=experiment,
         comparable=comparable,
         facts=_facts([node.record for node in files if node.record], _images(nodes.values())),
         files=len(files),
         problems=_problems(files),
-        tables=[_table(name, nodes, guarantees, comparable) for name in TABLES if f"{name}.csv" in nodes],
-        figures=[_figure(name, nodes) for name in FIGURES if f"{name}.svg" in nodes],
+        tables=[
+            contents.table(name, nodes, guarantees, comparable)
+            | _origin(nodes, f"{name}.csv", f"{name}.md", f"{name}_vs_paper.csv")
+            for name in TABLES
+            if f"{name}.csv" in nodes
+        ],
+        figures=[
+            contents.figure(name, nodes) | _origin(nodes, f"{name}.svg", f"{name}.png")
+            for name in FIGURES
+            if f"{name}.svg" in nodes
+        ],
         notebooks=[
-            {"name": name, "words": words, "files": _beside(name, nodes, "html", "ipynb")}
-            | _origin(nodes[f"{name}.html"])
+            {"words": words} | _origin(nodes, f"{name}.html", f"{name}.ipynb")
             for name, words in NOTEBOOKS.items()
             if f"{name}.html" in nodes
         ],
@@ -100,167 +93,35 @@ def size(amount: float) -> str:
     return f"{amount:,.0f} TB"
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _csv(path: Path, *columns: str) -> pd.DataFrame:
-    """A table that must have some columns."""
-    try:
-        read = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error}); build it again") from error
-    if missing := set(columns) - set(read.columns):
-        raise InputError(f"{path}: has no column {min(missing)!r}; build it again")
-    return read
-
-
-def _guarantees(nodes: dict[str, Node]) -> Guarantees:
-    """By sigma and method: whether it is sound, and how often it exceeds; the timed methods, under None, likewise."""
-    table = _csv(nodes["table1.csv"].path, "sigma", "method", "guarantee", "exceeds")
-    keys = zip(table["sigma"], table["method"], strict=True)
-    known: Guarantees = dict(zip(keys, zip(table["guarantee"], table["exceeds"], strict=True), strict=True))
-    timed = nodes.get("timing.tsv")
-    if timed and timed.record:
-        sigma = float(timed.record.arguments["sigma"])
-        for name, sound in _csv(timed.path, "method", "sound").groupby("method")["sound"].first().items():
-            word = "sound" if sound else "estimated"
-            known[None, str(name)] = known.get((sigma, str(name)), (word, float("nan")))
-    return known
-
-
-def _table(name: str, nodes: dict[str, Node], guarantees: Guarantees, comparable: bool) -> dict[str, Any]:
-    """A table's rows in groups, each of its cells with the paper's number where it has one."""
-    module, node = TABLES[name], nodes[f"{name}.csv"]
-    made, keys = _csv(node.path, *module.KEYS), module.KEYS
-    if "method" in made and "guarantee" not in made:
-        sigmas = made["sigma"] if "sigma" in made else [None] * len(made)
-        told = [guarantees.get(key, ("-", float("nan"))) for key in zip(sigmas, made["method"], strict=True)]
-        made.insert(len(keys), "guarantee", [word for word, _ in told])
-        made["exceeds"] = [share for _, share in told]
-    reported = _reported(nodes.get(f"{name}_vs_paper.csv"), module)
-    shares = {*module.SHARES, "exceeds", *(column for column in map(str, made) if column.startswith("r="))}
-    columns = [column for column in map(str, made) if column not in keys]
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in made.to_dict("records"):
-        key = tuple(row[name] for name in keys)
-        cells = []
-        for column in columns:
-            paper, within = reported.get((*key, column), (None, None))
-            cells.append(
-                {
-                    "text": analysis.cell(column, row[column], shares, keys),
-                    "word": row[column] if column == "guarantee" else None,
-                    "paper": None if paper is None else analysis.cell(column, float(paper), shares, keys),
-                    "mark": ("\u2248" if within else "\u2260") if comparable else "",
-                }
-            )
-        group = ", ".join(f"\u03c3 = {row[name]}" if name == "sigma" else str(row[name]) for name in keys[:-1])
-        groups.setdefault(group, []).append({"key": row[keys[-1]], "cells": cells})
-    return {
-        "name": name,
-        "title": module.TITLE,
-        "key": _header(keys[-1]),
-        "columns": [_header(column) for column in columns],
-        "groups": groups,
-        "compared": len(reported),
-        "within": sum(within for _, within in reported.values()),
-        "files": _beside(name, nodes, "csv", "md", "vs"),
-        **_origin(node),
-    }
-
-
-def _reported(versus: Node | None, module: ModuleType) -> dict[tuple[Any, ...], tuple[float, bool]]:
-    """The paper's numbers that have a counterpart, by row and column, and whether ours agree."""
-    if versus is None:
-        return {}
-    both = _csv(versus.path, *module.KEYS, "column", "reported", "within")
-    places = both[[*module.KEYS, "column"]].itertuples(index=False, name=None)
-    return dict(zip(places, zip(both["reported"], both["within"].astype(bool), strict=True), strict=True))
-
-
-def _header(column: str) -> str:
-    """A column's name in words."""
-    words = column.replace("gt_acr", "mean sampled radius").replace("=", "\u00a0=\u00a0").replace("_", " ")
-    return words.replace("class", "class ").replace("sigma", "\u03c3")
-
-
-def _figure(name: str, nodes: dict[str, Node]) -> dict[str, Any]:
-    """A figure, in the page itself, and in words."""
-    node = nodes[f"{name}.svg"]
-    return {
-        "name": name,
-        "title": FIGURES[name].TITLE,
-        "data": base64.b64encode(_bytes(node.path)).decode(),
-        "alt": {"figure1": _times, "figure2": _method, "figure3": _curves}[name](nodes),
-        "files": _beside(name, nodes, "svg", "png"),
-        **_origin(node),
-    }
-
-
-def _times(nodes: dict[str, Node]) -> str:
-    if "table2.csv" not in nodes:
-        return "Lines: time per image against the number of samples, both axes logarithmic."
-    times = _csv(nodes["table2.csv"].path, "method").set_index("method")
-    first, last = times.columns[[0, -1]]
-    lines = [
-        f"{method} takes {row[first]:.3g} ms at {_header(first)} and {row[last]:.3g} ms at {_header(last)}"
-        for method, row in times.iterrows()
-    ]
-    return f"Lines, both axes logarithmic: median time per image against the number of samples N. {'; '.join(lines)}."
-
-
-def _method(nodes: dict[str, Node]) -> str:
-    return (
-        "Two flow charts side by side. Cohen et al.: from the image x to N noisy copies, N passes of the base "
-        "classifier f, the count of the class that other copies named, its lower bound p by Clopper and Pearson, "
-        "and the radius \u03c3 \u03a6\u207b\u00b9(p), which is sound. Accelerated Smoothing: a few noisy copies and "
-        "f name a class or none; the surrogate h guesses all counts in one pass; where both name the same class, the "
-        "bound and the radius are computed as if those counts had been sampled, which is estimated; else it abstains."
-    )
-
-
-def _curves(nodes: dict[str, Node]) -> str:
-    made = _csv(nodes["table1.csv"].path, "sigma", "method", "guarantee")
-    if "table3.csv" in nodes:
-        made = made[made["sigma"].isin(_csv(nodes["table3.csv"].path, "sigma")["sigma"])]
-    radius = next(column for column in map(str, made) if column.startswith("r="))
-    panels = []
-    for sigma, rows in made.groupby("sigma"):
-        shares = zip(rows["method"], rows["guarantee"] == "sound", rows[radius], strict=True)
-        told = ", ".join(f"{style.label(method, sound)} {share:.1%}" for method, sound, share in shares)
-        panels.append(f"At \u03c3 = {sigma} and {_header(radius)}: {told}.")
-    return f"Falling curves, a panel for each \u03c3: certified accuracy against the radius r. {' '.join(panels)}"
-
-
-def _beside(name: str, nodes: dict[str, Node], *kinds: str) -> list[tuple[str, Path]]:
-    """What to link, by its name for people."""
-    words = {"md": "Markdown", "html": "Page", "ipynb": "Notebook", "vs": "Beside the paper (CSV)"}
-    names = {kind: f"{name}_vs_paper.csv" if kind == "vs" else f"{name}.{kind}" for kind in kinds}
-    return [(words.get(kind, kind.upper()), nodes[file].path) for kind, file in names.items() if file in nodes]
-
-
-def _origin(node: Node) -> dict[str, Any]:
-    """What made a file, back to the images."""
+def _origin(nodes: dict[str, Node], name: str, *others: str) -> dict[str, Any]:
+    """What made a file, back to the images, and links to it and to those of its others that there are."""
+    node = nodes[name]
     files = {relative(below.path): below for below in audit.walk([node])}
     lines = []
     for line in audit.tree([node]).splitlines():
         below = files.get(line.strip()[4:])
         lines.append(f"{line}  {below.record.sha256[:HASH]}" if below and below.record else line)
-    record = node.record
-    others = record.inputs.items() if record else ()
     return {
-        "id": f"{node.path.stem}-{node.path.suffix[1:]}",
-        "record": record,
-        "command": shlex.join(["accelerated-smoothing", *record.command]) if record else "",
+        "id": name.replace(".", "-"),
+        "links": [(_word(other), nodes[other].path) for other in (name, *others) if other in nodes],
+        "record": node.record,
+        "command": list(map(shlex.quote, ["accelerated-smoothing", *node.record.command])) if node.record else [],
         "holds": node.holds(),
         "count": len(files),
         "tree": "\n".join(lines),
-        "others": [(name, known.sha256[:HASH]) for name, known in others if not known.recorded],
     }
+
+
+def _word(name: str) -> str:
+    """A file by its kind, for people."""
+    if name.endswith("_vs_paper.csv"):
+        return "Beside the paper (CSV)"
+    kind = Path(name).suffix[1:]
+    return {"md": "Markdown", "html": "Page", "ipynb": "Notebook"}.get(kind, kind.upper())
+
+
+def _link(path: Path, page: Path) -> str:
+    return quote(Path(os.path.relpath(path, page.parent)).as_posix())
 
 
 def _problems(files: list[Node]) -> dict[str, list[str]]:
@@ -276,7 +137,7 @@ def _images(nodes: Iterable[Node]) -> str:
     """Which images were certified, by the first log of certificates."""
     for node in audit.walk(nodes):
         if node.record and node.record.verb == "certify" and node.path.is_file():
-            return analysis.index_set(_csv(node.path, "idx")["idx"].to_numpy())
+            return analysis.index_set(contents.csv(node.path, "idx")["idx"].to_numpy())
     return ""
 
 
