@@ -330,8 +330,37 @@ def audit(arguments: argparse.Namespace) -> int:
     from accelerated_smoothing.provenance import audit
 
     roots = audit.audit(arguments.targets)
-    print(audit.as_json(roots) if arguments.json else audit.tree(roots))
+    said: list[str] = []
+    more: dict[str, Any] = {}
+    if arguments.cell:
+        from accelerated_smoothing.provenance import cell
+
+        if len(roots) > 1:
+            raise InputError(f"--cell: found {len(roots)} targets; one table would do")
+        found = cell.cell(roots[0], arguments.cell)
+        roots = [found.table]
+        said.append(cell.report(found))
+        more["cell"] = {"name": found.name, "text": found.text, "images": found.idx.tolist(), "of": found.images}
+    if arguments.rebuild or arguments.sample:
+        import numpy as np
+
+        from accelerated_smoothing.provenance import recompute
+
+        done = [recompute.rebuild(roots)] if arguments.rebuild else []
+        if arguments.sample:
+            done += recompute.sample(roots, arguments.sample, np.random.default_rng())
+        said += done
+        more["recomputed"] = done
+    print(audit.as_json(roots, **more) if arguments.json else "\n".join([audit.tree(roots), *said]))
     return 0 if all(root.holds() for root in roots) else 1
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    from accelerated_smoothing.provenance import differences
+
+    told, differ = differences.report(arguments.a, arguments.b)
+    print(told)
+    return int(differ)
 
 
 def schema(arguments: argparse.Namespace) -> None:
@@ -558,6 +587,21 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("targets", type=Path, nargs="+", metavar="TARGET", help="built files")
     made.add_argument("--json", action="store_true", help="for programs")
+    text = "one number of a table, such as sigma=0.25,method=resnet20,r=0.5: down to its images"
+    made.add_argument("--cell", metavar="KEY=VALUE,...,COLUMN", help=text)
+    text = "make tables and figures from certificates again, certificates from counts, counts from shards, and compare"
+    made.add_argument("--rebuild", action="store_true", help=text)
+    text = "count K random images again, with the noise of the recorded seed, and compare"
+    made.add_argument("--sample", type=checked("sample", PositiveInt), metavar="K", help=text)
+
+    made = verb(
+        "diff",
+        diff,
+        "Say which numbers differ between two results folders, or two files, and the first thing that explains it.",
+        "results/demo results/other",
+    )
+    made.add_argument("a", type=Path, metavar="A")
+    made.add_argument("b", type=Path, metavar="B")
 
     made = verb(
         "recover",

@@ -1,7 +1,6 @@
 """The real Snakefile, end to end, on real digits at the smallest size."""
 
 import csv
-import json
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import torch
 
 from accelerated_smoothing import certify, counts, data, engines, models, statistics
 from accelerated_smoothing.certify import accelerated
-from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.training import surrogate
 
 SIGMAS = (0.25, 0.5)
@@ -56,45 +54,6 @@ def test_snakemakes_own_report_has_everything_with_captions(tiny: Path, snakemak
 
 def test_nothing_half_written_stays(tiny: Path) -> None:
     assert not [path for path in tiny.rglob("*") if "partial" in path.name or path.name.startswith(".")]
-
-
-def chain(tiny: Path, folder: Path) -> list[Path]:
-    """A copy of the results, and all files that its tables, figures and notebooks go back to."""
-    shutil.copytree(tiny, folder / "results/tiny", ignore=shutil.ignore_patterns("logs"))
-    shutil.copytree(tiny.parents[1] / "resources", folder / "resources")
-    shutil.copytree(tiny.parents[1] / "notebooks", folder / "notebooks")
-    template = "src/accelerated_smoothing/report/page.html.j2"
-    (folder / template).parent.mkdir(parents=True)
-    shutil.copy(tiny.parents[1] / template, folder / template)
-    targets = sorted(path for path in (folder / "results/tiny").glob("*[!n]") if path.is_file())
-    return [*targets, *sorted((folder / "results/tiny/notebooks").glob("*.html"))]
-
-
-def test_the_audit_passes_and_finds_any_altered_byte(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    targets = chain(tiny, tmp_path)
-    monkeypatch.chdir(tmp_path)
-
-    def audited() -> dict[str, list[str]]:
-        told = json.loads(audit.as_json(audit.audit(targets)))["files"]
-        return {entry["file"]: entry["problems"] for entry in told}
-
-    whole = audited()
-    assert not any(whole.values())
-    for part in ("data/train.npz", "base/sigma0.5.safetensors", "counts/sigma0.25/train-variance/0.npz", "timing.tsv"):
-        assert f"results/tiny/{part}" in whole
-    random = np.random.default_rng(0)
-    for number in range(40):
-        file = tmp_path / random.choice(sorted(whole))
-        victim = records.record_of(file) if number % 4 == 0 else file
-        content = victim.read_bytes()
-        place, change = int(random.integers(len(content))), int(random.integers(1, 256))
-        victim.write_bytes(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
-        found = {name: told for name, told in audited().items() if told}
-        assert found.keys() == {str(file.relative_to(tmp_path))}, (victim, place)
-        victim.write_bytes(content)
-    assert not any(audited().values())
 
 
 def test_a_second_run_does_nothing(tiny: Path, snakemake) -> None:

@@ -6,7 +6,8 @@ A table is a module with
 - `SHARES`: the columns that are shares of the test set, in [0, 1];
 - `load(inputs)`: its data;
 - `make(data, settings)`: the table;
-- `resample(data, random)`: the data of one bootstrap replicate, for the sampling error of each number.
+- `resample(data, random)`: the data of one bootstrap replicate, for the sampling error of each number;
+- `behind(data, settings, row, column)`, where a number comes from some of the images only: [images] which of them.
 """
 
 from dataclasses import dataclass, field
@@ -35,10 +36,14 @@ class Settings:
     error_radius: float = 0.25
 
 
+def certified(log: pd.DataFrame, r: float) -> np.ndarray:
+    """[images] whether each is classified correctly with a radius of at least r."""
+    return (log["correct"].to_numpy() == 1) & (log["radius"].to_numpy() >= r)
+
+
 def certified_accuracy(log: pd.DataFrame, radii: list[float]) -> np.ndarray:
     """The share of images that are classified correctly with a radius of at least r, for each r (section V-B)."""
-    correct, radius = log["correct"].to_numpy() == 1, log["radius"].to_numpy()
-    return np.array([(correct & (radius >= r)).mean() for r in radii])
+    return np.array([certified(log, r).mean() for r in radii])
 
 
 def average_certified_radius(log: pd.DataFrame) -> float:
@@ -46,9 +51,9 @@ def average_certified_radius(log: pd.DataFrame) -> float:
     return float((log["radius"] * log["correct"]).mean())
 
 
-def exceeds(log: pd.DataFrame, reference: pd.DataFrame) -> float:
-    """The share of images whose radius is larger than the one that the reference method certifies."""
-    return float((log["radius"].to_numpy() > reference["radius"].to_numpy()).mean())
+def exceeds(log: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
+    """[images] whether the radius of each is larger than the one that the reference method certifies."""
+    return log["radius"].to_numpy() > reference["radius"].to_numpy()
 
 
 def read_logs(paths: list[Path]) -> Logs:

@@ -26,7 +26,7 @@ def draw(logs: analysis.Logs, settings: analysis.Settings, experiment: str) -> F
         "Estimated radii are guesses of what N samples would certify, and no proofs."
     )
     rates = [
-        analysis.exceeds(log, logs[sigma, settings.reference])
+        analysis.exceeds(log, logs[sigma, settings.reference]).mean()
         for (sigma, _), log in logs.items()
         if not log["sound"].iloc[0] and (sigma, settings.reference) in logs
     ]

@@ -28,7 +28,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
         reference = logs.get((sigma, settings.reference))
         exceeds = np.nan
         if not sound and reference is not None:
-            exceeds = analysis.exceeds(log, reference)
+            exceeds = float(analysis.exceeds(log, reference).mean())
         accuracy = analysis.certified_accuracy(log, settings.radii)
         rows.append(
             {
@@ -42,6 +42,18 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def behind(logs: analysis.Logs, settings: analysis.Settings, row: pd.Series, column: str) -> np.ndarray:
+    """[images] which of them a share counts, or ACR sums over."""
+    log = logs[row["sigma"], row["method"]]
+    if column.startswith("r="):
+        return analysis.certified(log, float(column.removeprefix("r=")))
+    if column == "exceeds":
+        return analysis.exceeds(log, logs[row["sigma"], settings.reference])
+    if column == "ACR":
+        return analysis.certified(log, np.nextafter(0, 1))
+    return np.full(len(log), True)
 
 
 resample = analysis.resample_logs

@@ -1,5 +1,6 @@
 """Table III: under- and overestimation in short: some of Table VI's columns, side by side (section V-D)."""
 
+import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis
@@ -20,3 +21,8 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
         for side in ("under", "over")
     ]
     return pd.concat(sides, axis=1).reset_index()
+
+
+def behind(logs: analysis.Logs, settings: analysis.Settings, row: pd.Series, column: str) -> np.ndarray:
+    """[images] which of them lie on the column's side."""
+    return table6.behind(logs, settings, pd.concat([row, pd.Series({"side": column.partition("_")[0]})]), column)

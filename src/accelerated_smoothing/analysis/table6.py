@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis
@@ -33,12 +34,10 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
                 raise InputError(
                     f"no log of {settings.reference} at sigma {sigma}, to hold {method} against; pass it too"
                 )
-            predicted = log["radius"].to_numpy()
-            sampled = logs[sigma, settings.reference]["radius"].to_numpy()
-            both = (predicted >= settings.error_radius) & (sampled >= settings.error_radius)
-            chosen = both & ((predicted < sampled) if side == "under" else (predicted > sampled))
-            truth = pd.Series(sampled[chosen])
-            error = (pd.Series(predicted[chosen]) - truth).abs()
+            reference = logs[sigma, settings.reference]
+            chosen = _chosen(log, reference, side, settings)
+            truth = reference["radius"][chosen]
+            error = (log["radius"][chosen] - truth).abs()
             rows.append(
                 {
                     "side": side,
@@ -52,6 +51,19 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=[*KEYS, *COLUMNS])
+
+
+def _chosen(log: pd.DataFrame, reference: pd.DataFrame, side: str, settings: analysis.Settings) -> np.ndarray:
+    """[images] whether both radii reach `settings.error_radius`, the estimate on this side of the sampled one."""
+    predicted, sampled = log["radius"].to_numpy(), reference["radius"].to_numpy()
+    both = (predicted >= settings.error_radius) & (sampled >= settings.error_radius)
+    return both & ((predicted < sampled) if side == "under" else (predicted > sampled))
+
+
+def behind(logs: analysis.Logs, settings: analysis.Settings, row: pd.Series, column: str) -> np.ndarray:
+    """[images] which of them lie on the row's side."""
+    sigma, method = row["sigma"], row["method"]
+    return _chosen(logs[sigma, method], logs[sigma, settings.reference], row["side"], settings)
 
 
 resample = analysis.resample_logs

@@ -143,11 +143,11 @@ def _hold_against_config(roots: list[Node]) -> None:
                 root.problems.append(str(error))
             continue
         for node in walk(built):
-            if node.record and (arguments := now.get(_output(node.record.arguments))):
+            if node.record and (arguments := now.get(output(node.record.arguments))):
                 node.problems += _differing(node.record.arguments, arguments)
 
 
-def _output(arguments: dict[str, Any]) -> str:
+def output(arguments: dict[str, Any]) -> str:
     """The file that a command is known by."""
     return str(arguments.get("output", arguments.get("train")))
 
@@ -175,26 +175,26 @@ def commands(workflow: Workflow, targets: list[Path]) -> dict[str, dict[str, Any
     parser, found = cli.parser(), {}
     for command in re.findall(r"python -m accelerated_smoothing (.*) 2> \S+$", done.stdout, re.MULTILINE):
         arguments = json.loads(json.dumps(records.plain(parser.parse_args(shlex.split(command)))))
-        found[_output(arguments)] = arguments
+        found[output(arguments)] = arguments
     return found
 
 
 def _differing(made: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Arguments that the config would give otherwise."""
     return [
-        f"made with --{name} {_short(made.get(name))}; the config now says {_short(now.get(name))}"
+        f"made with --{name} {short(made.get(name))}; the config now says {short(now.get(name))}"
         for name in sorted((made.keys() | now.keys()) - UNTRACKED)
         if made.get(name) != now.get(name)
     ]
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
-def as_json(roots: list[Node]) -> str:
-    """An audit for programs: every file once."""
+def as_json(roots: list[Node], **more: Any) -> str:
+    """An audit for programs: every file once, and whatever was found beside it."""
     told = [
         {
             "file": relative(node.path),
@@ -203,7 +203,7 @@ def as_json(roots: list[Node]) -> str:
         }
         for node in walk(roots)
     ]
-    return json.dumps({"holds": all(root.holds() for root in roots), "files": told}, indent=1)
+    return json.dumps({"holds": all(root.holds() for root in roots), "files": told, **more}, indent=1)
 
 
 def tree(roots: list[Node]) -> str:

@@ -1,0 +1,209 @@
+"""Why two files differ: which numbers do, and the first thing upstream that explains it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelerated_smoothing.files import InputError, sha256
+from accelerated_smoothing.provenance import audit, records
+from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
+
+MEASURED = {"time", "seconds"}  # columns and arrays that differ whenever something is done again
+
+
+@dataclass
+class Difference:
+    """How two files differ.
+
+    Attributes:
+        numbers: one line for each column, array or other part that differs.
+        measured: the same, of times that were measured.
+        causes: the first things upstream that differ, each in a line.
+    """
+
+    numbers: list[str] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)
+
+
+def compare(a: Path, b: Path) -> Difference:
+    """Compare what two files say, number by number where they hold numbers.
+
+    Raises:
+        InputError: one of them is missing or broken.
+    """
+    for path in (a, b):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; two results folders or two files would do")
+    found = Difference()
+    if sha256(a) == sha256(b):
+        return found
+    parts = _parts(a), _parts(b)
+    for name in dict.fromkeys([*parts[0], *parts[1]]):
+        one, two = parts[0].get(name), parts[1].get(name)
+        if told := _differ(one, two):
+            (found.measured if name in MEASURED else found.numbers).append(f"{name}: {told}" if name else told)
+    if not found.numbers and not found.measured:
+        found.measured.append("the same numbers, otherwise packed")
+    return found
+
+
+def _parts(path: Path) -> dict[str, Any]:
+    """What a file says, by name: columns, arrays, or its bytes."""
+    if path.suffix in (".csv", ".tsv"):
+        import pandas as pd
+
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        return {str(column): table[column].to_numpy() for column in table}
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name != "meta"}
+        return {**arrays, **{name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}}
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import load_file
+
+        description = {name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}
+        return {**load_file(path), **description}
+    return {"": path.read_bytes()}
+
+
+def _differ(one: Any, two: Any) -> str:
+    """In which way two parts differ; nothing if they do not."""
+    if one is None or two is None:
+        return f"only in the {'first' if two is None else 'second'}"
+    if isinstance(one, bytes):
+        return "" if one == two else f"other content, {len(one)} and {len(two)} bytes"
+    if one.shape != two.shape:
+        return f"of shape {list(one.shape)} and {list(two.shape)}"
+    both_missing = (one != one) & (two != two)  # NaN
+    unequal = np.asarray((one != two) & ~both_missing)
+    if not unequal.any():
+        return ""
+    first = np.unravel_index(int(unequal.argmax()), unequal.shape)
+    told = f"{unequal.sum()} of {unequal.size} differ, first {one[first]} and {two[first]}"
+    if np.issubdtype(one.dtype, np.number) and np.issubdtype(two.dtype, np.number):
+        told += f", at most {np.nanmax(np.abs(one[unequal].astype(float) - two[unequal].astype(float))):.6g} apart"
+    return told
+
+
+def explain(a: Path, b: Path) -> Difference:
+    """Compare two files, and find the first things upstream that differ between them."""
+    seen: dict[tuple[Path, Path], Difference] = {}
+
+    def visit(a: Path, b: Path) -> Difference:
+        if (a, b) not in seen:
+            found = seen[a, b] = compare(a, b)
+            if found.numbers or found.measured:
+                found.causes = list(dict.fromkeys(_causes(a, b, found, visit)))
+        return seen[a, b]
+
+    return visit(a, b)
+
+
+def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], Difference]) -> list[str]:
+    """What explains a difference: that of an input before one of its own."""
+    try:
+        one, two = records.read(a), records.read(b)
+    except InputError as error:
+        return [str(error)]
+    if altered := [path for path, record in ((a, one), (b, two)) if sha256(path) != record.sha256]:
+        return [f"{relative(path)}: changed since it was made" for path in altered]
+    lost, above = [], []
+    first, second = _placed(one), _placed(two)
+    for place in [place for place in first if place in second]:
+        names = first[place], second[place]
+        if one.inputs[names[0]].sha256 == two.inputs[names[1]].sha256:
+            continue
+        below = audit.find(a, one, names[0]), audit.find(b, two, names[1])
+        if below[0] is None or below[1] is None:
+            lost.append(f"{place}: differs, and is missing, so what is behind it cannot be told")
+        elif one.inputs[names[0]].recorded:
+            above.append(visit(below[0], below[1]))
+        else:
+            lost.append(f"{place}: another file")
+    decisive = [cause for difference in above if difference.numbers for cause in difference.causes]
+    name = relative(a.with_name(Path(audit.output(one.arguments)).name))  # one of all that were made at once
+    own = [f"{name}: {told}" for told in _own(one, two, first, second)]
+    measured = [cause for difference in above for cause in difference.causes]
+    again = one.verb == "time" or not found.numbers
+    said = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
+    return decisive + lost or own or measured or [said]
+
+
+def _placed(record: Record) -> dict[str, str]:
+    """Inputs by their place as seen from the file."""
+    return {os.path.relpath(name, Path(record.file).parent): name for name in record.inputs}
+
+
+def _own(one: Record, two: Record, first: dict[str, str], second: dict[str, str]) -> Iterator[str]:
+    """What differs in the making of two files, other than the contents of their inputs."""
+    if first.keys() != second.keys():
+        only = [
+            ", ".join(sorted(these - those))
+            for these, those in ((first.keys(), second.keys()), (second.keys(), first.keys()))
+        ]
+        yield f"made from other files: {only[0] or 'none more'}, and {only[1] or 'none more'}"
+    for name in sorted((one.arguments.keys() | two.arguments.keys()) - audit.UNTRACKED):
+        values = [_in_place(record, record.arguments.get(name)) for record in (one, two)]
+        if values[0] != values[1] and first.keys() == second.keys():
+            yield f"--{name} {audit.short(values[0])} and {audit.short(values[1])}"
+    for what in ("code", "packages"):
+        before, after = getattr(one, what), getattr(two, what)
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                told = "" if what == "code" else f" {before.get(name)} and {after.get(name)}"
+                yield f"{what.removesuffix('s')} {name}{told or ' differs'}"
+    for name in sorted((one.machine.keys() | two.machine.keys()) - {"host"}):
+        if one.machine.get(name) != two.machine.get(name):
+            yield f"{name} {one.machine.get(name)} and {two.machine.get(name)}"
+
+
+def _in_place(record: Record, value: Any) -> Any:
+    """A value of a record's arguments, files named as seen from the file that was made."""
+    if isinstance(value, list):
+        return [_in_place(record, item) for item in value]
+    folder = Path(record.file).parent
+    if isinstance(value, str) and (value in record.inputs or Path(value).parent == folder):
+        return os.path.relpath(value, folder)
+    return value
+
+
+def report(a: Path, b: Path) -> tuple[str, bool]:
+    """What differs between two files, or two results folders, as text, and whether any number does.
+
+    Raises:
+        InputError: one is missing, or they have no file in common.
+    """
+    lines: list[str] = []
+    if a.is_dir() and b.is_dir():
+        names = [{_name(path, folder) for path in folder.rglob(f"*{SUFFIX}")} for folder in (a, b)]
+        for folder, only in ((a, names[0] - names[1]), (b, names[1] - names[0])):
+            lines += [f"only in {relative(folder)}: {name}" for name in sorted(only)]
+        pairs = [(a / name, b / name) for name in sorted(names[0] & names[1])]
+        if not pairs:
+            raise InputError(f"{a} and {b}: no built file lies in both; two results folders or two files would do")
+    else:
+        pairs = [(a, b)]
+    differing = same = measured = 0
+    causes: dict[str, None] = {}
+    for one, two in pairs:
+        found = explain(one, two)
+        same += not (found.numbers or found.measured)
+        measured += bool(found.measured and not found.numbers)
+        if found.numbers:
+            differing += 1
+            lines += [f"{relative(one)} and {relative(two)}", *(f"  {told}" for told in found.numbers)]
+            causes |= dict.fromkeys(found.causes)
+    if causes:
+        lines += ["because", *(f"  {cause}" for cause in causes)]
+    lines.append(f"{differing} files differ, {measured} in measured times alone, {same} are the same")
+    return "\n".join(lines), bool(differing)
+
+
+def _name(record: Path, folder: Path) -> str:
+    return str(record.relative_to(folder)).removesuffix(SUFFIX)

@@ -1,0 +1,162 @@
+"""Links of the chain, made again: cheap ones whole, counts for a few images."""
+
+import contextlib
+import io
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelerated_smoothing import counts
+from accelerated_smoothing.files import InputError
+from accelerated_smoothing.provenance import records
+from accelerated_smoothing.provenance.audit import Node, find, walk
+from accelerated_smoothing.provenance.differences import compare
+
+CHEAP = ("gather", "certify", "table", "figure")  # verbs that need seconds
+# Counts of another processor pass unless chance alone would part two samples of one distribution as far as this.
+SIGNIFICANCE = 0.001
+
+
+def rebuild(roots: list[Node]) -> str:
+    """Make tables and figures from certificates again, certificates from counts, counts from shards, and compare.
+
+    What is not the same becomes a problem of its file; times that were measured may differ.
+
+    Returns:
+        What was done, in a line.
+    """
+    nodes = [node for node in walk(roots) if node.record and node.record.verb in CHEAP and node.path.is_file()]
+    made: dict[Path, list[Node]] = {}
+    for node in nodes:
+        assert node.record is not None
+        made.setdefault(node.path.parent / Path(node.record.arguments["output"]).name, []).append(node)
+    differ = 0
+    for output, group in made.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                _again(group[0], Path(scratch) / output.name)
+                for node in group:
+                    if found := compare(node.path, Path(scratch) / node.path.name).numbers:
+                        node.problems.append(f"made again, it is not the same: {'; '.join(found)}")
+                        differ += 1
+            except InputError as error:
+                group[0].problems.append(f"cannot be made again: {error}")
+                differ += 1
+    return f"{len(nodes)} files made again from their inputs: {differ} differ"
+
+
+def _again(node: Node, output: Path) -> None:
+    """Run the command of a record on the inputs as they are now, and write to another place."""
+    from accelerated_smoothing import cli
+
+    record = node.record
+    assert record is not None
+    arguments = cli.parser().parse_args(record.command)
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(item) for item in value]
+        if isinstance(value, Path) and records.relative(value) in record.inputs:
+            return find(node.path, record, records.relative(value)) or value
+        return value
+
+    for name, value in vars(arguments).items():
+        setattr(arguments, name, placed(value))
+    arguments.output = output
+    with contextlib.redirect_stderr(io.StringIO()):
+        arguments.run(arguments)
+
+
+def sample(roots: list[Node], images: int, random: np.random.Generator) -> list[str]:
+    """Count some images again from scratch, and hold the stored counts against what the recorded seed gives here.
+
+    On the processor that counted them they must be equal. On another one the last bits of an arithmetic may differ and
+    with them a prediction now and then, so there a chi-squared test of homogeneity decides, at a level of
+    `SIGNIFICANCE` for all images together. It takes two samples for independent; these share their noise, so honest
+    counts pass it all the more.
+
+    Args:
+        images: how many, chosen at random among all that were counted.
+
+    Returns:
+        What was found, a line an image. What does not hold becomes a problem of its file.
+
+    Raises:
+        InputError: no counts are behind these files.
+    """
+    shards = [node for node in walk(roots) if node.record and node.record.verb == "count" and node.path.is_file()]
+    there = [(node, row) for node in shards for row in range(len(counts.read(node.path).idx))]
+    if not there:
+        raise InputError("--sample: no counts are behind these files; audit a table or a certificate")
+    chosen = random.choice(len(there), size=min(images, len(there)), replace=False)
+    engines: dict[tuple[Path, str], Any] = {}
+    return [_sampled(there[number][0], there[number][1], engines, SIGNIFICANCE / len(chosen)) for number in chosen]
+
+
+def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], significance: float) -> str:
+    """Count one image of a shard again."""
+    import torch
+
+    from accelerated_smoothing import data, models, sampling
+    from accelerated_smoothing import engines as library
+    from accelerated_smoothing.cli import section
+    from accelerated_smoothing.config import Sampling
+
+    record = node.record
+    assert record is not None
+    stored, told = counts.read(node.path), record.arguments
+    name = f"{records.relative(node.path)}, image {stored.idx[row]}, {stored.sizes[-1]} draws"
+    base, images = (find(node.path, record, told[name]) for name in ("base", "images"))
+    if base is None or images is None:
+        return f"{name}: cannot be counted, {told['images'] if base else told['base']} is missing"
+    split = data.read(images)
+    image = split.take(stored.idx[row : row + 1])
+    settings = section(Sampling, Namespace(**told))
+    if (base, settings.precision) not in engines:
+        cuda = stored.meta["arithmetic"].startswith("cuda") and torch.cuda.is_available()
+        engines[base, settings.precision] = library.build(
+            models.load(base, "base")[0],
+            split.images.shape[1:],
+            device=torch.device("cuda" if cuda else "cpu"),
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        )
+    engine = engines[base, settings.precision]
+    again, _ = sampling.count_predictions(
+        engine,
+        image.pixels(),
+        stored.sigma,
+        settings.sizes,
+        stored.meta["seed"],
+        classes=stored.meta["classes"],
+        idx=image.idx,
+        purpose=stored.meta["purpose"],
+    )
+    if np.array_equal(again[0], stored.counts[row]):
+        return f"{name}: the stored counts are what seed {stored.meta['seed']} gives"
+    here = records.machine()
+    same = all(here.get(part) == record.machine.get(part) for part in ("processor", "gpu"))
+    p = homogeneity(stored.counts[row, -1], again[0, -1])
+    moved = np.abs(stored.counts[row, -1] - again[0, -1]).sum() // 2
+    if (same and engine.arithmetic == stored.meta["arithmetic"]) or p < significance:
+        found = f"stored {stored.counts[row, -1].tolist()}, seed {stored.meta['seed']} gives {again[0, -1].tolist()}"
+        node.problems.append(f"image {stored.idx[row]}, counted again: {found}")
+        return f"{name}: not what seed {stored.meta['seed']} gives, p = {p:.2g}"
+    return f"{name}: {moved} predictions differ, as they may on another processor; homogeneous, p = {p:.2g}"
+
+
+def homogeneity(one: np.ndarray, two: np.ndarray) -> float:
+    """The p-value of Pearson's chi-squared test that counts [classes] are of one distribution.
+
+    Classes that were predicted less than ten times in both are taken as one, for which the test's approximation holds.
+    """
+    from scipy.stats import chi2_contingency
+
+    table = np.array([one, two])
+    rare = table.sum(axis=0) < 10
+    table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
+    table = table[:, table.sum(axis=0) > 0]
+    return float(chi2_contingency(table, correction=False).pvalue) if table.shape[1] > 1 else 1.0

@@ -1,0 +1,312 @@
+"""Numbers made again: cells, cheap links, counts; and why two results differ."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from accelerated_smoothing import analysis, certify, cli, counts
+from accelerated_smoothing.files import InputError, write_text
+from accelerated_smoothing.provenance import audit, cell, differences, recompute, records
+
+from . import experiment
+
+Copy = Callable[[str], Path]
+TABLE = Path("results/table1.csv")
+
+
+@pytest.fixture
+def folder(copied: Copy) -> Path:
+    return copied("one")
+
+
+def forge(path: Path) -> None:
+    """Make all records fit a file that was altered, as a careful forger would."""
+    old = records.read(path)
+    for where in Path("results").rglob(f"*{records.SUFFIX}"):
+        record = json.loads(where.read_text())
+        record.pop("~seal")
+        if str(path) in record["inputs"]:
+            record["inputs"][str(path)]["sha256"] = records.sha256(path)
+        if record["sha256"] == old.sha256:
+            record |= {"sha256": records.sha256(path), "bytes": path.stat().st_size}
+        write_text(where, records._sealed(record))
+
+
+def problems(roots: list[audit.Node]) -> dict[str, list[str]]:
+    return {records.relative(node.path): node.problems for node in audit.walk(roots) if node.problems}
+
+
+@pytest.mark.parametrize("column", ["r=0.1", "ACR", "exceeds"])
+def test_a_cell_is_that_of_the_images_it_names(folder: Path, column: str) -> None:
+    found = cell.cell(audit.audit([TABLE])[0], f"sigma=0.25,method=resnet8,{column}")
+    log = certify.read(Path("results/certificates/sigma0.25/resnet8.tsv"))
+    assert found.images == len(log) == 20
+    assert 0 < len(found.idx) < 20
+    part = log[log["idx"].isin(found.idx)]
+    if column == "r=0.1":
+        assert len(part) / 20 == float(found.text)
+        assert ((part["radius"] >= 0.1) & (part["correct"] == 1)).all()
+    elif column == "ACR":
+        assert part["radius"].sum() / 20 == pytest.approx(float(found.text), rel=1e-12)
+    else:
+        assert len(part) / 20 == float(found.text)
+    inputs = {node.path.stem for node in found.table.inputs.values()}
+    assert inputs == ({"resnet8", "cohen"} if column == "exceeds" else {"resnet8"})
+    assert {node.path.parent.name for node in found.table.inputs.values()} == {"sigma0.25"}
+
+
+def test_a_cell_of_every_kind_of_table(folder: Path) -> None:
+    found = cell.cell(audit.audit([Path("results/table3.csv")])[0], "sigma=0.5,method=resnet8,over_share")
+    assert len(found.idx) / found.images == float(found.text)
+    assert {node.path.name for node in found.table.inputs.values()} == {"cohen.tsv", "resnet8.tsv"}
+    found = cell.cell(audit.audit([Path("results/table4.csv")])[0], "sigma=0.25,class3")
+    assert found.idx.tolist() == list(range(20))
+
+
+def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["audit", str(TABLE), "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
+    told = capsys.readouterr().out
+    for part in ("images ", "results/certificates/sigma0.5/cohen.tsv", "base/sigma0.5.safetensors: resnet8", "0" * 40):
+        assert part in told
+    assert "accelerated-smoothing train-base --train results/data/train.npz" in told
+    assert "sigma0.25" not in told
+    assert max(map(len, told.splitlines()[: told.splitlines().index(f"  commits   {'0' * 40}")])) <= 120
+    assert cli.main(["audit", str(TABLE), "--json", "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["holds"]
+    assert told["cell"]["of"] == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sigma=0.5,r=0.1", "names 2 rows; one of these would do: sigma=0.25,method=cohen"),
+        ("sigma=0.5,method=cohen,r=7", "one column would do, of N, guarantee, r=0.1, r=0.25, ACR, exceeds, and"),
+        ("sigma=0.5,methd=cohen,ACR", "'methd=cohen'; sigma or method = a value would do"),
+        ("sigma=2,method=cohen,ACR", "names 0 rows"),
+    ],
+)
+def test_a_cell_that_is_not_there(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match="--cell") as told:
+        cell.cell(audit.audit([TABLE])[0], text)
+    assert message in str(told.value)
+
+
+def test_what_is_no_table_has_no_cells(folder: Path) -> None:
+    with pytest.raises(InputError, match="is not a table's CSV"):
+        cell.cell(audit.audit([Path("results/figure3.svg")])[0], "ACR")
+
+
+def test_a_forged_cell_is_found(folder: Path) -> None:
+    table = pd.read_csv(TABLE, dtype=str, keep_default_na=False)
+    table.loc[0, "ACR"] = "0.9"
+    table.to_csv(TABLE, index=False)
+    forge(TABLE)
+    assert not problems(audit.audit([TABLE]))  # hashes and records fit
+    found = cell.cell(audit.audit([TABLE])[0], "sigma=0.25,method=cohen,ACR")
+    assert "ACR of row 1 is 0.9, its inputs give" in found.table.problems[0]
+    roots = audit.audit([TABLE])
+    recompute.rebuild(roots)
+    assert problems(roots).keys() == {str(TABLE)}
+    assert "ACR: 1 of 4 differ, first 0.9 and" in roots[0].problems[0]
+
+
+def test_what_is_cheap_is_made_again(folder: Path) -> None:
+    roots = audit.audit([TABLE, Path("results/table4.csv"), Path("results/figure3.svg")])
+    said = recompute.rebuild(roots)
+    assert problems(roots) == {}
+    assert said == "14 files made again from their inputs: 0 differ"  # 3, 4 certificates, 7 gathered counts
+
+
+def test_it_is_made_again_from_a_folder_that_was_moved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "results").rename(folder / "elsewhere")
+    roots = audit.audit([Path("elsewhere/table1.csv")])
+    recompute.rebuild(roots)
+    assert problems(roots) == {}
+    assert not (folder / "results").exists()
+
+
+def test_a_forged_certificate_is_found(folder: Path) -> None:
+    path = Path("results/certificates/sigma0.5/resnet8.tsv")
+    log = pd.read_csv(path, sep="\t")
+    log.loc[3, ["radius", "p_lower"]] = [2.0, 0.999]
+    log.to_csv(path, sep="\t", index=False)
+    forge(path)
+    experiment.tables()  # from the forged one
+    roots = audit.audit([TABLE])
+    assert problems(roots) == {}
+    recompute.rebuild(roots)
+    assert problems(roots).keys() == {str(path)}
+
+
+def test_counts_are_what_the_seed_gives(folder: Path) -> None:
+    roots = audit.audit([TABLE, Path("results/table4.csv")])
+    said = recompute.sample(roots, 8, np.random.default_rng(0))
+    assert len(set(said)) == 8
+    assert all(line.endswith("the stored counts are what seed 0 gives") for line in said)
+    assert problems(roots) == {}
+    assert len(recompute.sample(roots, 10**6, np.random.default_rng(0))) == 2 * (20 + 20 + 200) + 20
+
+
+def test_forged_counts_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("results/counts/sigma0.25/test-selection/0.npz")
+    whole = counts.read(path)
+    row = int(whole.at(100).max(axis=1).argmin())
+    order = np.argsort(whole.counts[row, 0])
+    whole.counts[row, 0, order[-1]] += 1
+    whole.counts[row, 0, order[-2]] -= 1
+    whole.write(path)
+    forge(path)
+    everything = [path]
+    roots = audit.audit(everything)
+    assert problems(roots) == {}
+    said = recompute.sample(roots, 20, np.random.default_rng(0))
+    assert sum("not what seed 0 gives" in line for line in said) == 1
+    assert roots[0].problems[0].startswith(f"image {whole.idx[row]}, counted again: stored")
+
+    # On another processor one prediction may differ; what no processor does is found there, too.
+    here = records.machine()
+    monkeypatch.setattr(records, "machine", lambda: {**here, "processor": "another"})
+    roots = audit.audit(everything)
+    said = recompute.sample(roots, 20, np.random.default_rng(0))
+    assert sum("1 predictions differ, as they may on another processor" in line for line in said) == 1
+    assert problems(roots) == {}
+    whole.counts[row, 0] = np.roll(whole.counts[row, 0], 1)
+    whole.write(path)
+    forge(path)
+    roots = audit.audit(everything)
+    recompute.sample(roots, 20, np.random.default_rng(0))
+    assert problems(roots).keys() == {str(path)}
+
+
+def test_homogeneity_is_pearsons_test() -> None:
+    one, two = np.array([600, 300, 100]), np.array([550, 340, 110])
+    whole = one + two
+    statistic = sum(((part - whole * 0.5) ** 2 / (whole * 0.5)).sum() for part in (one, two))
+    assert recompute.homogeneity(one, two) == pytest.approx(stats.chi2.sf(statistic, 2), rel=1e-9)
+    assert recompute.homogeneity(np.array([1000, 0]), np.array([1000, 0])) == 1
+    assert recompute.homogeneity(np.array([996, 4, 0]), np.array([1000, 0, 0])) > 0.01  # rare classes are one
+
+
+def test_homogeneity_refuses_honest_samples_as_rarely_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    probabilities = np.array([0.6, 0.25, 0.1, 0.03, 0.01, 0.005, 0.005])
+    draws = random.multinomial(1000, probabilities, size=(4000, 2))
+    refused = np.mean([recompute.homogeneity(*pair) < 0.01 for pair in draws])
+    assert refused < 0.01 + 3 * np.sqrt(0.01 * 0.99 / 4000)  # three standard errors
+
+
+def test_files_with_the_same_numbers_do_not_differ(folder: Path) -> None:
+    assert differences.report(Path("results"), Path("results")) == (
+        f"0 files differ, 0 in measured times alone, {len(list(Path('results').rglob('*.json')))} are the same",
+        False,
+    )
+
+
+def test_a_difference_is_explained_by_the_first_thing_upstream(copied: Copy) -> None:
+    other = copied("other") / "results"
+    one = copied("one")
+    experiment.certificates(0.5, lr=0.01)
+    experiment.tables()
+    told, differ = differences.report(Path("results"), other)
+    assert differ
+    lines = told.splitlines()
+    assert lines[lines.index("because") + 1 : -1] == [
+        "  results/surrogates/sigma0.5/resnet8.safetensors: --lr 0.01 and 0.001"
+    ]
+    differing = {line.split()[0] for line in lines if line.startswith("results/") and " and " in line}
+    log, weights = "certificates/sigma0.5/resnet8.tsv", "surrogates/sigma0.5/resnet8"
+    expected = [log, f"{weights}.safetensors", "table1.csv", "table1.md", "table3.csv", "figure3.svg"]
+    assert differing >= {f"results/{name}" for name in expected}
+    assert not [name for name in differing if "sigma0.25" in name or "counts" in name or "cohen" in name]
+    assert cli.main(["diff", str(one / "results/table1.csv"), str(other / "table1.csv")]) == 1
+    assert cli.main(["diff", str(one / "results/table4.csv"), str(other / "table4.csv")]) == 0
+
+
+def test_times_alone_are_no_difference(copied: Copy) -> None:
+    other = copied("other") / "results"
+    copied("one")
+    path = Path("results/counts/sigma0.5/test-selection.npz")
+    Path("results/counts/sigma0.5/test-selection/0.npz").unlink()
+    experiment.counting(0.5, "test", "selection", 1, "100")
+    told, differ = differences.report(path, other / path.relative_to("results"))
+    assert not differ
+    assert told == "0 files differ, 1 in measured times alone, 0 are the same"
+
+
+def test_a_difference_of_two_seeds(copied: Copy) -> None:
+    other = copied("other") / "results"
+    copied("one")
+    experiment.counting(0.5, "test", "estimation", 2, "50 200", seed=1)
+    experiment.certificates(0.5)
+    told, _ = differences.report(
+        Path("results/certificates/sigma0.5/cohen.tsv"), other / "certificates/sigma0.5/cohen.tsv"
+    )
+    assert told.splitlines()[-4:] == [
+        "because",
+        "  results/counts/sigma0.5/test-estimation/0.npz: --seed 1 and 0",
+        "  results/counts/sigma0.5/test-estimation/1.npz: --seed 1 and 0",
+        "1 files differ, 0 in measured times alone, 0 are the same",
+    ]
+    assert "radius: " in told
+    assert "\n  time" not in told
+
+
+def test_an_edit_explains_a_difference(copied: Copy) -> None:
+    other = copied("other") / "results"
+    copied("one")
+    text = TABLE.read_text()
+    TABLE.write_text(text.replace("0.25,cohen,200,sound", "0.25,cohen,300,sound"))
+    told, differ = differences.report(TABLE, other / "table1.csv")
+    assert differ
+    assert "  N: 1 of 4 differ, first 300 and 200, at most 100 apart" in told
+    assert "  results/table1.csv: changed since it was made" in told
+
+
+def test_what_cannot_be_compared(folder: Path) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(InputError, match="no built file lies in both"):
+        differences.report(Path("results"), Path("empty"))
+    with pytest.raises(InputError, match="no such file"):
+        differences.report(TABLE, Path("nothing.csv"))
+
+
+def test_mixed_arithmetic_is_told(folder: Path) -> None:
+    path = Path("results/certificates/sigma0.5/cohen.tsv")
+    where = records.record_of(path)
+    record = json.loads(where.read_text())
+    record.pop("~seal")
+    record["about"]["arithmetic"] = "cuda-pytorch-bf16-folded-batch1000"
+    write_text(where, records._sealed(record))
+    found = problems(audit.audit([TABLE]))
+    assert found[str(TABLE)] == ["mixes arithmetic: cpu-openvino-fp32-folded, cuda-pytorch-bf16-folded-batch1000"]
+
+
+def test_ranges() -> None:
+    assert cell.ranges(np.array([0, 1, 2, 5, 8, 9])) == "0-2 5 8-9"
+    assert cell.ranges(np.array([])) == "none"
+
+
+def test_behind_agrees_with_the_table(folder: Path) -> None:
+    logs = analysis.read_logs(sorted(Path("results/certificates/sigma0.25").glob("*.tsv")))
+    log = logs[0.25, "resnet8"]
+    assert analysis.certified(log, 0.1).mean() == analysis.certified_accuracy(log, [0.1])[0]
+
+
+def test_swapped_counts_of_two_sigmas_are_told(folder: Path) -> None:
+    one, two = (Path(f"results/counts/sigma{sigma}/test-estimation.npz") for sigma in (0.25, 0.5))
+    for suffix in ("", records.SUFFIX):
+        shutil.move(f"{one}{suffix}", "third")
+        shutil.move(f"{two}{suffix}", f"{one}{suffix}")
+        shutil.move("third", f"{two}{suffix}")
+    found = problems(audit.audit([TABLE]))
+    assert found
+    for sigma in (0.25, 0.5):
+        told = found[f"results/certificates/sigma{sigma}/cohen.tsv"]
+        assert told == [f"made from another results/counts/sigma{sigma}/test-estimation.npz than is there now"]
