@@ -1,4 +1,5 @@
-# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those on a cluster.
+# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those in a browser or on a cluster.
+# make test-browser: the report, in a headless Chromium.
 # make test-slurm: those, as root, on a cluster of one node that they start.   make bench: how fast it is here.
 # make lock: new versions.   make release-data: one archive of a preset's results (PRESET=demo), to hand on.
 SHELL := /bin/bash
@@ -7,7 +8,7 @@ CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
 
-.PHONY: demo release-data test test-slurm lint bench lock clean
+.PHONY: demo release-data test test-browser test-slurm lint bench lock clean
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) --quiet rules
@@ -16,6 +17,7 @@ demo: $(INSTALLED)
 	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
 	@echo "figures:   results/demo/figure1.svg ... figure3.svg (.png beside each)"
 	@echo "notebooks: results/demo/notebooks/*.html"
+	@echo "all of it: results/demo/report.html, with where each number came from"
 
 PRESET ?= demo
 release-data: $(INSTALLED)
@@ -28,6 +30,9 @@ release-data: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	.venv/bin/python -m pytest
+
+test-browser: $(INSTALLED)
+	.venv/bin/python -m pytest tests/browser -m browser
 
 SLURM_TESTS := slurm
 test-slurm: $(INSTALLED)

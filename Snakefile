@@ -17,6 +17,9 @@ from accelerated_smoothing.provenance.records import WORKFLOW
 configfile: "config.yaml"
 
 
+report: "resources/captions/workflow.rst"
+
+
 try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
@@ -31,6 +34,7 @@ GPU = int(CONFIG.compute.device != "cpu")
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
+PAGE = f"{R}/report.html"
 
 # A job runs `python -m accelerated_smoothing` with the Python of its own environment (--sdm conda), else with ours; by
 # `exec`, since a shell between would die of a signal that the verb answers by saving its work.
@@ -76,6 +80,7 @@ localrules:
     notebook,
     crate,
     archive,
+    report,
 
 
 rule all:
@@ -83,6 +88,7 @@ rule all:
         TABLES,
         FIGURES,
         NOTEBOOKS,
+        PAGE,
 
 
 rule tables:

@@ -2,7 +2,12 @@ rule figure:
     input:
         evidence_of_figure,
     output:
-        svg=f"{R}/figure{{figure}}.svg",
+        svg=report(
+            f"{R}/figure{{figure}}.svg",
+            caption="../resources/captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         png=f"{R}/figure{{figure}}.png",
     log:
         f"{R}/logs/figure{{figure}}.log",

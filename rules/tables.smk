@@ -3,9 +3,19 @@ rule table:
         data=evidence_of_table,
         reported="resources/reported/table{table}.csv",
     output:
-        csv=f"{R}/table{{table}}.csv",
+        csv=report(
+            f"{R}/table{{table}}.csv",
+            caption="../resources/captions/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "holds": "ours"},
+        ),
         markdown=f"{R}/table{{table}}.md",
-        versus=f"{R}/table{{table}}_vs_paper.csv",
+        versus=report(
+            f"{R}/table{{table}}_vs_paper.csv",
+            caption="../resources/captions/versus.rst",
+            category="Tables",
+            labels={"table": "{table}", "holds": "beside the paper"},
+        ),
     log:
         f"{R}/logs/table{{table}}.log",
     conda:

@@ -1,15 +1,19 @@
-"""Fixtures that several tests share: the bundled digits and a small base classifier for them."""
+"""Fixtures that several tests share: the digits, a small base classifier for them, and a run of the workflow."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; tests share the machine
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[1]
 PARTS = [
     *("Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"),
@@ -26,6 +30,26 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy(ROOT / part, folder / part)
     shutil.copy(ROOT / "tests/workflow/tiny.yaml", folder / "presets/tiny.yaml")
     return folder
+
+
+@pytest.fixture(scope="session")
+def snakemake(clone: Path) -> Run:
+    """Run Snakemake in the copy, as a user would type it."""
+
+    def run(*words: str, folder: Path = clone) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", *words]
+        own = {**os.environ, "PYTHONPATH": str(folder / "src")}  # else the Snakefile would import the repository's
+        return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(clone: Path, snakemake: Run) -> Path:
+    """The results of the tiny preset, whole."""
+    done = snakemake("all", "--configfile", "presets/tiny.yaml", "--cores", "2")
+    assert done.returncode == 0, done.stderr
+    return clone / "results/tiny"
 
 
 @pytest.fixture(scope="session")

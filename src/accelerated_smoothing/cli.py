@@ -275,6 +275,12 @@ def execute_notebook(arguments: argparse.Namespace) -> None:
     notebook.execute(arguments.source, arguments.output, dict(arguments.parameters))
 
 
+def report(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import report
+
+    report.write(arguments.files, arguments.output, arguments.template, arguments.experiment, arguments.comparable)
+
+
 def summarize(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import analysis, certify
 
@@ -418,6 +424,13 @@ def parser() -> argparse.ArgumentParser:
     def part(made: argparse.ArgumentParser) -> None:
         made.add_argument("--slice", default=":", help="which images, as a Python slice (default all)")
 
+    def described(made: argparse.ArgumentParser, where: str) -> None:
+        made.add_argument("--experiment", default="", help=f"what was run, in words, for the {where}")
+
+    def compared(made: argparse.ArgumentParser) -> None:
+        text = "whether the paper's own experiment was run"
+        made.add_argument("--comparable", action=argparse.BooleanOptionalAction, default=False, help=text)
+
     made = verb("data", prepare_data, "Fetch and verify a dataset.", "cifar10 --train train.npz --test test.npz")
     made.add_argument("dataset", choices=list(DATASETS))
     made.add_argument("--folder", type=Path, default=Path("data"), help="of the raw files (default data)")
@@ -517,15 +530,14 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("number", type=int, choices=numbers)
         made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help="certificates, counts or timings")
         needs(made, output="CSV" if kind == "table" else "SVG")
-        made.add_argument("--experiment", default="", help="what was run, in words, for the caption")
+        described(made, "caption")
         radius = checked("radii", config.Radius)
         made.add_argument("--radii", type=radius, nargs="+", default=config.Config().radii, metavar="R")
         made.add_argument("--reference", default="cohen", help="method that estimates are held against (default cohen)")
         made.add_argument("--error-radius", type=radius, default=0.25, help="of the error analysis (default 0.25)")
         if kind == "table":
             made.add_argument("--reported", type=Path, metavar="FILE", help="the paper's table, to compare with")
-            text = "whether the paper's own experiment was run"
-            made.add_argument("--comparable", action=argparse.BooleanOptionalAction, default=False, help=text)
+            compared(made)
             add_flags(made, config.Comparison)
 
     made = verb(
@@ -538,6 +550,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--parameters", type=parameter, nargs="*", default=[], metavar="NAME=VALUE")
     made.add_argument("--reads", type=Path, nargs="*", default=[], metavar="FILE", help="what it reads, for its record")
     needs(made, output="executed notebook, .ipynb")
+
+    made = verb(
+        "report",
+        report,
+        "Make one HTML page of a run: its tables and figures, and where each came from.",
+        "results/demo/table*.* results/demo/timing.tsv --template page.html.j2 --output report.html",
+    )
+    made.add_argument("files", type=Path, nargs="+", metavar="FILE", help="tables, figures and notebooks, timing.tsv")
+    needs(made, template="what the page looks like", output="HTML")
+    described(made, "head")
+    compared(made)
 
     made = verb(
         "summarize",

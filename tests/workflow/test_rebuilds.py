@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TINY = ("--configfile", "presets/tiny.yaml")
-AFTER_COUNTS = {"surrogate", "certificates", "table", "figure", "notebook", "timing"}
+AFTER_COUNTS = {"surrogate", "certificates", "table", "figure", "notebook", "timing", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,12 @@ def test_comments_and_what_decides_no_number_rebuild_nothing(
 
 def test_an_edit_of_a_plotting_module_draws_that_figure(snakemake, edit) -> None:
     edit("analysis/figure3.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
-    assert rerun(snakemake) == {"figure": 1, "notebook": 1}  # one notebook draws it, too
+    assert rerun(snakemake) == {"figure": 1, "notebook": 1, "report": 1}  # one notebook draws it, too
+
+
+def test_an_edit_of_the_pages_template_makes_the_page(snakemake, edit) -> None:
+    edit("report/page.html.j2", "<h1>", "<h1>On ")
+    assert rerun(snakemake) == {"report": 1}
 
 
 def test_an_edit_of_the_surrogates_training_reruns_no_counting(snakemake, edit) -> None:

@@ -31,6 +31,25 @@ def test_every_target_is_there(tiny: Path) -> None:
     for name in ("table1", "image"):
         assert (tiny / f"notebooks/{name}.ipynb").exists()
         assert "<html" in (tiny / f"notebooks/{name}.html").read_text()[:1000]
+    assert "<strong>The audit holds.</strong>" in (tiny / "report.html").read_text()
+
+
+def test_the_page_is_the_same_every_time(tiny: Path, snakemake) -> None:
+    before = (tiny / "report.html").read_bytes()
+    done = snakemake("results/tiny/report.html", *TINY, "--cores", "1", "--forcerun", "report")
+    assert done.returncode == 0, done.stderr
+    assert (tiny / "report.html").read_bytes() == before
+
+
+def test_snakemakes_own_report_has_everything_with_captions(tiny: Path, snakemake, tmp_path: Path) -> None:
+    done = snakemake("all", *TINY, "--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report.html").read_text()
+    for file in ("table1.csv", "table6_vs_paper.csv", "figure3.svg", "notebooks/image.html", "report.html"):
+        assert f"results/tiny/{file}" in page
+    for category in ("Tables", "Figures", "Notebooks", "The page"):
+        assert f'"{category}"' in page
+    assert "sound or sampled, dashed ones" in page.replace("\\n", " ")
 
 
 def test_nothing_half_written_stays(tiny: Path) -> None:

@@ -95,24 +95,25 @@ def index_set(idx: np.ndarray) -> str:
     return f"{len(idx)} images, {idx[0]} to {idx[-1]}{step}"
 
 
+def cell(column: str, value: object, shares: set[str], keys: list[str]) -> str:
+    """A value for people: shares in percent, other numbers to four digits, - where there is none."""
+    if isinstance(value, float) and np.isnan(value):
+        return "-"
+    if column in shares:
+        return f"{100 * float(value):.1f}%"  # type: ignore[arg-type]
+    if isinstance(value, float) and column not in keys:
+        return f"{value:.4g}"
+    return str(value)
+
+
 def markdown(table: pd.DataFrame, shares: set[str], keys: list[str]) -> str:
-    """A table for people: shares in percent, other numbers to four digits, aligned."""
-
-    def text(column: str, value: object) -> str:
-        if isinstance(value, float) and np.isnan(value):
-            return "-"
-        if column in shares:
-            return f"{100 * float(value):.1f}%"  # type: ignore[arg-type]
-        if isinstance(value, float) and column not in keys:
-            return f"{value:.4g}"
-        return str(value)
-
+    """A table for people, aligned."""
     cells = [
         list(table.columns),
-        *([text(str(c), v) for c, v in zip(table, row, strict=True)] for row in table.to_numpy(object)),
+        *([cell(str(c), v, shares, keys) for c, v in zip(table, row, strict=True)] for row in table.to_numpy(object)),
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
     ]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]) + "\n"

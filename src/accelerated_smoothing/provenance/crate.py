@@ -50,6 +50,7 @@ MADE = {
     "table": "Table",
     "figure": "Figure",
     "notebook": "Notebook",
+    "report": "Page",
 }
 TYPES = {bool: "Boolean", int: "Integer", float: "Float"}  # of schema.org; else Text
 FORMATS = {

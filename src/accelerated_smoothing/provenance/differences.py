@@ -14,6 +14,7 @@ from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 
 MEASURED = {"time", "seconds"}  # columns and arrays that differ whenever something is done again
+SHOWN = ("table", "figure", "notebook", "report")  # verbs that show what they read, times among it
 
 
 @dataclass
@@ -130,6 +131,8 @@ def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], D
     name = relative(a.with_name(Path(audit.output(one.arguments)).name))  # one of all that were made at once
     own = [f"{name}: {told}" for told in _own(one, two, first, second)]
     measured = [cause for difference in above for cause in difference.causes]
+    if measured and not (decisive or lost or own) and one.verb in SHOWN:
+        found.measured, found.numbers = found.measured + found.numbers, []
     again = one.verb == "time" or not found.numbers
     said = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
     return decisive + lost or own or measured or [said]
