@@ -1,6 +1,7 @@
 """The workflow on a cluster: where its jobs run, what becomes of them when something fails, how a fault is told."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -58,6 +59,10 @@ def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, 
         assert seen[verb]
         assert seen[verb] <= {("gpu", "0"), ("gpu", "1")}
     assert (("gpu", "0"), ("gpu", "1")) in at_once  # each on a GPU of its own
+    words = [sys.executable, "-m", "accelerated_smoothing", "audit", "results/tiny/table1.csv"]
+    own = {**os.environ, "PYTHONPATH": str(clone.folder / "src")}
+    audited = subprocess.run(words, cwd=clone.folder, env=own, capture_output=True, text=True, check=False)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
     assert seen["certify"] == {("cpu", None)}
     for verb in ("gather", "table", "data"):
         assert seen[verb] <= {(None, None)}  # too short, perhaps, to be seen
