@@ -161,6 +161,12 @@ def test_an_input_without_a_record_is_held_against_its_hash(copy: Path) -> None:
     assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
 
 
+def test_a_missing_input_without_a_record_is_told(copy: Path) -> None:
+    Path("test.npz").unlink()
+    told = ["made from test.npz, which is missing"]
+    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+
+
 def test_what_was_made_again_since_is_told_where_it_was_read(copy: Path) -> None:
     words = "count --base base.safetensors --images test.npz --slice :4 --shard 0/2 --sigma 0.5 --sizes 10 --seed 1"
     assert cli.main([*words.split(), "--output", "results/shards/0.npz"]) == 0

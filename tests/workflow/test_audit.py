@@ -137,8 +137,6 @@ def test_a_number_of_threads_is_not_held_against_it(place: Path, audited: Audit)
 def test_random_bytes_of_random_files(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As above, in a folder that was moved, for files and records of the whole chain."""
     shutil.copytree(place / "results", tmp_path / "moved")
-    for part in ("resources", "notebooks"):
-        shutil.copytree(place / part, tmp_path / part)
     monkeypatch.chdir(tmp_path)
     targets = sorted(path for path in Path("moved/tiny").glob("*[!n]") if path.is_file())
     targets += sorted(Path("moved/tiny/notebooks").glob("*.html"))

@@ -89,7 +89,9 @@ def audit(targets: list[Path]) -> list[Node]:
                 made = below.record.sha256 if below.record else None
                 node.arithmetic |= below.arithmetic
             else:
-                made = hashed(source) if source else "missing"
+                made = hashed(source) if source else None
+                if not made:
+                    node.problems.append(f"made from {name}, which is missing")
             if made and made != known.sha256:
                 node.problems.append(f"made from another {name} than is there now")
         if len(node.arithmetic) > 1:
@@ -109,8 +111,9 @@ def _beside(path: Path, file: str, name: str) -> Path:
 
 
 def find(path: Path, record: Record, name: str) -> Path | None:
-    """Where an input of a file is now: in its place beside the file, or else where the command line says."""
-    return next((place for place in (_beside(path, record.file, name), Path(name)) if place.is_file()), None)
+    """Where an input of a file is now: in its place beside it, where the command line says, or in this repository."""
+    places = _beside(path, record.file, name), Path(name), code.ROOT / name
+    return next((place for place in places if place.is_file()), None)
 
 
 def _stale(record: Record) -> list[str]:
