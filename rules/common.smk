@@ -10,15 +10,26 @@ def certificates(sigmas):
 
 
 def experiment(wildcards):
-    """What was run, in words, for captions."""
-    data, n = CONFIG.dataset, CONFIG.sampling.sizes[-1]
+    """What was run, in words, for captions: tables and figures are not all of the same images."""
+    data, timing = CONFIG.dataset, CONFIG.timing
     base = (
         "imported base classifiers"
         if CONFIG.checkpoints
         else f"base {CONFIG.base.arch}"
     )
-    images = "all test images" if data.test == ":" else f"test images [{data.test}]"
-    return f"{data.name}, {base}, N = {n}, {images}, alpha = {CONFIG.alpha:g}"
+    certified = "all test images" if data.test == ":" else f"test images [{data.test}]"
+    timed = (
+        f"sigma = {timing.sigma}, {timing.count} test images, {timing.repeats} repeats"
+    )
+    repeated = f"{counting('train', 'variance').images} training images, {CONFIG.variance.repeats} repeats"
+    images = {
+        "table2": timed,
+        "figure1": f"sigma = {timing.sigma}",
+        "table4": repeated,
+        "table5": repeated,
+    }
+    shown = "".join(next(iter(wildcards.items()), ()))
+    return f"{data.name}, {base}, N = {CONFIG.sampling.sizes[-1]}, {images.get(shown, certified)}, alpha = {CONFIG.alpha:g}"
 
 
 def comparable():

@@ -332,7 +332,7 @@ def audit(arguments: argparse.Namespace) -> int:
     roots = audit.audit(arguments.targets)
     said: list[str] = []
     more: dict[str, Any] = {}
-    if arguments.cell:
+    if arguments.cell is not None:
         from accelerated_smoothing.provenance import cell
 
         if len(roots) > 1:
@@ -340,7 +340,8 @@ def audit(arguments: argparse.Namespace) -> int:
         found = cell.cell(roots[0], arguments.cell)
         roots = [found.table]
         said.append(cell.report(found))
-        more["cell"] = {"name": found.name, "text": found.text, "images": found.idx.tolist(), "of": found.images}
+        more["cell"] = {"name": found.name, "value": found.text, "again": found.again, **cell.facts(found)}
+        more["cell"] |= {"images": found.idx.tolist(), "of": found.images}
     if arguments.rebuild or arguments.sample:
         import numpy as np
 
@@ -351,7 +352,7 @@ def audit(arguments: argparse.Namespace) -> int:
             done += recompute.sample(roots, arguments.sample, np.random.default_rng())
         said += done
         more["recomputed"] = done
-    print(audit.as_json(roots, **more) if arguments.json else "\n".join([audit.tree(roots), *said]))
+    print(audit.as_json(roots, **more) if arguments.json else "\n".join([*said, audit.tree(roots)]))
     return 0 if all(root.holds() for root in roots) else 1
 
 

@@ -245,12 +245,13 @@ def test_it_holds_what_the_targets_go_back_to_and_the_workflow(graph: dict[str, 
     assert not [name for name in files if "__pycache__" in name or "/." in name]
     with zipfile.ZipFile(built / "results/crate.zip") as packed:
         own = {"ro-crate-metadata.json", "ro-crate-metadata.json.record.json"}
-        assert set(packed.namelist()) == files | own
+        assert set(packed.namelist()) == files | own | {"README.md"}
+        assert packed.read("README.md").decode() == release.WELCOME
         assert packed.testzip() is None
-        order = [name for name in packed.namelist() if not name.startswith("workflow/")]
+        order = [name for name in packed.namelist()[1:] if not name.startswith("workflow/")]
         assert order[0].startswith("shards/0.npz")
         assert order[-2:] == ["ro-crate-metadata.json", "ro-crate-metadata.json.record.json"]
-        assert packed.namelist()[0].startswith("workflow/")
+        assert packed.namelist()[1].startswith("workflow/")
 
 
 def test_the_same_records_give_the_same_bytes(copy: Path) -> None:

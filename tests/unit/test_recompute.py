@@ -46,6 +46,7 @@ def problems(roots: list[audit.Node]) -> dict[str, list[str]]:
 def test_a_cell_is_that_of_the_images_it_names(folder: Path, column: str) -> None:
     found = cell.cell(audit.audit([TABLE])[0], f"sigma=0.25,method=resnet8,{column}")
     log = certify.read(Path("results/certificates/sigma0.25/resnet8.tsv"))
+    assert found.text == found.again
     assert found.images == len(log) == 20
     assert 0 < len(found.idx) < 20
     part = log[log["idx"].isin(found.idx)]
@@ -72,23 +73,33 @@ def test_a_cell_of_every_kind_of_table(folder: Path) -> None:
 def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["audit", str(TABLE), "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
     told = capsys.readouterr().out
-    for part in ("images ", "results/certificates/sigma0.5/cohen.tsv", "base/sigma0.5.safetensors: resnet8", "0" * 40):
+    for part in (
+        "images ",
+        "results/certificates/sigma0.5/cohen.tsv",
+        "base/sigma0.5.safetensors: base, resnet8",
+        "0" * 40,
+    ):
         assert part in told
     assert "accelerated-smoothing train-base --train results/data/train.npz" in told
     assert "sigma0.25" not in told
-    assert max(map(len, told.splitlines()[: told.splitlines().index(f"  commits   {'0' * 40}")])) <= 120
+    assert "; sound\n" in told
+    assert told.index("train-base") < told.index(" count --base") < told.index(" certify cohen")
     assert cli.main(["audit", str(TABLE), "--json", "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["holds"]
     assert told["cell"]["of"] == 20
+    assert told["cell"]["value"] == told["cell"]["again"]
+    assert told["cell"].keys() >= {"from", "models", "commits", "machines", "commands", "images"}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sigma=0.5,r=0.1", "names 2 rows; one of these would do: sigma=0.25,method=cohen"),
-        ("sigma=0.5,method=cohen,r=7", "one column would do, of N, guarantee, r=0.1, r=0.25, ACR, exceeds, and"),
-        ("sigma=0.5,methd=cohen,ACR", "'methd=cohen'; sigma or method = a value would do"),
+        ("sigma=0.5,r=0.1", "names 2 rows; one of these would do: sigma=0.5,method=cohen; sigma=0.5,method=resnet8"),
+        ("sigma=0.5,method=cohen,r=7", "found 'r=7'; a column (N, guarantee, r=0.1, r=0.25, ACR, exceeds) or a key"),
+        ("sigma=0.5,methd=cohen,ACR", "found 'methd=cohen'; a column ("),
+        ("sigma=0.5,method=cohen", "names 0 columns"),
+        ("", "found ''"),
         ("sigma=2,method=cohen,ACR", "names 0 rows"),
     ],
 )
@@ -99,7 +110,7 @@ def test_a_cell_that_is_not_there(folder: Path, text: str, message: str) -> None
 
 
 def test_what_is_no_table_has_no_cells(folder: Path) -> None:
-    with pytest.raises(InputError, match="is not a table's CSV"):
+    with pytest.raises(InputError, match="a table's CSV, with its record, would do"):
         cell.cell(audit.audit([Path("results/figure3.svg")])[0], "ACR")
 
 
@@ -114,14 +125,14 @@ def test_a_forged_cell_is_found(folder: Path) -> None:
     roots = audit.audit([TABLE])
     recompute.rebuild(roots)
     assert problems(roots).keys() == {str(TABLE)}
-    assert "ACR: 1 of 4 differ, first 0.9 and" in roots[0].problems[0]
+    assert "ACR: 1 of 4 differ, first in line 2: 0.9 and" in roots[0].problems[0]
 
 
 def test_what_is_cheap_is_made_again(folder: Path) -> None:
     roots = audit.audit([TABLE, Path("results/table4.csv"), Path("results/figure3.svg")])
     said = recompute.rebuild(roots)
     assert problems(roots) == {}
-    assert said == "14 files made again from their inputs: 0 differ"  # 3, 4 certificates, 7 gathered counts
+    assert said.startswith("made again from their inputs: 14 files, 0 differ")  # 3, 4 certificates, 7 gathered counts
 
 
 def test_it_is_made_again_from_a_folder_that_was_moved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +159,12 @@ def test_a_forged_certificate_is_found(folder: Path) -> None:
 def test_counts_are_what_the_seed_gives(folder: Path) -> None:
     roots = audit.audit([TABLE, Path("results/table4.csv")])
     said = recompute.sample(roots, 8, np.random.default_rng(0))
-    assert len(set(said)) == 8
-    assert all(line.endswith("the stored counts are what seed 0 gives") for line in said)
+    assert len(set(said)) == 9
+    assert all(line.endswith("the stored counts are what seed 0 gives") for line in said[:-1])
+    assert said[-1] == f"counted again from scratch: 8 of the {2 * (20 + 20 + 200) + 20} images that were counted"
     assert problems(roots) == {}
-    assert len(recompute.sample(roots, 10**6, np.random.default_rng(0))) == 2 * (20 + 20 + 200) + 20
+    few = audit.audit([Path("results/table4.csv")])
+    assert len(recompute.sample(few, 10**6, np.random.default_rng(0))) == 20 + 1
 
 
 def test_forged_counts_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +217,7 @@ def test_homogeneity_refuses_honest_samples_as_rarely_as_it_says() -> None:
 
 def test_files_with_the_same_numbers_do_not_differ(folder: Path) -> None:
     assert differences.report(Path("results"), Path("results")) == (
-        f"0 files differ, 0 in measured times alone, {len(list(Path('results').rglob('*.json')))} are the same",
+        f"files that differ: 0; in measured times alone: 0; the same: {len(list(Path('results').rglob('*.json')))}",
         False,
     )
 
@@ -217,7 +230,7 @@ def test_a_difference_is_explained_by_the_first_thing_upstream(copied: Copy) -> 
     told, differ = differences.report(Path("results"), other)
     assert differ
     lines = told.splitlines()
-    assert lines[lines.index("because") + 1 : -1] == [
+    assert lines[1 : lines.index("and so:")] == [
         "  results/surrogates/sigma0.5/resnet8.safetensors: --lr 0.01 and 0.001"
     ]
     differing = {line.split()[0] for line in lines if line.startswith("results/") and " and " in line}
@@ -237,7 +250,7 @@ def test_times_alone_are_no_difference(copied: Copy) -> None:
     experiment.counting(0.5, "test", "selection", 1, "100")
     told, differ = differences.report(path, other / path.relative_to("results"))
     assert not differ
-    assert told == "0 files differ, 1 in measured times alone, 0 are the same"
+    assert told == "files that differ: 0; in measured times alone: 1; the same: 0"
 
 
 def test_a_difference_of_two_seeds(copied: Copy) -> None:
@@ -248,11 +261,11 @@ def test_a_difference_of_two_seeds(copied: Copy) -> None:
     told, _ = differences.report(
         Path("results/certificates/sigma0.5/cohen.tsv"), other / "certificates/sigma0.5/cohen.tsv"
     )
-    assert told.splitlines()[-4:] == [
-        "because",
+    assert told.splitlines()[:4] == [
+        "differs first:",
         "  results/counts/sigma0.5/test-estimation/0.npz: --seed 1 and 0",
         "  results/counts/sigma0.5/test-estimation/1.npz: --seed 1 and 0",
-        "1 files differ, 0 in measured times alone, 0 are the same",
+        "and so:",
     ]
     assert "radius: " in told
     assert "\n  time" not in told
@@ -265,7 +278,7 @@ def test_an_edit_explains_a_difference(copied: Copy) -> None:
     TABLE.write_text(text.replace("0.25,cohen,200,sound", "0.25,cohen,300,sound"))
     told, differ = differences.report(TABLE, other / "table1.csv")
     assert differ
-    assert "  N: 1 of 4 differ, first 300 and 200, at most 100 apart" in told
+    assert "  N: 1 of 4 differ, first in line 2: 300 and 200, at most 100 apart" in told
     assert "  results/table1.csv: changed since it was made" in told
 
 
@@ -286,6 +299,46 @@ def test_mixed_arithmetic_is_told(folder: Path) -> None:
     write_text(where, records._sealed(record))
     found = problems(audit.audit([TABLE]))
     assert found[str(TABLE)] == ["mixes arithmetic: cpu-openvino-fp32-folded, cuda-pytorch-bf16-folded-batch1000"]
+
+
+def test_what_is_absent_is_a_difference(copied: Copy) -> None:
+    other = copied("other") / "results"
+    copied("one")
+    TABLE.unlink()
+    told, differ = differences.report(Path("results"), other)
+    assert differ
+    assert f"only in {records.relative(other)}: table1.csv" in told
+
+
+@pytest.mark.parametrize("file", ["table1.csv", "base/sigma0.25.safetensors", "counts/sigma0.25/test-selection.npz"])
+def test_broken_files_are_told_and_not_thrown(copied: Copy, file: str) -> None:
+    other = copied("other") / "results"
+    copied("one")
+    path = Path("results", file)
+    path.write_bytes(path.read_bytes()[: 20 if file.endswith("npz") else 0])
+    with pytest.raises(InputError, match=f"{file}: cannot be read"):
+        differences.explain(path, other / file)
+    roots = audit.audit([TABLE])
+    recompute.rebuild(roots)
+    assert str(path) in problems(roots)
+    if file != "table1.csv":
+        recompute.sample(roots, 500, np.random.default_rng(0))
+    else:
+        with pytest.raises(InputError, match="cannot be made again"):
+            cell.cell(roots[0], "sigma=0.5,method=cohen,ACR")
+
+
+def test_a_record_makes_rebuild_run_no_other_verb(folder: Path) -> None:
+    for command in (["data", "digits", "--train", "x.npz", "--test", "y.npz"], ["table", "--help"], ["recover"]):
+        where = records.record_of(TABLE)
+        record = json.loads(where.read_text())
+        record.pop("~seal")
+        record |= {"command": command}
+        write_text(where, records._sealed(record))
+        roots = audit.audit([TABLE])
+        recompute.rebuild(roots)
+        assert problems(roots).keys() == {str(TABLE)}
+        assert not Path("x.npz").exists()
 
 
 def test_ranges() -> None:

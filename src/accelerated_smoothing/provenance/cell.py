@@ -12,8 +12,8 @@ import pandas as pd
 
 from accelerated_smoothing import analysis, counts
 from accelerated_smoothing.files import InputError
-from accelerated_smoothing.provenance.audit import Node, find, walk
-from accelerated_smoothing.provenance.records import Record, relative
+from accelerated_smoothing.provenance.audit import Node, find, output, walk
+from accelerated_smoothing.provenance.records import relative
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Cell:
     Attributes:
         name: keys and column, in words.
         text: as it stands in the table.
+        again: as it follows from the inputs.
         table: the file, of its inputs those that the number depends on.
         idx: positions in its split of the images that it counts, sums or averages over.
         images: how many there were to choose from.
@@ -30,13 +31,14 @@ class Cell:
 
     name: str
     text: str
+    again: str
     table: Node
     idx: np.ndarray
     images: int
 
 
 def cell(node: Node, text: str) -> Cell:
-    """Find a cell, and make it again from each of the inputs that it depends on.
+    """Find a cell of a table, make it again, and find those inputs without which it would be another.
 
     Args:
         node: the table, of an audit.
@@ -46,16 +48,21 @@ def cell(node: Node, text: str) -> Cell:
         InputError: the file is no table, has no such cell or more than one, or cannot be made again.
     """
     record = node.record
-    if record is None or record.verb != "table" or node.path.name != Path(record.arguments["output"]).name:
-        raise InputError(f"--cell: {node.path} is not a table's CSV with a record; audit that of a table")
+    if record is None or record.verb != "table" or node.path.name != Path(output(record.arguments)).name:
+        other = Path(output(record.arguments)).name if record and record.verb == "table" else "a table's CSV"
+        raise InputError(f"--cell: {node.path} has no cells; {other}, with its record, would do")
     told = record.arguments
-    module = importlib.import_module(f"accelerated_smoothing.analysis.table{told['number']}")
-    settings = analysis.Settings(told["radii"], told["reference"], told["error_radius"])
     paths = [find(node.path, record, name) for name in told["inputs"]]
     if None in paths:
         raise InputError(f"{node.path}: some of its inputs are missing; audit it without --cell")
-    data = module.load(paths)
-    stored, made = pd.read_csv(node.path, dtype=str, keep_default_na=False), module.make(data, settings)
+    try:
+        module = importlib.import_module(f"accelerated_smoothing.analysis.table{told['number']}")
+        settings = analysis.Settings(told["radii"], told["reference"], told["error_radius"])
+        data = module.load(paths)
+        made = module.make(data, settings)
+        stored = pd.read_csv(node.path, dtype=str, keep_default_na=False)
+    except (ValueError, KeyError, ImportError, SyntaxError) as error:
+        raise InputError(f"{node.path}: its cells cannot be made again ({error}); audit it without --cell") from error
     row, column = _place(stored, module.KEYS, text)
     keys = {key: stored[key][row] for key in module.KEYS}
     value, position = _value(made, keys, column)
@@ -77,58 +84,87 @@ def cell(node: Node, text: str) -> Cell:
 
         inputs = [name for name, key in zip(inputs, data, strict=True) if key in near and matters(key)]
 
-    text = str(stored[column][row])
-    if not _same("" if pd.isna(value) else str(value), text):
-        node.problems.append(f"{column} of row {row + 1} is {text}, its inputs give {value}")
+    found, again = str(stored[column][row]), "" if pd.isna(value) else str(value)
+    if not _same(again, found):
+        node.problems.append(f"{column} of row {row + 1} is {found}, its inputs give {again}")
     table = replace(node, inputs={name: node.inputs[name] for name in inputs})
     idx = _images(node.inputs[inputs[0]].path)
     chosen = module.behind(data, settings, made.iloc[position], column) if hasattr(module, "behind") else slice(None)
-    words = [*(f"{key}={keys[key]}" for key in module.KEYS), column]
-    return Cell(", ".join(words), text, table, idx[chosen], len(idx))
+    words = ", ".join([*(f"{key}={keys[key]}" for key in module.KEYS), column])
+    return Cell(words, found, again, table, idx[chosen] if again else idx[:0], len(idx))
+
+
+def facts(found: Cell) -> dict[str, list[str]]:
+    """What is behind a number: files, models, commits, machines, and the commands in the order in which they ran."""
+    nodes = [node for node in walk(found.table.inputs.values()) if node.record]
+    files = sorted(((node.path, node.record) for node in nodes if node.record), key=lambda file: file[1].started)
+    commands: dict[tuple[str, Path], list[str]] = {}
+    for path, record in files:
+        together = commands.setdefault((record.verb, path.parent), [])
+        if (command := f"accelerated-smoothing {shlex.join(record.command)}") not in together:
+            together.append(command)
+    commits = [record.commit for _, record in files if record.commit]
+    told = {
+        "from": [relative(node.path) for node in found.table.inputs.values()],
+        "models": [
+            f"{relative(path)}: {record.about['kind']}, {record.about['arch']}"
+            for path, record in files
+            if path.suffix == ".safetensors"
+        ],
+        "commits": [commit.id + ("" if commit.clean else ", with changes") for commit in commits],
+        "machines": [", ".join([*record.machine.values(), f"Python {record.python}"]) for _, record in files],
+        "commands": [
+            f"{told[0]}  (and {len(told) - 1} more in {relative(folder)})" if len(told) > 1 else told[0]
+            for (_, folder), told in commands.items()
+        ],
+    }
+    return {name: list(dict.fromkeys(several)) for name, several in told.items()}
 
 
 def report(found: Cell) -> str:
-    """Which images, models, code, machines and commands a number comes from, as text."""
-    files = [(node.path, node.record) for node in walk(found.table.inputs.values()) if node.record]
-    told = {
-        "images": [f"{len(found.idx)} of {found.images}: {ranges(found.idx)}"],
-        "from": [relative(node.path) for node in found.table.inputs.values()],
-        "models": [f"{relative(path)}: {r.about['arch']}" for path, r in files if path.suffix == ".safetensors"],
-        "commits": [r.commit.id + ("" if r.commit.clean else ", with changes") for _, r in files if r.commit],
-        "machines": [", ".join([*r.machine.values(), f"Python {r.python}"]) for _, r in files],
-    }
-    lines = [f"{found.name}: {found.text}"]
+    """A number and all that is behind it, as text."""
+    first = next(iter(found.table.inputs.values()))
+    splits = [node.record.about.get("split") for node in (first, *first.inputs.values()) if node.record]
+    split = next((f"{split} images" for split in splits if split), "images")
+    what = f"{found.text}; {found.again} when made again" if found.text else "not defined for this row"
+    lines = [f"{found.name}: {what}{_guarantee(found)}"]
+    told = {"images": [f"{len(found.idx)} of {found.images} {split}, from 0: {ranges(found.idx)}"], **facts(found)}
     for name, several in told.items():
-        for one in dict.fromkeys(several):
-            lines += textwrap.wrap(f"  {name:9} {one}", 110, subsequent_indent=" " * 12)
-    commands: dict[tuple[str, Path], list[Record]] = {}
-    for path, record in files:
-        commands.setdefault((record.verb, path.parent), []).append(record)
-    for (_, folder), records in commands.items():
-        others = len({shlex.join(record.command) for record in records}) - 1
-        more = f"  (and {others} more in {relative(folder)})" if others else ""
-        lines.append(f"  command   accelerated-smoothing {shlex.join(records[0].command)}{more}")
+        for one in several:
+            wrapped = textwrap.wrap(f"  {name:9} {one}", 110, subsequent_indent=" " * 12, break_on_hyphens=False)
+            lines += wrapped if name != "commands" else [f"  {name:9} {one}"]
     return "\n".join(lines)
+
+
+def _guarantee(found: Cell) -> str:
+    """Whether the radii behind a number are sound."""
+    logs = [pd.read_csv(node.path, sep="\t") for node in found.table.inputs.values() if node.path.suffix == ".tsv"]
+    sound = [bool(log["sound"].all()) for log in logs if "radius" in log and "sound" in log]
+    return f"; {'sound' if all(sound) else 'estimated'}" if sound else ""
 
 
 def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:
     """The row and the column that a text names."""
-    columns = [part for part in text.split(",") if part in table and part not in keys]
-    if len(columns) != 1:
-        others = [str(name) for name in table if name not in keys]
-        raise InputError(
-            f"--cell: found {text!r}; one column would do, of {', '.join(others)}, and keys: {', '.join(keys)}"
-        )
+    others = [str(name) for name in table if name not in keys]
+    columns: list[str] = []
     rows = np.full(len(table), True)
     for part in text.split(","):
-        if part == columns[0]:
-            continue
-        name, _, value = part.partition("=")
-        if name not in keys:
-            raise InputError(f"--cell: found {part!r}; {' or '.join(keys)} = a value would do")
-        rows &= np.array([_same(found, value) for found in table[name]])
+        name, _, value = part.strip().partition("=")
+        if same := [column for column in others if _same(column.lower(), part.strip().lower())]:
+            columns += same
+        elif name in keys and value:
+            rows &= np.array([_same(found.lower(), value.strip().lower()) for found in table[name]])
+        else:
+            example = ",".join(f"{key}={table[key].iloc[-1]}" for key in keys)
+            raise InputError(
+                f"--cell: found {part.strip()!r}; a column ({', '.join(others)}) or a key ({', '.join(keys)}) with its "
+                f"value would do: {example},{others[-1]}"
+            )
+    if len(columns) != 1:
+        raise InputError(f"--cell: {text!r} names {len(columns)} columns; one of these would do: {', '.join(others)}")
     if rows.sum() != 1:
-        there = "; ".join(",".join(f"{key}={row[key]}" for key in keys) for _, row in table.iterrows())
+        fit = table[rows] if rows.any() else table
+        there = "; ".join(",".join(f"{key}={row[key]}" for key in keys) for _, row in fit.iterrows())
         raise InputError(f"--cell: {text!r} names {rows.sum()} rows; one of these would do: {there}")
     return int(np.flatnonzero(rows)[0]), columns[0]
 
@@ -142,8 +178,10 @@ def _value(made: pd.DataFrame, keys: dict[str, str], column: str) -> tuple[Any, 
 
 
 def _same(one: str, other: str) -> bool:
+    """Whether two texts are the same, or numbers that are, also behind the same `name=`."""
+    (name, _, value), (named, _, wanted) = one.rpartition("="), other.rpartition("=")
     try:
-        return float(one) == float(other)
+        return name == named and float(value) == float(wanted)
     except ValueError:
         return one == other
 

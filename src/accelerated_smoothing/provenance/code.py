@@ -23,27 +23,31 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 
 
 def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the modules whose code a verb runs, by their names within the package: imported ones, all the way.
+    """Hashes of the code that a verb runs: its functions in `cli.py`, and all modules that are imported from there.
 
     The hash is of the syntax tree without docstrings, so comments, layout and prose change nothing.
 
     Args:
         function: the verb's in `cli.py`.
         arguments: its arguments, of which some name a module: `certifier`, `number`, or the `source` of a notebook.
+
+    Returns:
+        Hashes by name within the package: `sampling`, `engines.openvino`, `cli.count`.
+
+    Raises:
+        KeyError, OSError, SyntaxError: this version has no such function or module, or not one that can be read.
     """
-    tree, _ = parsed("cli")
-    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    waiting = _imports(body)
+    found: dict[str, str] = {}
+    waiting = {f"cli.{function}"}
     if function in NAMED:
         waiting.add(NAMED[function].format(**arguments))
     if function == "execute_notebook":
         waiting |= _notebook(Path(arguments["source"]))
-    found: dict[str, str] = {}
     while waiting:
-        module = waiting.pop()
-        if module not in found and module not in CARRIERS:
-            tree, found[module] = parsed(module)
-            waiting |= _imports(tree)
+        name = waiting.pop()
+        if name not in found and name not in CARRIERS:
+            found[name] = hashed(name)
+            waiting |= _needs(name)
     return dict(sorted(found.items()))
 
 
@@ -56,7 +60,7 @@ def packages(names: Mapping[str, str]) -> set[str]:
     """Packages, other than Python's own and this one, that modules import."""
     found = set()
     for name in names:
-        for node in ast.walk(parsed(name)[0]):
+        for node in ast.walk(_tree(name)):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -71,9 +75,17 @@ def file_of(module: str) -> Path:
 
 
 @functools.cache
-def parsed(module: str) -> tuple[ast.Module, str]:
-    """The syntax tree of a module, and its hash."""
-    tree = ast.parse(file_of(module).read_bytes())
+def hashed(name: str) -> str:
+    """The hash of a module, or of a function of `cli.py`."""
+    return hashlib.sha256(ast.dump(_tree(name)).encode()).hexdigest()
+
+
+@functools.cache
+def _tree(name: str) -> ast.Module | ast.FunctionDef:
+    """The syntax tree of a module, or of a function of `cli.py`, without docstrings."""
+    if name.startswith("cli."):
+        return _functions()[name.removeprefix("cli.")]
+    tree = ast.parse(file_of(name).read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -83,11 +95,30 @@ def parsed(module: str) -> tuple[ast.Module, str]:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:]
-    return tree, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return tree
+
+
+def _functions() -> dict[str, ast.FunctionDef]:
+    """Those of `cli.py`."""
+    tree = _tree("cli")
+    assert isinstance(tree, ast.Module)
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@functools.cache
+def _needs(name: str) -> frozenset[str]:
+    """What a module imports, and a function of `cli.py` calls there, too."""
+    tree = _tree(name)
+    found = _imports(tree)
+    if isinstance(tree, ast.FunctionDef):
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        found |= {f"cli.{other}" for other in names & _functions().keys()}
+    return frozenset(found)
 
 
 def _notebook(path: Path) -> set[str]:
     """Modules of this package that a notebook imports."""
+    path = path if path.is_file() else ROOT / path
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     text = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return _imports(ast.parse("\n".join(text)))

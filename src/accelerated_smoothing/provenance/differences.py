@@ -14,6 +14,7 @@ from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 
 MEASURED = {"time", "seconds"}  # columns and arrays that differ whenever something is done again
+LABELS = {"label", "predict", "correct"}  # numbers that name something
 SHOWN = ("table", "figure", "notebook", "report")  # verbs that show what they read, times among it
 
 
@@ -46,8 +47,7 @@ def compare(a: Path, b: Path) -> Difference:
         return found
     parts = _parts(a), _parts(b)
     for name in dict.fromkeys([*parts[0], *parts[1]]):
-        one, two = parts[0].get(name), parts[1].get(name)
-        if told := _differ(one, two):
+        if told := _differ(parts[0].get(name), parts[1].get(name), measures=name not in LABELS):
             (found.measured if name in MEASURED else found.numbers).append(f"{name}: {told}" if name else told)
     if not found.numbers and not found.measured:
         found.measured.append("the same numbers, otherwise packed")
@@ -55,26 +55,32 @@ def compare(a: Path, b: Path) -> Difference:
 
 
 def _parts(path: Path) -> dict[str, Any]:
-    """What a file says, by name: columns, arrays, or its bytes."""
-    if path.suffix in (".csv", ".tsv"):
-        import pandas as pd
+    """What a file says, by name: columns, arrays, all weights together, or its bytes.
 
-        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-        return {str(column): table[column].to_numpy() for column in table}
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name != "meta"}
-        return {**arrays, **{name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}}
-    if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file
+    Raises:
+        InputError: it cannot be read.
+    """
+    about = {name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}
+    try:
+        if path.suffix in (".csv", ".tsv"):
+            import pandas as pd
 
-        description = {name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}
-        return {**load_file(path), **description}
-    return {"": path.read_bytes()}
+            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+            return {str(column): table[column].to_numpy() for column in table}
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as stored:
+                return {**{name: stored[name] for name in stored.files if name != "meta"}, **about}
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return {"weights": np.concatenate([tensor.ravel() for tensor in load_file(path).values()]), **about}
+        return {"": path.read_bytes()}
+    except Exception as error:  # each library has its own for a broken file
+        raise InputError(f"{path}: cannot be read ({error}); delete it and build it again") from error
 
 
-def _differ(one: Any, two: Any) -> str:
-    """In which way two parts differ; nothing if they do not."""
+def _differ(one: Any, two: Any, measures: bool) -> str:
+    """In which way two parts differ; nothing if they do not. `measures` tells whether a difference of two is one."""
     if one is None or two is None:
         return f"only in the {'first' if two is None else 'second'}"
     if isinstance(one, bytes):
@@ -86,9 +92,15 @@ def _differ(one: Any, two: Any) -> str:
     if not unequal.any():
         return ""
     first = np.unravel_index(int(unequal.argmax()), unequal.shape)
-    told = f"{unequal.sum()} of {unequal.size} differ, first {one[first]} and {two[first]}"
-    if np.issubdtype(one.dtype, np.number) and np.issubdtype(two.dtype, np.number):
-        told += f", at most {np.nanmax(np.abs(one[unequal].astype(float) - two[unequal].astype(float))):.6g} apart"
+    where = f"line {first[0] + 2}" if len(first) == 1 else f"{list(map(int, first))}"
+    values = [
+        f"{value:.6g}" if isinstance(value, float | np.floating) else str(value) for value in (one[first], two[first])
+    ]
+    told = f"{unequal.sum()} of {unequal.size} differ, first in {where}: {values[0]} and {values[1]}"
+    if measures and np.issubdtype(one.dtype, np.number) and np.issubdtype(two.dtype, np.number):
+        apart = np.abs(one[unequal].astype(float) - two[unequal].astype(float))
+        if np.isfinite(apart).any():
+            told += f", at most {apart[np.isfinite(apart)].max():.6g} apart"
     return told
 
 
@@ -139,59 +151,60 @@ def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], D
 
 
 def _placed(record: Record) -> dict[str, str]:
-    """Inputs by their place as seen from the file."""
-    return {os.path.relpath(name, Path(record.file).parent): name for name in record.inputs}
+    """Inputs by their place as seen from the file; what no verb makes by its own name."""
+    folder = Path(record.file).parent
+    return {os.path.relpath(name, folder) if known.recorded else name: name for name, known in record.inputs.items()}
 
 
 def _own(one: Record, two: Record, first: dict[str, str], second: dict[str, str]) -> Iterator[str]:
     """What differs in the making of two files, other than the contents of their inputs."""
     if first.keys() != second.keys():
-        only = [
-            ", ".join(sorted(these - those))
-            for these, those in ((first.keys(), second.keys()), (second.keys(), first.keys()))
-        ]
-        yield f"made from other files: {only[0] or 'none more'}, and {only[1] or 'none more'}"
+        only = [place for place in first if place not in second], [place for place in second if place not in first]
+        yield f"made from other files: {', '.join(only[0]) or 'none more'} and {', '.join(only[1]) or 'none more'}"
     for name in sorted((one.arguments.keys() | two.arguments.keys()) - audit.UNTRACKED):
-        values = [_in_place(record, record.arguments.get(name)) for record in (one, two)]
-        if values[0] != values[1] and first.keys() == second.keys():
-            yield f"--{name} {audit.short(values[0])} and {audit.short(values[1])}"
-    for what in ("code", "packages"):
-        before, after = getattr(one, what), getattr(two, what)
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                told = "" if what == "code" else f" {before.get(name)} and {after.get(name)}"
-                yield f"{what.removesuffix('s')} {name}{told or ' differs'}"
-    for name in sorted((one.machine.keys() | two.machine.keys()) - {"host"}):
-        if one.machine.get(name) != two.machine.get(name):
-            yield f"{name} {one.machine.get(name)} and {two.machine.get(name)}"
+        before, after = _in_place(one, one.arguments.get(name)), _in_place(two, two.arguments.get(name))
+        if before != after:
+            yield "--{} {} and {}".format(name, *audit.contrast(before, after))
+    for what in ("code", "packages", "machine"):
+        old, new = getattr(one, what), getattr(two, what)
+        for name in sorted((old.keys() | new.keys()) - {"host"}):
+            if old.get(name) != new.get(name):
+                yield f"{what} {name}" + (" differs" if what == "code" else f" {old.get(name)} and {new.get(name)}")
+    for what in ("python", "lock"):
+        if getattr(one, what) != getattr(two, what):
+            yield f"{what} {getattr(one, what)} and {getattr(two, what)}"
 
 
 def _in_place(record: Record, value: Any) -> Any:
-    """A value of a record's arguments, files named as seen from the file that was made."""
+    """A value of a record's arguments, less the inputs, which are compared as files."""
     if isinstance(value, list):
-        return [_in_place(record, item) for item in value]
-    folder = Path(record.file).parent
-    if isinstance(value, str) and (value in record.inputs or Path(value).parent == folder):
-        return os.path.relpath(value, folder)
+        return [item for item in value if item not in record.inputs]
+    if isinstance(value, str) and (value in record.inputs or Path(value).parent == Path(record.file).parent):
+        return None
     return value
 
 
 def report(a: Path, b: Path) -> tuple[str, bool]:
-    """What differs between two files, or two results folders, as text, and whether any number does.
+    """What differs between two files, or two results folders, as text, and whether anything but times does.
 
     Raises:
         InputError: one is missing, or they have no file in common.
     """
-    lines: list[str] = []
+    absent: list[str] = []
     if a.is_dir() and b.is_dir():
-        names = [{_name(path, folder) for path in folder.rglob(f"*{SUFFIX}")} for folder in (a, b)]
+        names = _built(a), _built(b)
         for folder, only in ((a, names[0] - names[1]), (b, names[1] - names[0])):
-            lines += [f"only in {relative(folder)}: {name}" for name in sorted(only)]
-        pairs = [(a / name, b / name) for name in sorted(names[0] & names[1])]
+            if only:
+                more = f" and {len(only) - 3} more" if len(only) > 3 else ""
+                absent.append(f"only in {relative(folder)}: {', '.join(sorted(only)[:3])}{more}")
+        pairs = [(a / name, b / name) for name in sorted(names[0] & names[1], key=lambda name: (name.count("/"), name))]
         if not pairs:
             raise InputError(f"{a} and {b}: no built file lies in both; two results folders or two files would do")
+    elif a.is_dir() or b.is_dir():
+        raise InputError(f"{a} and {b}: a folder and a file; two results folders or two files would do")
     else:
         pairs = [(a, b)]
+    lines: list[str] = []
     differing = same = measured = 0
     causes: dict[str, None] = {}
     for one, two in pairs:
@@ -203,10 +216,12 @@ def report(a: Path, b: Path) -> tuple[str, bool]:
             lines += [f"{relative(one)} and {relative(two)}", *(f"  {told}" for told in found.numbers)]
             causes |= dict.fromkeys(found.causes)
     if causes:
-        lines += ["because", *(f"  {cause}" for cause in causes)]
-    lines.append(f"{differing} files differ, {measured} in measured times alone, {same} are the same")
-    return "\n".join(lines), bool(differing)
+        lines = ["differs first:", *(f"  {cause}" for cause in causes), "and so:", *lines]
+    lines += [*absent, f"files that differ: {differing}; in measured times alone: {measured}; the same: {same}"]
+    return "\n".join(lines), bool(differing or absent)
 
 
-def _name(record: Path, folder: Path) -> str:
-    return str(record.relative_to(folder)).removesuffix(SUFFIX)
+def _built(folder: Path) -> set[str]:
+    """Files with records, by their names within a folder."""
+    found = (path.with_name(path.name.removesuffix(SUFFIX)) for path in folder.rglob(f"*{SUFFIX}"))
+    return {path.relative_to(folder).as_posix() for path in found if path.is_file()}

@@ -12,7 +12,7 @@ import numpy as np
 from accelerated_smoothing import counts
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.provenance import records
-from accelerated_smoothing.provenance.audit import Node, find, walk
+from accelerated_smoothing.provenance.audit import Node, beside, find, walk
 from accelerated_smoothing.provenance.differences import compare
 
 CHEAP = ("gather", "certify", "table", "figure")  # verbs that need seconds
@@ -23,16 +23,17 @@ SIGNIFICANCE = 0.001
 def rebuild(roots: list[Node]) -> str:
     """Make tables and figures from certificates again, certificates from counts, counts from shards, and compare.
 
-    What is not the same becomes a problem of its file; times that were measured may differ.
+    The recorded commands of these verbs are run on the inputs as they are now, and write to another place. What is not
+    the same becomes a problem of its file; times that were measured may differ.
 
     Returns:
         What was done, in a line.
     """
-    nodes = [node for node in walk(roots) if node.record and node.record.verb in CHEAP and node.path.is_file()]
+    files = walk(roots)
     made: dict[Path, list[Node]] = {}
-    for node in nodes:
-        assert node.record is not None
-        made.setdefault(node.path.parent / Path(node.record.arguments["output"]).name, []).append(node)
+    for node in files:
+        if node.record and node.path.is_file() and node.arguments and node.arguments.verb in CHEAP:
+            made.setdefault(node.path.parent / node.arguments.output.name, []).append(node)
     differ = 0
     for output, group in made.items():
         with tempfile.TemporaryDirectory() as scratch:
@@ -42,19 +43,18 @@ def rebuild(roots: list[Node]) -> str:
                     if found := compare(node.path, Path(scratch) / node.path.name).numbers:
                         node.problems.append(f"made again, it is not the same: {'; '.join(found)}")
                         differ += 1
-            except InputError as error:
+            except (InputError, ImportError, SyntaxError) as error:
                 group[0].problems.append(f"cannot be made again: {error}")
                 differ += 1
-    return f"{len(nodes)} files made again from their inputs: {differ} differ"
+    again = sum(map(len, made.values()))
+    return f"made again from their inputs: {again} files, {differ} differ; not made again: {len(files) - again}"
 
 
 def _again(node: Node, output: Path) -> None:
     """Run the command of a record on the inputs as they are now, and write to another place."""
-    from accelerated_smoothing import cli
-
     record = node.record
     assert record is not None
-    arguments = cli.parser().parse_args(record.command)
+    assert node.arguments is not None
 
     def placed(value: Any) -> Any:
         if isinstance(value, list):
@@ -63,8 +63,7 @@ def _again(node: Node, output: Path) -> None:
             return find(node.path, record, records.relative(value)) or value
         return value
 
-    for name, value in vars(arguments).items():
-        setattr(arguments, name, placed(value))
+    arguments = Namespace(**{name: placed(value) for name, value in vars(node.arguments).items()})
     arguments.output = output
     with contextlib.redirect_stderr(io.StringIO()):
         arguments.run(arguments)
@@ -87,17 +86,32 @@ def sample(roots: list[Node], images: int, random: np.random.Generator) -> list[
     Raises:
         InputError: no counts are behind these files.
     """
-    shards = [node for node in walk(roots) if node.record and node.record.verb == "count" and node.path.is_file()]
-    there = [(node, row) for node in shards for row in range(len(counts.read(node.path).idx))]
+    there = []
+    for node in walk(roots):
+        if node.record and node.record.verb == "count" and node.path.is_file():
+            try:
+                there += [(node, row) for row in range(len(counts.read(node.path).idx))]
+            except InputError as error:
+                node.problems.append(str(error))
     if not there:
         raise InputError("--sample: no counts are behind these files; audit a table or a certificate")
     chosen = random.choice(len(there), size=min(images, len(there)), replace=False)
     engines: dict[tuple[Path, str], Any] = {}
-    return [_sampled(there[number][0], there[number][1], engines, SIGNIFICANCE / len(chosen)) for number in chosen]
+    said = []
+    for node, row in (there[number] for number in chosen):
+        try:
+            said.append(_sampled(node, row, engines, SIGNIFICANCE / len(chosen)))
+        except InputError as error:
+            node.problems.append(f"cannot be counted again: {error}")
+    return [*said, f"counted again from scratch: {len(said)} of the {len(there)} images that were counted"]
 
 
 def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], significance: float) -> str:
-    """Count one image of a shard again."""
+    """Count one image of a shard again.
+
+    Raises:
+        InputError: the classifier or the images are missing or broken.
+    """
     import torch
 
     from accelerated_smoothing import data, models, sampling
@@ -108,10 +122,9 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     record = node.record
     assert record is not None
     stored, told = counts.read(node.path), record.arguments
-    name = f"{records.relative(node.path)}, image {stored.idx[row]}, {stored.sizes[-1]} draws"
-    base, images = (find(node.path, record, told[name]) for name in ("base", "images"))
-    if base is None or images is None:
-        return f"{name}: cannot be counted, {told['images'] if base else told['base']} is missing"
+    base, images = (
+        find(node.path, record, told[name]) or beside(node.path, record.file, told[name]) for name in ("base", "images")
+    )
     split = data.read(images)
     image = split.take(stored.idx[row : row + 1])
     settings = section(Sampling, Namespace(**told))
@@ -128,23 +141,24 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     again, _ = sampling.count_predictions(
         engine,
         image.pixels(),
-        stored.sigma,
+        told["sigma"],
         settings.sizes,
-        stored.meta["seed"],
+        told["seed"],
         classes=stored.meta["classes"],
         idx=image.idx,
-        purpose=stored.meta["purpose"],
+        purpose=told["purpose"],
     )
+    name = f"{records.relative(node.path)}, image {image.idx[0]}, {stored.sizes[-1]} draws"
     if np.array_equal(again[0], stored.counts[row]):
-        return f"{name}: the stored counts are what seed {stored.meta['seed']} gives"
+        return f"{name}: the stored counts are what seed {told['seed']} gives"
     here = records.machine()
     same = all(here.get(part) == record.machine.get(part) for part in ("processor", "gpu"))
     p = homogeneity(stored.counts[row, -1], again[0, -1])
     moved = np.abs(stored.counts[row, -1] - again[0, -1]).sum() // 2
     if (same and engine.arithmetic == stored.meta["arithmetic"]) or p < significance:
-        found = f"stored {stored.counts[row, -1].tolist()}, seed {stored.meta['seed']} gives {again[0, -1].tolist()}"
-        node.problems.append(f"image {stored.idx[row]}, counted again: {found}")
-        return f"{name}: not what seed {stored.meta['seed']} gives, p = {p:.2g}"
+        found = f"stored {stored.counts[row, -1].tolist()}, seed {told['seed']} gives {again[0, -1].tolist()}"
+        node.problems.append(f"image {image.idx[0]}, counted again: {found}")
+        return f"{name}: not what seed {told['seed']} gives, p = {p:.2g}"
     return f"{name}: {moved} predictions differ, as they may on another processor; homogeneous, p = {p:.2g}"
 
 

@@ -26,6 +26,7 @@ from accelerated_smoothing.provenance import code
 
 SUFFIX = ".record.json"
 VERSION = 2
+MIXED = " and "  # between several arithmetics of one file
 # How a workflow tells its verbs which config they run under, as JSON.
 WORKFLOW = "ACCELERATED_SMOOTHING_WORKFLOW"
 
@@ -99,21 +100,15 @@ def recorded(arguments: argparse.Namespace, words: list[str]) -> Iterator[None]:
     """
     files.written.clear()
     started, begun = datetime.now(UTC), time.perf_counter()
-    yield
-    made = [path for path in sorted(files.written) if path.exists()]
-    if not made:
-        return
     ran = code.modules(arguments.run.__name__, vars(arguments))
     lock = code.ROOT / "envs/lock.txt"
-    shared = {
+    shared: dict[str, Any] = {  # as it is now: code may be edited, and inputs made again, while a long verb runs
         "schema": VERSION,
         "command": [_moved(word) for word in words],
         "verb": arguments.verb,
         "arguments": plain(arguments),
         "inputs": {
-            relative(path): {"sha256": sha256(path), "recorded": record_of(path).exists()}
-            for path in _paths(arguments)
-            if path not in made
+            relative(path): {"sha256": sha256(path), "recorded": record_of(path).exists()} for path in _paths(arguments)
         },
         "workflow": json.loads(os.environ.get(WORKFLOW, "null")),
         "code": ran,
@@ -121,17 +116,22 @@ def recorded(arguments: argparse.Namespace, words: list[str]) -> Iterator[None]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in sorted(code.packages(ran))},
         "lock": sha256(lock) if lock.exists() else None,
-        "machine": machine(),
         "started": started.isoformat(timespec="seconds"),
+    }
+    yield
+    made = {relative(path): path for path in sorted(files.written) if path.exists()}
+    shared |= {
+        "inputs": {name: known for name, known in shared["inputs"].items() if name not in made},
+        "machine": machine(),
         "seconds": round(time.perf_counter() - begun, 3),
     }
-    for path in made:
-        own = {"file": relative(path), "sha256": sha256(path), "bytes": path.stat().st_size, "about": about(path)}
+    for name, path in made.items():
+        own = {"file": name, "sha256": sha256(path), "bytes": path.stat().st_size, "about": about(path)}
         write_text(record_of(path), _sealed({**shared, **own}))
 
 
 def _sealed(record: dict[str, Any]) -> str:
-    """A record as text that ends with a hash of the rest, so that no byte of it can change unnoticed."""
+    """A record as text that ends with a hash of the rest, so that no byte of it changes by accident unnoticed."""
     body = json.dumps(record, indent=1, sort_keys=True)
     return json.dumps({**record, "~seal": hashlib.sha256(body.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
 
@@ -147,11 +147,11 @@ def read(path: Path) -> Record:
         text = where.read_text(encoding="utf-8")
         record = dict(json.loads(text))
     except FileNotFoundError:
-        raise InputError(f"{where}: no such record; build {path.name} again") from None
+        raise InputError(f"{where}: no such record; delete {path.name} and build it again") from None
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{where}: cannot be read as a record ({error}); build {path.name} again") from error
+        raise InputError(f"{where}: is no record ({error}); delete {path.name} and build it again") from error
     if text != _sealed({key: value for key, value in record.items() if key != "~seal"}):
-        raise InputError(f"{where}: was altered after it was written; build {path.name} again")
+        raise InputError(f"{where}: was altered after it was written; delete {path.name} and build it again")
     if record.get("schema") != VERSION:
         raise InputError(f"{where}: found schema {record.get('schema')!r}; this version reads {VERSION}")
     try:
@@ -159,7 +159,7 @@ def read(path: Path) -> Record:
     except ValidationError as error:
         fault = error.errors()[0]
         where_in = ".".join(map(str, fault["loc"]))
-        raise InputError(f"{where}: {where_in}: {fault['msg']}; build {path.name} again") from None
+        raise InputError(f"{where}: {where_in}: {fault['msg']}; delete {path.name} and build it again") from None
 
 
 def relative(path: Path) -> str:
@@ -185,7 +185,7 @@ def plain(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
-    """The files on the command line that were there to be read."""
+    """The files on the command line; of a folder, such as that of the raw images, nothing is known."""
     values = [value if isinstance(value, list) else [value] for value in vars(arguments).values()]
     return [item for value in values for item in value if isinstance(item, Path) and item.is_file()]
 
@@ -199,26 +199,37 @@ def about(path: Path) -> dict[str, Any]:
         except (KeyError, ValueError, zipfile.BadZipFile):
             return {}
     if path.suffix == ".safetensors":
-        with path.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        return dict(json.loads(header.get("__metadata__", {}).get("description", "{}")))
+        try:
+            with path.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            return dict(json.loads(header.get("__metadata__", {}).get("description", "{}")))
+        except ValueError:
+            return {}
     if path.suffix == ".tsv":
         with path.open(encoding="utf-8", newline="") as stream:
             found = {row.get("arithmetic") for row in csv.DictReader(stream, delimiter="\t")}
-        return {"arithmetic": " and ".join(sorted(name for name in found if name))}
+        return {"arithmetic": MIXED.join(sorted(name for name in found if name))}
     return {}
 
 
 def commit() -> dict[str, Any] | None:
-    """The commit that the code was checked out from, and whether nothing was changed since; None without git."""
-    git = ["git", "-C", str(code.ROOT)]
+    """The commit that the code was checked out from, and whether it holds all of this code; None without git.
+
+    A new file in `src` is code that no commit holds, too; others are of no account until they are tracked.
+    """
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(code.ROOT), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        status = [*git, "status", "--porcelain", "--untracked-files=no"]
-        changed = subprocess.run(status, capture_output=True, text=True, check=True).stdout
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != code.ROOT.resolve():  # a repository around a copy
+            return None
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed += git("status", "--porcelain", "--untracked-files=all", "--", "src")
+        return {"id": git("rev-parse", "HEAD"), "clean": not changed}
     except (OSError, subprocess.CalledProcessError):
         return None
-    return {"id": head, "clean": not changed}
 
 
 def version(package: str) -> str:

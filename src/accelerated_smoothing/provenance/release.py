@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from accelerated_smoothing.files import InputError, atomic, sha256
-from accelerated_smoothing.provenance import code
+from accelerated_smoothing.provenance import code, records
 from accelerated_smoothing.provenance.records import record_of
 
 WORKFLOW = "workflow"  # the folder of the copy
@@ -23,6 +23,21 @@ PARTS = [
     *("Snakefile", "rules", "config.yaml", "presets", "profiles", "slurm", "src", "envs", "resources", "notebooks"),
     *("pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
 ]
+
+
+WELCOME = """# Results of Accelerated Smoothing
+
+Begin with `report.html`: every table and figure, beside the paper's numbers, and where each came from.
+
+Beside every file lies its record, `<file>.record.json`; `ro-crate-metadata.json` tells all of it as an RO-Crate.
+`workflow/` is a copy of what made it: its `README.md` says how to set it up and how to cite it. Set up, from there:
+
+    accelerated-smoothing audit ../table1.csv
+    snakemake tables figures --configfile presets/demo.yaml --config results=.. --forcerun table figure --cores 2
+
+The first walks from a table back to the images; the second makes tables and figures again from the certificates, and
+runs no model. Instead of `presets/demo.yaml`, name the preset that the records name under `workflow`.
+"""
 
 
 def parts() -> list[Path]:
@@ -69,13 +84,15 @@ def archive(metadata: Path, output: Path) -> None:
         InputError: a file is not as the metadata says.
     """
     root = metadata.parent
+    if sha256(metadata) != records.read(metadata).sha256:
+        raise InputError(f"{metadata}: changed since it was made; delete it and build it again")
     try:
         graph = json.loads(metadata.read_text(encoding="utf-8"))["@graph"]
         told = {unquote(entity["@id"]): entity["sha256"] for entity in graph if "File" in entity["@type"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{metadata}: cannot be read as a crate ({error}); build it again") from error
     for name, known in told.items():
-        if not (root / name).is_file() or sha256(root / name) != known:
+        if ".." in Path(name).parts or not (root / name).is_file() or sha256(root / name) != known:
             raise InputError(f"{root / name}: is not as {metadata} says; build that again")
     made = [name for name in told if not name.startswith(f"{WORKFLOW}/")]
     made += [path.name for path in (metadata, record_of(metadata)) if path.is_file()]
@@ -83,6 +100,7 @@ def archive(metadata: Path, output: Path) -> None:
     first = min(times.values())
     times |= {name: first for name in told if name not in times}  # that of a file of the workflow is of a checkout
     with atomic(output) as draft, zipfile.ZipFile(draft, "w") as packed:
+        packed.writestr(zipfile.ZipInfo("README.md", time.gmtime(first)[:6]), WELCOME)
         for name in sorted(times, key=lambda name: (name in made, times[name], name)):
             entry = zipfile.ZipInfo(name, time.gmtime(times[name])[:6])
             entry.compress_type = zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED

@@ -22,6 +22,7 @@ from accelerated_smoothing.analysis import (
 )
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.provenance.audit import Node
+from accelerated_smoothing.provenance.records import relative
 
 TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table5": table5, "table6": table6}
 FIGURES = {"figure1": figure1, "figure2": figure2, "figure3": figure3}
@@ -65,12 +66,16 @@ def table(name: str, nodes: dict[str, Node], known: Guarantees, comparable: bool
     """A table's rows in groups, each of its cells with the paper's number where it has one."""
     module, node = TABLES[name], nodes[f"{name}.csv"]
     made, keys = csv(node.path, *module.KEYS), module.KEYS
+    example = ",".join([*(f"{key}={value}" for key in keys for value in made[key][-1:]), str(made.columns[-1])])
     if "method" in made and "guarantee" not in made:
         sigmas = made["sigma"] if "sigma" in made else [None] * len(made)
         told = [known.get(key, ("-", float("nan"))) for key in zip(sigmas, made["method"], strict=True)]
         made.insert(len(keys), "guarantee", [word for word, _ in told])
-        made["exceeds"] = [share for _, share in told]
+        above = made["side"] != "under" if "side" in made else [True] * len(made)
+        made["exceeds"] = [share if over else float("nan") for (_, share), over in zip(told, above, strict=True)]
     reported = _reported(nodes.get(f"{name}_vs_paper.csv"), module)
+    if name == "table4" and not comparable:
+        reported = {}  # a variance of counts grows with N
     shares = {*module.SHARES, "exceeds", *(column for column in map(str, made) if column.startswith("r="))}
     columns = [column for column in map(str, made) if column not in keys]
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -92,6 +97,7 @@ def table(name: str, nodes: dict[str, Node], known: Guarantees, comparable: bool
     return {
         "name": name,
         "title": module.TITLE,
+        "example": f'accelerated-smoothing audit {relative(node.path)} --cell "{example}"',
         "key": _header(keys[-1]),
         "columns": [_header(column) for column in columns],
         "groups": groups,

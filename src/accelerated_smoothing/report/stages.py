@@ -5,6 +5,7 @@ from graphlib import TopologicalSorter
 
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record
+from accelerated_smoothing.provenance.runs import identity
 
 # Verbs in words; another verb goes by its own name.
 WORDS = {
@@ -53,7 +54,7 @@ class Stage:
 
 def executions(records: list[Record]) -> list[Record]:
     """One record of each execution, since several files may come from one."""
-    return list({(*record.command, record.started): record for record in records}.values())
+    return list({identity(record): record for record in records}.values())
 
 
 def stages(nodes: list[Node]) -> list[list[Stage]]:
