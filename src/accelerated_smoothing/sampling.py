@@ -22,6 +22,7 @@ from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Draws, Engine
 from accelerated_smoothing.files import InputError, discard, read_arrays, sha256, write_arrays
 from accelerated_smoothing.progress import SAVE_SECONDS, Progress
+from accelerated_smoothing.provenance.code import digest
 
 
 def count_predictions(
@@ -186,6 +187,7 @@ def count(
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "sizes": settings.sizes,
         "build": engine.build,
+        "code": digest("count"),
     }
     checkpoint = Checkpoint(output.with_name(output.name + ".partial.npz"), identity)
     counts, seconds = count_predictions(

@@ -293,12 +293,14 @@ def test_counts_do_not_depend_on_a_kill(
 
 ASKED = """
 import sys
+import time
 from accelerated_smoothing import cli
 from accelerated_smoothing.progress import Progress
 update = Progress.update
 def told(self, amount):
     update(self, amount)
     print(self.done, flush=True)
+    time.sleep(0.003)  # so that it is not done before anyone has heard of its first chunk
 Progress.update = told
 sys.exit(cli.main(sys.argv[1:]))
 """

@@ -12,6 +12,7 @@ from accelerated_smoothing import models
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import discard
+from accelerated_smoothing.provenance.code import digest
 from accelerated_smoothing.training import loop
 
 
@@ -77,6 +78,7 @@ def train(
         identity={
             **description,
             "seed": seed,
+            "code": digest("train_base"),
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },

@@ -14,6 +14,7 @@ from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Engine
 from accelerated_smoothing.files import InputError, discard
+from accelerated_smoothing.provenance.code import digest
 from accelerated_smoothing.training import loop
 
 
@@ -92,6 +93,7 @@ def train(
         identity={
             **description,
             "seed": seed,
+            "code": digest("train_surrogate"),
             "counts": hashlib.sha256(counts.counts.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },
