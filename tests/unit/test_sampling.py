@@ -322,7 +322,7 @@ def test_a_process_that_is_asked_to_stop_saves_its_chunk(
         counted, told = process.communicate(timeout=120)
     assert process.returncode == code
     done = progress_of(tmp_path / "counts.npz.partial.npz")
-    assert done == max(first, *map(int, counted.split())) < 6 * 800
+    assert done == max([first, *map(int, counted.split())]) < 6 * 800
     assert f"counting: {done} of 4800 draws are saved" in told
     assert told.endswith("stopped; the same command goes on from the last saved step\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz.partial.npz", "driver.py"]
