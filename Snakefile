@@ -1,9 +1,7 @@
 # The front door: the config, the stages, and the targets by name.
 import functools
-import json
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from accelerated_smoothing import plan
@@ -11,7 +9,6 @@ from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import certifier_module, load
 from accelerated_smoothing.files import InputError, check_writable
 from accelerated_smoothing.provenance.code import digest
-from accelerated_smoothing.provenance.records import WORKFLOW
 
 
 configfile: "config.yaml"
@@ -35,24 +32,6 @@ TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
 PAGE = f"{R}/report.html"
-
-# A job runs `python -m accelerated_smoothing` with the Python of its own environment (--sdm conda), else with ours; by
-# `exec`, since a shell between would die of a signal that the verb answers by saving its work.
-os.environ.update(
-    PATH=os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    ),
-    PYTHONPATH=str(Path(workflow.basedir) / "src"),
-)
-os.environ[WORKFLOW] = json.dumps(
-    {
-        "snakemake": version("snakemake"),
-        "configfiles": [
-            os.path.relpath(path) for path in workflow.overwrite_configfiles
-        ],
-        "config": list(workflow.config_settings.config_args or []),
-    }
-)
 
 
 wildcard_constraints:
@@ -106,6 +85,7 @@ rule notebooks:
         NOTEBOOKS,
 
 
+include: "rules/jobs.smk"
 include: "rules/common.smk"
 include: "rules/failures.smk"
 include: "rules/data.smk"
