@@ -93,10 +93,10 @@ def audit(targets: list[Path]) -> list[Node]:
         except InputError as error:
             node.problems.append(str(error))
             return node
-        if hashed(path) != record.sha256:
+        whole = hashed(path) == record.sha256
+        if not whole:
             node.problems.append("changed since it was made")
-        else:
-            node.problems += _contradictions(node)
+        node.problems += _contradictions(node, whole)
         node.problems += _stale(node)
         if record.commit is None:
             node.notes.append("made without git: of which commit the code was is not known")
@@ -122,7 +122,8 @@ def audit(targets: list[Path]) -> list[Node]:
         if node.record.inputs[name].recorded:
             below = visit(path)
             if below.record and not _same_place(name, below.record.file):
-                below.problems.append(f"its record is of {below.record.file}, where {name} belongs")
+                why = f"its record is of {below.record.file}, where {name} belongs"
+                below.problems += [why] if why not in below.problems else []
         elif not path.is_file():
             below = Node(path, problems=["missing"])
         else:
@@ -165,8 +166,8 @@ def find(path: Path, record: Record, name: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _contradictions(node: Node) -> Iterator[str]:
-    """Where the parts of a record contradict one another, or the file."""
+def _contradictions(node: Node, whole: bool) -> Iterator[str]:
+    """Where the parts of a record contradict one another or, if that is whole, the file. Sets the node's arguments."""
     from accelerated_smoothing import cli
 
     record = node.record
@@ -184,12 +185,11 @@ def _contradictions(node: Node) -> Iterator[str]:
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, Path) and name not in outputs and relative(item) not in record.inputs:
                 yield f"its record knows nothing of {item}, which its command reads"
-    about = json.loads(json.dumps(records.about(node.path)))
-    if about != record.about:
+    if whole and json.loads(json.dumps(records.about(node.path))) != record.about:
         yield "its record tells of another content than it has"
     for name in ("seed", "sigma", "purpose"):
-        if record.verb == "count" and about.get(name) != understood.get(name):
-            yield f"its {name} is {about.get(name)}, that of its command {understood.get(name)}"
+        if record.verb == "count" and record.about.get(name) != understood.get(name):
+            yield f"its {name} is {record.about.get(name)}, that of its command {understood.get(name)}"
 
 
 def as_recorded(arguments: argparse.Namespace) -> dict[str, Any]:

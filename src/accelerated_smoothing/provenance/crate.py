@@ -1,4 +1,4 @@
-"""Results as an RO-Crate: who made what from what with which arguments, told from the records, and one archive of it.
+"""Results as an RO-Crate: who made what from what with which arguments, told from the records.
 
 The crate is the results folder itself, described in `ro-crate-metadata.json` by the terms of the profile Provenance Run
 Crate (https://w3id.org/ro/wfrun/provenance/0.5), with a copy of the workflow in `workflow/`.

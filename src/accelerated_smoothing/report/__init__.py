@@ -38,8 +38,11 @@ def write(paths: list[Path], output: Path, template: Path, experiment: str, comp
         comparable: whether that is the paper's own experiment.
 
     Raises:
-        InputError: a file that cannot be read, or no Table I, which says of each method whether it is sound.
+        InputError: a file that cannot be read, two of one name, or no Table I, which says of each method whether it is
+            sound.
     """
+    if len({path.name for path in paths}) < len(paths):
+        raise InputError("two of the files have one name; a page is of one results folder")
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
     if "table1.csv" not in nodes:
         raise InputError("no table1.csv among the files; it says which methods are sound, so no page without it")
@@ -48,7 +51,11 @@ def write(paths: list[Path], output: Path, template: Path, experiment: str, comp
     layers = stages.stages(files)
     shown = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     shown.filters |= {"duration": duration, "size": size, "link": lambda path: _link(path, output)}
-    page = shown.from_string(contents.read(template).decode()).render(
+    try:
+        looks = shown.from_string(contents.read(template).decode())
+    except (jinja2.TemplateError, UnicodeDecodeError) as error:
+        raise InputError(f"{template}: not a template ({error}); the one beside the report's code would do") from error
+    page = looks.render(
         experiment=experiment,
         comparable=comparable,
         facts=_facts([node.record for node in files if node.record], _images(nodes.values())),

@@ -55,7 +55,7 @@ def guarantees(nodes: dict[str, Node]) -> Guarantees:
     known: Guarantees = dict(zip(keys, zip(first["guarantee"], first["exceeds"], strict=True), strict=True))
     timed = nodes.get("timing.tsv")
     if timed and timed.record:
-        sigma = float(timed.record.arguments["sigma"])
+        sigma = float(timed.record.arguments.get("sigma", "nan"))
         for name, sound in csv(timed.path, "method", "sound").groupby("method")["sound"].first().items():
             word = "sound" if sound else "estimated"
             known[None, str(name)] = known.get((sigma, str(name)), (word, float("nan")))
