@@ -71,8 +71,7 @@ def table(name: str, nodes: dict[str, Node], known: Guarantees, comparable: bool
         sigmas = made["sigma"] if "sigma" in made else [None] * len(made)
         told = [known.get(key, ("-", float("nan"))) for key in zip(sigmas, made["method"], strict=True)]
         made.insert(len(keys), "guarantee", [word for word, _ in told])
-        above = made["side"] != "under" if "side" in made else [True] * len(made)
-        made["exceeds"] = [share if over else float("nan") for (_, share), over in zip(told, above, strict=True)]
+        made["exceeds"] = [share for _, share in told]
     reported = _reported(nodes.get(f"{name}_vs_paper.csv"), module)
     if name == "table4" and not comparable:
         reported = {}  # a variance of counts grows with N
