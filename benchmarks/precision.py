@@ -41,7 +41,7 @@ def measure(device: torch.device, base: Path, images: Path, part: str, n: int) -
     subject = f"{description['arch']}, {description['dataset']}, {len(pixels)} images, sigma {SIGMA}, N = {n}"
     known = precisions(device)
     made = {p: engines.build(model, shape, device=device, precision=p) for p in known}
-    draws = engines.Draws(pixels, taken.idx, min(n, 300), SIGMA, key(0, "agreement"))
+    draws = engines.Draws(pixels, taken.idx, min(n, 300), np.full(len(pixels), SIGMA, np.float32), key(0, "agreement"))
 
     def predictions(engine: engines.Engine) -> np.ndarray:
         return np.concatenate([part.cpu().numpy().copy() for part in engine.predictions(draws)])

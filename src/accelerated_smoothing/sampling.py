@@ -1,7 +1,7 @@
-"""Counting a classifier's predictions under Gaussian noise: the hot path, and the only one (section V-A).
+"""Counting a classifier's predictions under noise: the hot path, and the only one (section V-A).
 
-The noise of image i, draw j depends on (seed, purpose, i, j) alone (`noise.py`); an engine makes it, adds it and
-predicts (`engines/`); here predictions become counts, and counts a file.
+The noise of image i, draw j depends on its kind and (seed, purpose, i, j) alone (`noise.py`); an engine makes it, adds
+it and predicts (`engines/`); here predictions become counts, and counts a file.
 """
 
 import hashlib
@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from accelerated_smoothing import engines, models, noise
+from accelerated_smoothing import engines, models
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Draws, Engine
 from accelerated_smoothing.files import InputError, discard, read_arrays, sha256, write_arrays
+from accelerated_smoothing.noise import key as key_of
 from accelerated_smoothing.progress import SAVE_SECONDS, Progress
 from accelerated_smoothing.provenance.code import digest
 
@@ -28,13 +29,14 @@ from accelerated_smoothing.provenance.code import digest
 def count_predictions(
     engine: Engine,
     images: np.ndarray,
-    sigma: float,
+    sigma: ArrayLike,
     samples: int | Sequence[int],
     seed: int,
     *,
     classes: int,
     idx: ArrayLike | None = None,
     purpose: str = "estimation",
+    noise: str = "gaussian",
     checkpoint: "Checkpoint | None" = None,
     show: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -43,12 +45,13 @@ def count_predictions(
     Args:
         engine: the classifier, from `engines.build`.
         images: [n, *shape] float32 in [0, 1].
-        sigma: standard deviation of the noise, in the same units.
+        sigma: scale of the noise, in the same units, or [n] one for each image.
         samples: number of draws N, or ascending nested numbers of draws, the last being N.
         seed: the root seed.
         classes: number of classes.
         idx: [n] names of the images in the randomness contract; 0..n-1 unless told.
         purpose: draws of different purposes are independent.
+        noise: its distribution, a module of `distributions/`.
         checkpoint: where finished work is kept, so that a killed run goes on from there.
         show: whether progress is shown.
 
@@ -58,7 +61,8 @@ def count_predictions(
     """
     sizes = [samples] if isinstance(samples, int) else list(samples)
     names = np.arange(len(images)) if idx is None else np.asarray(idx)
-    draws = Draws(images, names, sizes[-1], sigma, noise.key(seed, purpose))
+    scales = np.full(len(images), sigma, np.float32)
+    draws = Draws(images, names, sizes[-1], scales, key_of(seed, purpose), noise)
     # A cell is what lies between two nested sizes of one image; all cells in a row are all draws in their order.
     cells = len(images) * len(sizes)
     edges = np.append(np.add.outer(np.arange(len(images)) * sizes[-1], [0, *sizes[:-1]]).ravel(), len(draws))

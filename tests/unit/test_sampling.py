@@ -41,10 +41,8 @@ def cifar_like(settle: Any, precision: str) -> SimpleNamespace:
 
 
 def counted(case: SimpleNamespace, samples: Any, engine: Engine | None = None, **options: Any) -> np.ndarray:
-    options = {"images": case.images, **options}
-    return sampling.count_predictions(engine or case.engine, sigma=0.5, samples=samples, seed=0, classes=10, **options)[
-        0
-    ]
+    options = {"images": case.images, "sigma": 0.5, **options}
+    return sampling.count_predictions(engine or case.engine, samples=samples, seed=0, classes=10, **options)[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +60,30 @@ def test_counts_add_up_and_spread(reference: np.ndarray) -> None:
 def test_counts_are_those_of_a_plain_loop(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
     """Over predictions, one image at a time; test_engines.py holds those against the plain model."""
     for row, image in enumerate(cifar_like.images):
-        draws = Draws(image[None], np.array([row]), 300, 0.5, noise.key(0, "estimation"))
+        draws = Draws(image[None], np.array([row]), 300, np.array([0.5], np.float32), noise.key(0, "estimation"))
         predictions = torch.cat([part.clone() for part in cifar_like.engine.predictions(draws)]).numpy()
         for position, size in enumerate(SIZES):
             np.testing.assert_array_equal(np.bincount(predictions[:size], minlength=10), reference[row, position])
+
+
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_scales_belong_to_their_images(cifar_like: SimpleNamespace, kind: str) -> None:
+    """Whether images are counted together or one by one, and whatever another one's scale is."""
+    together = counted(cifar_like, SIZES, sigma=[0.75, 0.25], noise=kind)
+    for row, sigma in enumerate((0.75, 0.25)):
+        images = cifar_like.images[row : row + 1]
+        np.testing.assert_array_equal(
+            counted(cifar_like, SIZES, sigma=sigma, images=images, idx=[row], noise=kind)[0], together[row]
+        )
+    assert (counted(cifar_like, SIZES, sigma=[0.25, 0.75], noise=kind) != together).any(axis=(1, 2)).all()
+
+
+def test_one_scale_is_that_of_every_image(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
+    np.testing.assert_array_equal(counted(cifar_like, SIZES, sigma=np.array([0.5, 0.5])), reference)
+    for kind in ("uniform", "laplace"):
+        assert (counted(cifar_like, SIZES, noise=kind) != reference).any(axis=(1, 2)).all()
+    with pytest.raises(ValueError, match="broadcast"):
+        counted(cifar_like, SIZES, sigma=[0.5, 0.5, 0.5])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])

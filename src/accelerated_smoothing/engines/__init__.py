@@ -30,19 +30,25 @@ class Draws:
         images: [n, *shape] float32 in [0, 1].
         names: [n] of the images in the randomness contract.
         samples: draws of each image.
-        sigma: standard deviation of the noise.
+        scales: [n] float32 of the noise, an image's own: sigma, lambda or b.
         key: [2] of the noise, from `noise.key`.
+        noise: the distribution, one of `noise.KINDS`.
     """
 
     images: np.ndarray
     names: np.ndarray
     samples: int
-    sigma: float
+    scales: np.ndarray
     key: np.ndarray
+    noise: str = "gaussian"
 
     def __post_init__(self) -> None:
         if max(self.samples, int(self.names.max(initial=0)) + 1) > noise.LIMIT or self.names.min(initial=0) < 0:
             raise ValueError(f"draws and names of images must lie below {noise.LIMIT}")
+        if self.scales.shape != (len(self.images),):
+            raise ValueError(f"there are {len(self.images)} images and scales of shape {self.scales.shape}")
+        if self.noise not in noise.KINDS:
+            raise ValueError(f"noise is {self.noise!r}, and none of {', '.join(noise.KINDS)}")
 
     def __len__(self) -> int:
         return len(self.images) * self.samples

@@ -56,7 +56,7 @@ class OpenVino:
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         images = (torch.from_numpy(draws.images) - self.mean).flatten(1).numpy()
-        names, total = draws.names.astype(np.int64), len(draws)
+        names, total, kind = draws.names.astype(np.int64), len(draws), noise.KINDS.index(draws.noise)
 
         def predict(first: int, stop: int) -> np.ndarray:
             request = self.requests.get()
@@ -65,7 +65,7 @@ class OpenVino:
                 flat, predicted = room.reshape(len(room), -1), np.empty(stop - first, np.int64)
                 for begin in range(first, stop, self.batch):
                     rows = min(self.batch, stop - begin)
-                    noise.perturb(flat[:rows], images, names, draws.samples, begin, draws.sigma, draws.key)
+                    noise.perturb(flat[:rows], images, names, draws.samples, begin, draws.scales, draws.key, kind)
                     request.infer()
                     predicted[begin - first : begin - first + rows] = request.get_output_tensor().data[:rows].argmax(1)
                 return predicted

@@ -20,12 +20,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Program:
-    """One batch of draws of some shape, ready to be run.
+    """One batch of draws of some shape, under one kind of noise, ready to be run.
 
     Attributes:
         run: predicts the next batch, writes its classes to `predicted` and advances `position`.
         images: [n, d] float32, the mean subtracted.
         names: [n] int64 of the images in the randomness contract.
+        scales: [n] float32 of the noise.
         position: of the next draw.
         begun: the draw whose class stands first in `predicted`.
         predicted: [BATCHES * batch] int64.
@@ -35,6 +36,7 @@ class Program:
     run: Callable[[], None]
     images: torch.Tensor
     names: torch.Tensor
+    scales: torch.Tensor
     position: torch.Tensor
     begun: torch.Tensor
     predicted: torch.Tensor
@@ -73,12 +75,13 @@ class Pytorch:
         self.programs: dict[tuple[object, ...], Program] = {}
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
-        known = (len(draws.images), draws.samples, draws.sigma, *draws.key.tolist())
+        known = (len(draws.images), draws.samples, draws.noise, *draws.key.tolist())
         if known not in self.programs:
             self.programs[known] = self._program(draws)
         program = self.programs[known]
         program.images.copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
         program.names.copy_(torch.from_numpy(draws.names.astype(np.int64)))
+        program.scales.copy_(torch.from_numpy(draws.scales))
         stride = len(program.predicted)
         for first in range(start, len(draws), stride):
             count = min(stride, len(draws) - first)
@@ -100,6 +103,7 @@ class Pytorch:
     def _program(self, draws: Draws) -> Program:
         images = torch.zeros((len(draws.images), int(np.prod(self.shape))), device=self.device)
         names = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        scales = torch.zeros(len(images), device=self.device)
         position = torch.zeros((), dtype=torch.int64, device=self.device)
         begun, lanes = position.clone(), torch.arange(self.batch, device=self.device)
         predicted = torch.zeros(self.batch * BATCHES, dtype=torch.int64, device=self.device)
@@ -111,13 +115,13 @@ class Pytorch:
             perturb = _perturb
 
         def step() -> None:
-            perturb(self.input, images, names, position, draws)
+            perturb(self.input, images, names, scales, position, draws)
             classes = self.network(self.input).argmax(1)
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
 
         run = step if self.device.type == "cpu" else self._captured(step, position)
-        return Program(run, images, names, position, begun, predicted, lanes)
+        return Program(run, images, names, scales, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
         """The step as a CUDA graph; libraries choose and allocate in a first run, which no graph may hold."""
@@ -136,11 +140,17 @@ class Pytorch:
 
 
 def _perturb(
-    out: torch.Tensor, images: torch.Tensor, names: torch.Tensor, position: torch.Tensor, draws: Draws
+    out: torch.Tensor,
+    images: torch.Tensor,
+    names: torch.Tensor,
+    scales: torch.Tensor,
+    position: torch.Tensor,
+    draws: Draws,
 ) -> None:
     """Fill a batch on the CPU with the noisy copies from a position on; the last one may reach beyond the end."""
     first = int(position)
     rows = min(len(out), len(draws) - first)
     room = np.empty((rows, images.shape[1]), np.float32)
-    noise.perturb(room, images.numpy(), names.numpy(), draws.samples, first, draws.sigma, draws.key)
+    given = (images.numpy(), names.numpy(), draws.samples, first, scales.numpy(), draws.key)
+    noise.perturb(room, *given, noise.KINDS.index(draws.noise))
     out[:rows] = torch.from_numpy(room).view(rows, *out.shape[1:])
