@@ -7,6 +7,7 @@ import torch
 
 from accelerated_smoothing import data, engines, models, sampling, statistics
 from accelerated_smoothing.config import Base
+from accelerated_smoothing.distributions.gaussian import radius as l2_radius
 from accelerated_smoothing.engines.pytorch import Pytorch
 from accelerated_smoothing.noise import key
 from accelerated_smoothing.training import gaussian
@@ -66,7 +67,7 @@ def measure(device: torch.device, base: Path, images: Path, part: str, n: int) -
         top = counted["selection"].argmax(1)
         p_lower = statistics.lower_bound(counted["estimation"][np.arange(len(top)), top], n, ALPHA)
         right = (top == taken.labels) & (p_lower > 0.5)
-        radius = np.where(right, statistics.radius(p_lower, SIGMA), 0.0)
+        radius = np.where(right, l2_radius(p_lower, SIGMA), 0.0)
         for r in RADII:
             share = 100 * float((right & (radius >= r)).mean())
             rows.append(Row("certified accuracy", subject, f"engine, {precision}, r = {r}", share, "%"))

@@ -55,9 +55,3 @@ def predict(counts: ArrayLike, alpha: float) -> np.ndarray:
     top_two = np.sort(counts, axis=1)[:, -2:]
     significant = binomial_test(top_two[:, 1], top_two[:, 0]) <= alpha
     return np.where(significant, counts.argmax(axis=1), ABSTAIN)
-
-
-def radius(p_lower: ArrayLike, sigma: float) -> np.ndarray:
-    """The l2 radius sigma * Phi^-1(p_lower), in pixels of [0,1]; 0 where p_lower <= 1/2 (section III-A, eq. 3)."""
-    p_lower = np.asarray(p_lower, dtype=float)
-    return np.where(p_lower > 0.5, sigma * special.ndtri(np.maximum(p_lower, 0.5)), 0.0)

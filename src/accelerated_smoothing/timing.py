@@ -13,6 +13,7 @@ from accelerated_smoothing import engines, models, sampling, statistics
 from accelerated_smoothing.certify import accelerated
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.data import Images
+from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.files import InputError, write_text
 from accelerated_smoothing.training import surrogate
 
@@ -59,7 +60,7 @@ def measure(
 
     def cohen(image: np.ndarray, n: int) -> None:
         top = draw(image, n0, "selection")[0].argmax()
-        statistics.radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha), sigma)
+        gaussian.radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha), sigma)
 
     def ours(h: engines.Engine) -> Callable[[np.ndarray, int], None]:
         def certify(image: np.ndarray, n: int) -> None:

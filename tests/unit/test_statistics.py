@@ -100,22 +100,3 @@ def test_predict_equals_brute_force(alpha: float) -> None:
     assert statistics.ABSTAIN in expected
     assert len(set(expected)) == 6
     assert statistics.predict(counts, alpha).tolist() == expected
-
-
-def test_radius_is_sigma_times_the_quantile() -> None:
-    p = np.linspace(0.5001, 0.99999, 200)
-    np.testing.assert_allclose(statistics.radius(p, 0.25), 0.25 * stats.norm.ppf(p), rtol=1e-12)
-    assert statistics.radius(stats.norm.cdf(1.0), 0.5) == pytest.approx(0.5, rel=1e-14)
-    assert (np.diff(statistics.radius(p, 0.25)) > 0).all()
-
-
-def test_radius_is_zero_up_to_one_half() -> None:
-    assert (statistics.radius([0.0, 0.1, 0.4999, 0.5], 1.0) == 0).all()
-    assert statistics.radius(np.nextafter(0.5, 1), 1.0) > 0
-
-
-def test_largest_radius_of_the_paper() -> None:
-    """100,000 equal predictions at sigma 0.25 and alpha 0.001 certify 0.25 * Phi^-1(0.001^(1e-5))."""
-    p = statistics.lower_bound(100_000, 100_000, 0.001)
-    assert statistics.radius(p, 0.25) == pytest.approx(0.25 * stats.norm.ppf(0.001**1e-5), rel=1e-12)
-    assert 0.95 < statistics.radius(p, 0.25) < 0.96

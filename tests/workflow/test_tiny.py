@@ -15,6 +15,7 @@ import torch
 
 from accelerated_smoothing import certify, counts, data, engines, models, statistics
 from accelerated_smoothing.certify import accelerated
+from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.training import surrogate
 
 SIGMAS = (0.25, 0.5)
@@ -70,7 +71,7 @@ def test_sampled_radii_follow_from_the_stored_counts(tiny: Path, sigma: float, m
     log = certify.read(tiny / f"certificates/sigma{sigma}/{method}.tsv")
     top = selection.argmax(axis=1)
     bound = statistics.lower_bound(estimation[np.arange(len(top)), top], n, 0.001)
-    expected = statistics.radius(bound, sigma)
+    expected = gaussian.radius(bound, sigma)
     assert np.array_equal(log["radius"], expected)
     assert np.array_equal(log["predict"], np.where(expected > 0, top, -1))
     assert (log["sound"] == 1).all()

@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from accelerated_smoothing import analysis, statistics
 from accelerated_smoothing.analysis import style
+from accelerated_smoothing.distributions import gaussian
 
 TITLE = "Figure 3: certified accuracy against radius"
 
@@ -65,7 +66,7 @@ def curve(log: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 def limit(log: pd.DataFrame) -> float:
     """The radius that n samples of one class certify: sigma * Phi^-1(alpha ** (1 / n))."""
     n, alpha, sigma = (log[column].iloc[0] for column in ("n", "alpha", "sigma"))
-    return float(statistics.radius(statistics.lower_bound(n, n, alpha), sigma))
+    return float(gaussian.radius(statistics.lower_bound(n, n, alpha), sigma))
 
 
 def mark(axes: Axes, n: int, radius: float) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Depth, Section
+from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def radii(h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, sigma: flo
     count = np.floor(n * h.max(axis=1)).astype(np.int64)
     p_lower = statistics.lower_bound(count, n, alpha)
     predict = np.where(top == predicted, top, statistics.ABSTAIN)
-    return predict, np.where(top == predicted, statistics.radius(p_lower, sigma), 0.0), p_lower, count
+    return predict, np.where(top == predicted, gaussian.radius(p_lower, sigma), 0.0), p_lower, count
 
 
 def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":

@@ -12,6 +12,7 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Section
+from accelerated_smoothing.distributions import gaussian
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,5 +34,5 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     count = np.take_along_axis(estimation.at(settings.n), top[:, None], axis=1)[:, 0]
     p_lower = statistics.lower_bound(count, settings.n, evidence.alpha)
     seconds = selection.seconds_at(evidence.n0) + estimation.seconds_at(settings.n)
-    radius = statistics.radius(p_lower, selection.sigma)
+    radius = gaussian.radius(p_lower, selection.sigma)
     return common.table(evidence, top, radius, seconds, p_lower, count, settings.n, SOUND)
