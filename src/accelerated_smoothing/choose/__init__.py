@@ -1,0 +1,1 @@
+"""Choosing an image's own scale of the noise (Alfarra et al. 2022)."""
