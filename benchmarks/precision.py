@@ -10,7 +10,7 @@ from accelerated_smoothing.config import Base
 from accelerated_smoothing.distributions.gaussian import radius as l2_radius
 from accelerated_smoothing.engines.pytorch import Pytorch
 from accelerated_smoothing.noise import key
-from accelerated_smoothing.training import gaussian
+from accelerated_smoothing.training import base as training
 from benchmarks import Row
 from benchmarks.counting import precisions
 
@@ -25,7 +25,8 @@ def digits(folder: Path) -> tuple[Path, Path]:
     settings = Base(arch="resnet20", epochs=20, batch_size=64, lr=0.05, step_size=8, crop=1, flip=False)
     weights = folder / "base.safetensors"
     images = {split: data.read(path) for split, path in files.items()}
-    gaussian.train(images["train"], images["test"], weights, settings, SIGMA, 0, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    training.train(images["train"], images["test"], weights, "gaussian", settings, SIGMA, "gaussian", 0, cpu)
     return weights, files["test"]
 
 

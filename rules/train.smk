@@ -15,13 +15,13 @@ rule base:
         mem_mb=16000,
         runtime=runtime("base"),
     params:
-        code=digest("train_base"),
+        code=digest("train_base", way="gaussian", noise="gaussian"),
         seed=CONFIG.seed,
         settings=flags(CONFIG.base),
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "exec python -m accelerated_smoothing train-base --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
+        "exec python -m accelerated_smoothing train-base gaussian --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
         "{params.settings} {params.compute} --output {output.weights} 2> {log}"
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
-from accelerated_smoothing import config, progress
+from accelerated_smoothing import config, distributions, progress
 from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.provenance import records
@@ -85,6 +85,12 @@ def checked(name: str, kind: Any) -> Callable[[str], Any]:
     return read
 
 
+def distribution(name: str) -> str:
+    """The name of a distribution that there is: records hash its module before the verb runs."""
+    distributions.module(name)
+    return name
+
+
 def shard(text: str) -> tuple[int, int]:
     """`2/50` as (2, 50): the third of fifty."""
     position, _, total = text.partition("/")
@@ -113,12 +119,22 @@ def prepare_data(arguments: argparse.Namespace) -> None:
 
 def train_base(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import data
-    from accelerated_smoothing.training import gaussian
+    from accelerated_smoothing.training import base
 
-    settings = section(config.Base, arguments)
+    settings = section(config.trainer_module(arguments.way).Settings, arguments)
     where = device(arguments)
-    train, test = data.read(arguments.train), data.read(arguments.test)
-    gaussian.train(train, test, arguments.output, settings, arguments.sigma, arguments.seed, where)
+    base.train(
+        data.read(arguments.train),
+        data.read(arguments.test),
+        arguments.output,
+        arguments.way,
+        settings,
+        arguments.sigma,
+        arguments.noise,
+        arguments.seed,
+        where,
+        arguments.initial,
+    )
 
 
 def import_base(arguments: argparse.Namespace) -> None:
@@ -442,13 +458,21 @@ def parser() -> argparse.ArgumentParser:
     made = verb(
         "train-base",
         train_base,
-        "Train a base classifier under Gaussian noise.",
-        "--train train.npz --test test.npz --sigma 0.25 --arch resnet20 --epochs 10 --output base.safetensors",
+        "Train a base classifier under noise.",
+        "gaussian --train train.npz --test test.npz --sigma 0.25 --arch resnet20 --epochs 10 --output base.safetensors",
     )
-    needs(made, train="training images", test="images for the log", output="weights")
-    noise(made)
-    add_flags(made, config.Base)
-    add_flags(made, config.Compute)
+    ways = made.add_subparsers(required=True, dest="way", metavar="WAY")
+    for name in config.trainers():
+        way = config.trainer_module(name)
+        made = ways.add_parser(name, help=way.__doc__.splitlines()[0], description=way.__doc__)
+        needs(made, train="training images", test="images for the log", output="weights")
+        noise(made)
+        made.add_argument(
+            "--noise", type=distribution, default="gaussian", metavar="NAME", help="its distribution (default gaussian)"
+        )
+        made.add_argument("--initial", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")
+        add_flags(made, way.Settings)
+        add_flags(made, config.Compute)
 
     made = verb(
         "import-base",

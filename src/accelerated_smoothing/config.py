@@ -73,7 +73,7 @@ class Dataset(Section):
 
 
 class Base(Section):
-    """The base classifier f, trained under Gaussian noise (Cohen et al. 2019, section 3.3)."""
+    """The base classifier f and its training under noise; a way of training (`training/ways/`) adds its own."""
 
     arch: str = Field("resnet110", description="a CIFAR ResNet: resnet20, resnet56, resnet110, ...")
     epochs: int = Field(90, ge=1)
@@ -86,6 +86,12 @@ class Base(Section):
     crop: int = Field(4, ge=0, description="padding of the random crop, pixels")
     flip: bool = Field(True, description="mirror half of the images at random")
     precision: Precision | None = Field(None, description="of the passes; null: bf16 on a GPU that has it, else fp32")
+    ascent: int = Field(
+        0, ge=0, description="steps on an image's own sigma each time it is seen (Alfarra et al. 2022, Algorithm 2)"
+    )
+    ascent_from: int = Field(50, ge=0, description="epochs before the first of these steps")
+    ascent_samples: int = Field(1, ge=1, description="noisy copies of an image in one of them")
+    ascent_lr: float = Field(1e-4, gt=0, allow_inf_nan=False, description="of these steps")
 
     @field_validator("arch")
     @classmethod
@@ -301,6 +307,23 @@ def certifier_module(name: str) -> Any:
     if name not in certifiers():
         raise InputError(f"found {name!r}; one of {', '.join(certifiers())} would do")
     return importlib.import_module(f"accelerated_smoothing.certify.{name}")
+
+
+def trainers() -> list[str]:
+    """The modules of `training/ways/`."""
+    folder = Path(__file__).parent / "training/ways"
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+
+def trainer_module(name: str) -> Any:
+    """The module `training/ways/<name>.py`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in trainers():
+        raise InputError(f"found {name!r}; one of {', '.join(trainers())} would do")
+    return importlib.import_module(f"accelerated_smoothing.training.ways.{name}")
 
 
 def load(settings: Mapping[str, Any]) -> Config:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerated_smoothing.config import Config
+from accelerated_smoothing.config import Config, trainer_module
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
     import torch
 
-TRAINING_COST = 3  # passes: where only the rate of predicting is known, a training step is taken for three
+TRAINING_COST = 3  # passes: where only the rate of predicting is known, one forward and backward is taken for three
 MEASURE_SECONDS = 2.0
 
 
@@ -45,7 +45,8 @@ class Stage:
         arch: the network that runs.
         jobs: of all sigmas, each with a GPU unless `compute.device` is "cpu".
         passes: of all its jobs together: noisy copies predicted, or images of all epochs trained on.
-        cost: the passes, in passes of the base classifier: in proportion to depth, and more for a training step.
+        cost: the passes, in passes of the base classifier: in proportion to depth, and more for a training step, which
+            may take several copies of an image forward and backward.
         disk: bytes of counts that it leaves behind.
         trains: the config's section of the training, or "".
     """
@@ -98,7 +99,7 @@ def stages(config: Config) -> list[Stage]:
     sigmas, base = len(config.sigmas), config.base.arch
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
-    made = [Stage("base", base, trained, training, training * TRAINING_COST, trains="base")]
+    made = [Stage("base", base, trained, training, training * TRAINING_COST * copies(config), trains="base")]
     for kind in ("train-estimation", "test-estimation", "test-selection", "train-variance"):
         counted = counting(config, *kind.split("-"))
         passes = sigmas * counted.images * counted.sizes[-1]
@@ -113,6 +114,18 @@ def stages(config: Config) -> list[Stage]:
         cost = passes * TRAINING_COST * (depth - 2) / (int(base.removeprefix("resnet")) - 2)
         made.append(Stage(f"surrogates/{arch}", arch, sigmas, passes, cost, trains="surrogate"))
     return made
+
+
+def copies(config: Config) -> float:
+    """Copies of an image that go forward and backward in a training step of f, in the mean over epochs."""
+    settings = config.base
+    ascending = max(settings.epochs - settings.ascent_from, 0) / settings.epochs
+    way = trainer_module(_way(config))
+    return way.passes(settings) + settings.ascent * settings.ascent_samples * ascending
+
+
+def _way(config: Config) -> str:
+    return getattr(config, "training", "gaussian")
 
 
 def limits(config: Config) -> dict[str, int]:
@@ -133,25 +146,34 @@ def weights(arch: str) -> int:
 
 
 def measure(stage: Stage, config: Config, device: "torch.device") -> float:
-    """Images per second of a stage on this machine, from noise to counts or in training, with random weights."""
+    """Images per second of a stage on this machine, from noise to counts or in training, with random weights.
+
+    Where sigma_x ascends, it does in every step that is measured, though not in every epoch.
+    """
     import numpy as np
     import torch
 
     from accelerated_smoothing import engines, models, sampling
-    from accelerated_smoothing.training import gaussian, surrogate
+    from accelerated_smoothing.training import base, loop, surrogate
 
     whole = shape(config)
     size = (whole.channels, whole.size, whole.size)
     model = models.build(stage.arch, whole.classes, [0.5] * whole.channels, [0.25] * whole.channels)
     if stage.trains:
-        step = (gaussian if stage.trains == "base" else surrogate).step(model, getattr(config, stage.trains), device)
         batch = getattr(config, stage.trains).batch_size
         inputs = torch.rand((batch, *size), device=device).to(memory_format=torch.channels_last)
-        shares = torch.full((batch, whole.classes), 1 / whole.classes, device=device)
+        rest: tuple[object, ...]
+        if stage.trains == "base":
+            sigma_x, chosen = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
+            step = base.step(model, _way(config), config.base, "gaussian", sigma_x, device)
+            rest = (chosen % whole.classes, chosen, config.base.ascent > 0, loop.generator(0, "measure", device))
+        else:
+            step = surrogate.step(model, config.surrogate, device)
+            rest = (torch.full((batch, whole.classes), 1 / whole.classes, device=device),)
 
         def work(amount: int) -> None:
             for _ in range(0, amount, batch):
-                loss = step(inputs, shares)
+                loss = step(inputs, *rest)
             loss.item()
     else:
         sampled, batch = config.sampling, 256

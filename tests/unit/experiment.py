@@ -52,8 +52,8 @@ def everything() -> None:
     run("data digits --train results/data/train.npz --test results/data/test.npz")
     for sigma in (0.25, 0.5):
         run(
-            f"train-base --train results/data/train.npz --test results/data/test.npz --sigma {sigma} --arch resnet8 "
-            f"--epochs 8 --batch-size 64 --lr 0.05 --step-size 3 --crop 1 --no-flip "
+            f"train-base gaussian --train results/data/train.npz --test results/data/test.npz --sigma {sigma} "
+            f"--arch resnet8 --epochs 8 --batch-size 64 --lr 0.05 --step-size 3 --crop 1 --no-flip "
             f"--output results/base/sigma{sigma}.safetensors"
         )
         counting(sigma, "test", "selection", 1, "100")

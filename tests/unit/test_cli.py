@@ -14,6 +14,7 @@ import pytest
 from accelerated_smoothing import cli, config, counts, data
 from accelerated_smoothing.certify import accelerated, cohen
 from accelerated_smoothing.files import atomic
+from accelerated_smoothing.training.ways import macer, smoothadv
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -51,6 +52,8 @@ SECTIONS = [
     (config.Timing, {"sigma": 0.5, "repeats": 2}),
     (config.Compute, {"device": "cpu", "threads": 3}),
     (config.Comparison, {"accuracy": 0.0, "relative": 1e-9}),
+    (smoothadv.Settings, {"steps": 10, "epsilon": 1.5, "ascent": 1, "ascent_lr": 1e-3}),
+    (macer.Settings, {"samples": 4, "weight": 0.0, "margin_gamma": 6.5, "gamma": 0.5}),
     (accelerated.Settings, {"n": 500, "depth": 56}),
     (cohen.Settings, {"n": 500}),
 ]
@@ -108,7 +111,9 @@ def files(base: Path, digits: SimpleNamespace, tmp_path: Path) -> SimpleNamespac
 
 
 COUNT = "count --base {base} --images {test} --slice :4 --sizes 10 --sigma 0.5 --output {out} --threads 1"
-TRAIN = "train-base --train {train} --test {test} --arch resnet8 --epochs 1 --sigma 0.5 --output {out} --threads 1"
+TRAIN = (
+    "train-base gaussian --train {train} --test {test} --arch resnet8 --epochs 1 --sigma 0.5 --output {out} --threads 1"
+)
 TEACH = "train-surrogate --images {train} --slice :6 --counts {folder}/train.npz --epochs 1 --output {out} --threads 1"
 CERTIFY = "certify cohen --n 100 --selection {folder}/selection.npz --estimation {folder}/estimation.npz --output {out}"
 WRONG = [
@@ -140,6 +145,11 @@ WRONG = [
     (TRAIN, "--precision half", "precision: found 'half'"),
     (TRAIN, "--sigma -0.5", "sigma"),
     (TRAIN, "--train {folder}/text.npz", "text.npz: not a whole .npz"),
+    (TRAIN, "--noise none", "found 'none'; one of"),
+    (TRAIN, "--initial {folder}/none.safetensors", "none.safetensors: no such file"),
+    (TRAIN, "--initial {base} --arch resnet14", "made for arch resnet8, where resnet14 is to be trained"),
+    (TRAIN, "--ascent -1", "ascent: found '-1'"),
+    (TRAIN.replace("gaussian", "smoothadv"), "--epsilon 0", "epsilon: found '0'"),
     (TEACH, "--depth 21", "6n+2"),
     (TEACH, "--counts {folder}/none.npz", "none.npz: no such file"),
     (TEACH, "--slice :5", "the counts are not those of these images"),

@@ -111,7 +111,7 @@ def test_a_rate_is_images_per_second(monkeypatch: pytest.MonkeyPatch, trains: st
         assert len(calls) < 1000, "more and more work is asked for, and not done"
         time.sleep(2e-5 * images)
 
-    def step(self: loop.Step, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def step(self: loop.Step, inputs: torch.Tensor, *_: Any) -> torch.Tensor:
         work(len(inputs))
         return torch.zeros(())
 

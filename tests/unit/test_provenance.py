@@ -23,7 +23,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})  # whatever this tree is
         assert cli.main(["data", "digits", "--train", "train.npz", "--test", "test.npz"]) == 0
-        train = "train-base --train train.npz --test test.npz --sigma 0.5 --arch resnet8 --epochs 1 --output"
+        train = "train-base gaussian --train train.npz --test test.npz --sigma 0.5 --arch resnet8 --epochs 1 --output"
         assert cli.main([*train.split(), "base.safetensors"]) == 0
         for shard in range(2):
             words = (
@@ -287,6 +287,9 @@ def test_code_is_what_a_verb_imports() -> None:
     cohen = code.modules("certify", {"certifier": "cohen"})
     assert cohen.keys() >= {"certify", "certify.cohen", "statistics", "counts"}
     assert "certify.accelerated" not in cohen
+    macer = code.modules("train_base", {"way": "macer", "noise": "gaussian"})
+    assert macer.keys() >= {"training.base", "training.ways.macer", "distributions.gaussian", "choose.ascent"}
+    assert not macer.keys() & {"training.surrogate", "training.ways.gaussian"}
     assert "analysis.table1" in code.modules("table", {"number": 1})
     assert "sampling" not in code.modules("table", {"number": 1})
     assert code.digest("table", number=1) != code.digest("table", number=2)

@@ -80,7 +80,7 @@ def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.
         "0" * 40,
     ):
         assert part in told
-    assert "accelerated-smoothing train-base --train results/data/train.npz" in told
+    assert "accelerated-smoothing train-base gaussian --train results/data/train.npz" in told
     assert "sigma0.25" not in told
     assert "; sound\n" in told
     assert told.index("train-base") < told.index(" count --base") < told.index(" certify cohen")

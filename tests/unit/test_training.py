@@ -17,7 +17,7 @@ from scipy.spatial import distance
 from accelerated_smoothing import config, data, engines, models, progress
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.files import InputError
-from accelerated_smoothing.training import gaussian, loop, surrogate
+from accelerated_smoothing.training import base, loop, surrogate
 
 CPU = torch.device("cpu")
 
@@ -144,7 +144,7 @@ def stepping(precision: str) -> tuple[loop.Step, torch.Tensor, torch.Tensor]:
     model = torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.Flatten())
     model.append(torch.nn.Linear(8 * 3 * 4, 3)).eval()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    step = loop.Step(model, optimizer, torch.nn.functional.cross_entropy, precision, CPU)
+    step = loop.Step(model, optimizer, cross_entropy, precision, CPU)
     return step, torch.randn(64, 2, 5, 6), torch.randint(3, (64,))
 
 
@@ -183,19 +183,23 @@ def test_a_step_in_bf16_keeps_weights_and_loss_in_float32() -> None:
 
 def test_steps_are_those_of_the_settings() -> None:
     model = torch.nn.Linear(2, 2)
-    base = gaussian.step(model, config.Base(lr=0.3, momentum=0.8, weight_decay=0.01, precision="bf16"), CPU)
-    assert isinstance(base.optimizer, torch.optim.SGD)
-    (group,) = base.optimizer.param_groups
+    settings = config.Base(lr=0.3, momentum=0.8, weight_decay=0.01, precision="bf16")
+    f = base.step(model, "gaussian", settings, "gaussian", torch.zeros(1), CPU)
+    assert isinstance(f.optimizer, torch.optim.SGD)
+    (group,) = f.optimizer.param_groups
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.3, 0.8, 0.01)
-    assert base.precision == "bf16"
+    assert f.precision == "bf16"
     h = surrogate.step(model, config.Surrogate(lr=0.3, betas=(0.1, 0.2), precision="fp32"), CPU)
     assert isinstance(h.optimizer, torch.optim.Adam)
     assert (h.optimizer.param_groups[0]["lr"], h.optimizer.param_groups[0]["betas"]) == (0.3, (0.1, 0.2))
     assert h.precision == "fp32"
     assert surrogate.step(model, config.Surrogate(), CPU).precision == "fp32"
-    logits, shares = cases("mild")
-    assert h.loss(logits, shares) == surrogate.jensen_shannon(logits, shares)
-    assert base.loss(logits, shares.argmax(1)) == torch.nn.functional.cross_entropy(logits, shares.argmax(1))
+    images, shares = torch.rand(5, 2), torch.full((5, 2), 0.5)
+    assert h.loss(h, images, shares) == surrogate.jensen_shannon(model(images), shares)
+
+
+def cross_entropy(step: loop.Step, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(step.forward(inputs), targets)
 
 
 class InterruptionError(Exception):
@@ -228,8 +232,8 @@ def linear(
 
         settings = {"epochs": 4, "step_size": 2, "gamma": 0.1, "seed": 0, "purpose": "test", "identity": {"a": (1, 2)}}
         loop.run(
-            loop.Step(model, made, torch.nn.functional.cross_entropy, precision, CPU),
-            lambda random: loop.batches(inputs, targets, 16, 1, True, random),
+            loop.Step(model, made, cross_entropy, precision, CPU),
+            lambda _, random: loop.batches(inputs, targets, 16, 1, True, random),
             images=len(inputs),
             **{**settings, **options},
             output=output,
@@ -381,10 +385,10 @@ def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(60, 3))
     inputs, targets = torch.randn(37, 2, 5, 6), torch.randint(3, (37,))
     expected = torch.nn.functional.cross_entropy(model(inputs), targets).item()
-    step = loop.Step(model, torch.optim.SGD(model.parameters(), 1e-12), torch.nn.functional.cross_entropy, "fp32", CPU)
+    step = loop.Step(model, torch.optim.SGD(model.parameters(), 1e-12), cross_entropy, "fp32", CPU)
     loop.run(
         step,
-        lambda random: loop.batches(inputs, targets, 16, 0, False, random),
+        lambda _, random: loop.batches(inputs, targets, 16, 0, False, random),
         images=37, epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
     assert float(rows(tmp_path / "w.csv")[0]["loss"]) == pytest.approx(expected, rel=1e-5)
@@ -394,12 +398,12 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path: Path) -> None:
     model = torch.nn.Linear(1, 1)
     orders: list[float] = []
 
-    def epoch_batches(random: torch.Generator) -> Any:
+    def epoch_batches(_: int, random: torch.Generator) -> Any:
         orders.append(torch.rand((), generator=random).item())
-        yield torch.ones(4, 1), torch.ones(4, 1)
+        yield torch.ones(4, 1), torch.zeros(4, dtype=torch.long)
 
     loop.run(
-        loop.Step(model, torch.optim.SGD(model.parameters(), 0.1), torch.nn.functional.mse_loss, "fp32", CPU),
+        loop.Step(model, torch.optim.SGD(model.parameters(), 0.1), cross_entropy, "fp32", CPU),
         epoch_batches,
         images=4, epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
@@ -477,7 +481,7 @@ def test_gaussian_training_learns_and_goes_on(
     train, test = data.read(digits.train, ":300"), data.read(digits.test, ":100")
     settings = config.Base(arch="resnet8", epochs=4, batch_size=16, lr=0.05, step_size=3, crop=1, flip=False)
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-    gaussian.train(train, test, whole, settings, 0.25, 0, CPU)
+    base.train(train, test, whole, "gaussian", settings, 0.25, "gaussian", 0, CPU)
     log = rows(tmp_path / "whole.csv")
     assert [row["lr"] for row in log][:3] == ["0.05"] * 3
     assert float(log[-1]["loss"]) < 0.7 * float(log[0]["loss"])
@@ -488,9 +492,9 @@ def test_gaussian_training_learns_and_goes_on(
         loop, "_save", lambda *a: (_ for _ in ()).throw(InterruptionError) if a[4].epochs == 3 else saved(*a)
     )
     with pytest.raises(InterruptionError):
-        gaussian.train(train, test, broken, settings, 0.25, 0, CPU)
+        base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU)
     monkeypatch.setattr(loop, "_save", saved)
-    gaussian.train(train, test, broken, settings, 0.25, 0, CPU)
+    base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU)
     assert broken.read_bytes() == whole.read_bytes()
     assert not loop.partial(broken).exists()
 
@@ -499,6 +503,8 @@ def test_gaussian_training_learns_and_goes_on(
         "kind": "base",
         "arch": "resnet8",
         "sigma": 0.25,
+        "training": "gaussian",
+        "noise": "gaussian",
         **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
     }
 

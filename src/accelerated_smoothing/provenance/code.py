@@ -17,7 +17,12 @@ CARRIERS = {
     *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
 }
 # Modules that a verb imports by name, by its function in `cli.py` and its arguments.
-NAMED = {"certify": "certify.{certifier}", "table": "analysis.table{number}", "figure": "analysis.figure{number}"}
+NAMED = {
+    "train_base": ("training.ways.{way}", "distributions.{noise}"),
+    "certify": ("certify.{certifier}",),
+    "table": ("analysis.table{number}",),
+    "figure": ("analysis.figure{number}",),
+}
 # Packages whose name is not that of their module.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 
@@ -29,7 +34,8 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
 
     Args:
         function: the verb's in `cli.py`.
-        arguments: its arguments, of which some name a module: `certifier`, `number`, or the `source` of a notebook.
+        arguments: its arguments, of which some name a module: `way`, `noise`, `certifier`, `number`, or the `source`
+            of a notebook.
 
     Returns:
         Hashes by name within the package: `sampling`, `engines.openvino`, `cli.count`.
@@ -39,8 +45,7 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     waiting = {f"cli.{function}"}
-    if function in NAMED:
-        waiting.add(NAMED[function].format(**arguments))
+    waiting |= {name.format(**arguments) for name in NAMED.get(function, ())}
     if function == "execute_notebook":
         waiting |= _notebook(Path(arguments["source"]))
     while waiting:

@@ -1,8 +1,8 @@
 """The epoch loop that all ways of training share: a log line per epoch, and resumption after a kill.
 
-Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), so an interrupted training
-ends with the same weights as one that was not. What is done is saved after each epoch, and midway: now and then, and
-when asked to stop.
+Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), or from a batch's own, so an
+interrupted training ends with the same weights as one that was not. What is done is saved after each epoch, and midway:
+now and then, and when asked to stop.
 """
 
 import csv
@@ -11,7 +11,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,6 @@ from torch import nn
 from accelerated_smoothing import models
 from accelerated_smoothing.files import atomic, write_text
 from accelerated_smoothing.progress import SAVE_SECONDS, Progress
-
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def generator(seed: int, purpose: str, device: torch.device) -> torch.Generator:
@@ -69,11 +67,12 @@ def batches(
 
 
 class Step:
-    """One step of training: inputs and targets in, the loss out, left on the device.
+    """One step of training: a batch in, its loss out, left on the device.
 
     Attributes:
         model: brought to the device in channels-last memory.
         optimizer: of its parameters.
+        loss: of the step itself, for its passes, and of what a batch consists of.
         precision: "fp32", or "bf16" for passes in bfloat16, while weights, sums and the loss stay in float32.
     """
 
@@ -81,7 +80,7 @@ class Step:
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        loss: Loss,
+        loss: Callable[..., torch.Tensor],
         precision: str | None,
         device: torch.device,
     ) -> None:
@@ -95,10 +94,21 @@ class Step:
         # Compiling gains nothing on a CPU, and would ask for a C++ compiler.
         self.network = models.compiled(self.model) if device.type == "cuda" else self.model
 
-    def __call__(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The logits of images [n, *shape], in float32."""
         with self.passes:
             logits = self.network(inputs)
-        value = self.loss(logits.float(), targets)
+        return logits.float()
+
+    def frozen(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The same in evaluation mode and of constant weights, for gradients with respect to the inputs alone."""
+        self.model.eval().requires_grad_(False)
+        logits = self.forward(inputs)
+        self.model.train().requires_grad_(True)
+        return logits
+
+    def __call__(self, *batch: Any) -> torch.Tensor:
+        value = self.loss(self, *batch)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         self.optimizer.step()
@@ -128,7 +138,7 @@ class Work:
 
 def run(
     step: Step,
-    epoch_batches: Callable[[torch.Generator], Iterator[tuple[torch.Tensor, torch.Tensor]]],
+    epoch_batches: Callable[[int, torch.Generator], Iterator[tuple[Any, ...]]],
     *,
     images: int,
     epochs: int,
@@ -139,12 +149,15 @@ def run(
     output: Path,
     identity: dict[str, Any],
     evaluate: Callable[[], dict[str, float]] = dict,
+    carried: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Train a model in place.
 
     Args:
         step: of the model; its loss is a mean over the batch.
-        epoch_batches: makes one epoch's batches of inputs and targets from its generator.
+        epoch_batches: makes one epoch's batches, of which each begins with the inputs, from the epoch's number, from 0,
+            and its generator. What a step draws must come from a generator of the batch, since a resumed epoch makes
+            the batches that it leaves out, and not their steps.
         images: in one epoch.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
         output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
@@ -152,11 +165,13 @@ def run(
         identity: whatever determines the training, but for the precision and the device; a state of another
             identity is not gone on with.
         evaluate: further columns of the log.
+        carried: tensors that steps change in place, by name; they are saved and resumed with the weights.
     """
     model, optimizer = step.model, step.optimizer
     identity = {**identity, "precision": step.precision, "device": step.device.type}
     state_file, log_file = partial(output), output.with_suffix(".csv")
-    work = _resume(model, optimizer, state_file, identity) or Work()
+    carried = carried or {}
+    work = _resume(model, optimizer, state_file, identity, carried) or Work()
     if work.log:
         write_text(log_file, _as_csv(work.log))
     base_rate = optimizer.param_groups[0]["lr"]
@@ -170,14 +185,14 @@ def run(
             model.train()
             total = torch.tensor(work.loss, device=step.device)
             # An epoch that was left midway is made again from its start, but for the steps.
-            made = epoch_batches(generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
-            for inputs, targets in itertools.islice(made, work.batches, None):
-                total += step(inputs, targets) * len(inputs)
+            made = epoch_batches(work.epochs, generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
+            for batch in itertools.islice(made, work.batches, None):
+                total += step(*batch) * len(batch[0])
                 work.batches += 1
-                progress.update(len(inputs))
+                progress.update(len(batch[0]))
                 if progress.asked or time.monotonic() - saved > SAVE_SECONDS:
                     work.images, work.loss, work.seconds = progress.done, total.item(), time.perf_counter() - begun
-                    _save(model, optimizer, state_file, identity, work)
+                    _save(model, optimizer, state_file, identity, work, carried)
                     saved = time.monotonic()
                 if progress.asked:
                     progress.stop()
@@ -189,7 +204,7 @@ def run(
             work.log.append({**row, "seconds": round(seconds, 3)})
             told = ", ".join(f"{name} {value:.5g}" for name, value in work.log[-1].items() if name != "epoch")
             progress.note(f"epoch {work.epochs} of {epochs}: {told}")
-            _save(model, optimizer, state_file, identity, work)
+            _save(model, optimizer, state_file, identity, work, carried)
             saved = time.monotonic()
             write_text(log_file, _as_csv(work.log))
     for group in optimizer.param_groups:
@@ -209,17 +224,31 @@ def _as_csv(log: list[dict[str, float]]) -> str:
     return text.getvalue()
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any], work: Work) -> None:
+def _save(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    path: Path,
+    identity: dict[str, Any],
+    work: Work,
+    carried: Mapping[str, torch.Tensor],
+) -> None:
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     for parameter, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{parameter}/{name}": value for name, value in values.items()}
+    tensors |= {f"carried/{name}": tensor for name, tensor in carried.items()}
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     described = {"identity": json.dumps(identity), "work": json.dumps(asdict(work))}
     with atomic(path) as draft:
         draft.write_bytes(safetensors.torch.save(tensors, described))
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, identity: dict[str, Any]) -> Work | None:
+def _resume(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    path: Path,
+    identity: dict[str, Any],
+    carried: Mapping[str, torch.Tensor],
+) -> Work | None:
     try:
         with safetensors.safe_open(path, "pt") as stored:
             described = stored.metadata()
@@ -229,6 +258,8 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, iden
     if described.get("identity") != json.dumps(identity) or "work" not in described:
         return None
     model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model/")})
+    for name, tensor in carried.items():
+        tensor.copy_(tensors[f"carried/{name}"])
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):

@@ -35,7 +35,11 @@ def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 def step(model: nn.Module, settings: Surrogate, device: torch.device) -> loop.Step:
     """A training step of h: Adam on the Jensen-Shannon divergence."""
     optimizer = torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas)
-    return loop.Step(model, optimizer, jensen_shannon, settings.precision, device)
+
+    def loss(h: loop.Step, images: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        return jensen_shannon(h.forward(images), shares)
+
+    return loop.Step(model, optimizer, loss, settings.precision, device)
 
 
 def train(
@@ -77,7 +81,7 @@ def train(
     pixels = torch.from_numpy(images.pixels()).to(device)
     shares = torch.from_numpy((counts.at(samples) / samples).astype(np.float32)).to(device)
 
-    def epoch_batches(random: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def epoch_batches(_: int, random: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return loop.batches(pixels, shares, settings.batch_size, settings.crop, settings.flip, random)
 
     loop.run(

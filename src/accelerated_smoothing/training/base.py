@@ -1,0 +1,185 @@
+"""Training the base classifier f under noise, in any of the `ways`, with one sigma or one of each image's own.
+
+The latter is Algorithm 2 of Alfarra et al. 2022: each time an image is seen, its sigma_x first takes some steps of
+`choose.ascent` from where it was left, and then the way's step is taken under noise of that scale.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from accelerated_smoothing import distributions, models
+from accelerated_smoothing.choose.ascent import ascend
+from accelerated_smoothing.config import Base, trainer_module
+from accelerated_smoothing.data import Images
+from accelerated_smoothing.files import InputError, discard, sha256
+from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.training import loop
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """f and its noise, as a way of training sees them.
+
+    Attributes:
+        forward: images [m, *shape] to float32 logits [m, classes], in training mode.
+        frozen: the same in evaluation mode and of constant weights, for gradients with respect to the images.
+        noise: (sigma [b], samples) to noise [b * samples, *shape] of each image's own scale, an image's samples one
+            after another; anew at each call.
+        margin: (p_a, p_b, sigma), each [b], to the certified radii [b] in [0,1] pixels.
+    """
+
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    frozen: Callable[[torch.Tensor], torch.Tensor]
+    noise: Callable[[torch.Tensor, int], torch.Tensor]
+    margin: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def step(
+    model: nn.Module, way: str, settings: Base, noise: str, sigma_x: torch.Tensor, device: torch.device
+) -> loop.Step:
+    """A training step of f by SGD.
+
+    A batch is (images, labels, chosen, ascending, random): chosen [b] tells where in `sigma_x` the images are, which
+    is changed there if `ascending`, and `random` is the generator of all that the step draws.
+
+    Args:
+        way: of training, the module's name.
+        settings: the way's.
+        noise: the distribution's name.
+        sigma_x: [n] of all training images, on the device.
+    """
+    loss, distribution = trainer_module(way).loss, distributions.module(noise)
+    optimizer = torch.optim.SGD(
+        model.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
+
+    def batch_loss(
+        f: loop.Step,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        chosen: torch.Tensor,
+        ascending: bool,
+        random: torch.Generator,
+    ) -> torch.Tensor:
+        _, channels, height, width = images.shape
+
+        def standard(copies: int) -> torch.Tensor:
+            shape = (copies, height, width, channels)  # in memory channels last, as the images
+            return distribution.standard(shape, random, device).permute(0, 3, 1, 2)
+
+        def scaled(sigma: torch.Tensor, samples: int) -> torch.Tensor:
+            return standard(len(sigma) * samples) * sigma.repeat_interleave(samples).view(-1, 1, 1, 1)
+
+        if ascending:
+            sigma_x[chosen] = ascend(
+                f.frozen,
+                images,
+                sigma_x[chosen],
+                lambda _: standard(len(images) * settings.ascent_samples).unflatten(0, (len(images), -1)),
+                distribution.margin,
+                settings.ascent,
+                settings.ascent_lr,
+            )
+        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin)
+        return loss(smoothed, images, labels, sigma_x[chosen], settings)
+
+    return loop.Step(model, optimizer, batch_loss, settings.precision, device)
+
+
+def train(
+    train: Images,
+    test: Images,
+    output: Path,
+    way: str,
+    settings: Base,
+    sigma: float,
+    noise: str,
+    seed: int,
+    device: torch.device,
+    initial: Path | None = None,
+) -> None:
+    """Train f on noisy copies of images and write its weights.
+
+    Args:
+        train: all training images.
+        test: images on which the log's `test_accuracy` is measured, one noisy copy each.
+        output: the weight file; `<stem>.csv` beside it logs each epoch.
+        way: of training, the name of a module of `ways`.
+        settings: the way's.
+        sigma: scale of the noise, in [0,1] pixels, and where each sigma_x starts.
+        noise: its distribution's name.
+        seed: the root seed.
+        initial: weights to start from, instead of fresh ones.
+
+    Raises:
+        InputError: there is no such way or distribution, or the initial weights are of another network or dataset.
+    """
+    description = {
+        "kind": "base",
+        "arch": settings.arch,
+        "sigma": sigma,
+        "training": way,
+        "noise": noise,
+        **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
+    }
+    purpose = f"{way}/{noise}/{sigma}"
+    if initial is None:
+        torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
+        model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
+    else:
+        model, known = models.load(initial, "base")
+        for key in ("arch", "dataset", "classes", "mean", "std"):
+            if known[key] != description[key]:
+                raise InputError(f"{initial}: made for {key} {known[key]}, where {description[key]} is to be trained")
+    images, labels = torch.from_numpy(train.pixels()).to(device), torch.from_numpy(train.labels).to(device)
+    test_images, test_labels = (
+        torch.from_numpy(test.pixels()).to(device),
+        torch.from_numpy(test.labels).to(device),
+    )
+    sigma_x, everyone = torch.full((len(images),), sigma, device=device), torch.arange(len(images), device=device)
+
+    def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
+        ascending = settings.ascent > 0 and epoch >= settings.ascent_from
+        drawn = loop.batches(images, everyone, settings.batch_size, settings.crop, settings.flip, random)
+        for number, (batch, chosen) in enumerate(drawn):
+            own = loop.generator(seed, f"{purpose}/epoch{epoch}/batch{number}", device)
+            yield batch, labels[chosen], chosen, ascending, own
+
+    @torch.inference_mode()
+    def columns() -> dict[str, float]:
+        random = loop.generator(seed, f"{purpose}/test", device)
+        right = 0
+        for batch, target in zip(test_images.split(500), test_labels.split(500), strict=True):
+            drawn = distributions.module(noise).standard(batch.shape, random, device)
+            right += (model(batch + sigma * drawn).argmax(1) == target).sum().item()
+        accuracy = {"test_accuracy": right / len(test_labels)}
+        return accuracy | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
+
+    loop.run(
+        step(model, way, settings, noise, sigma_x, device),
+        epoch_batches,
+        images=len(images),
+        epochs=settings.epochs,
+        step_size=settings.step_size,
+        gamma=settings.gamma,
+        seed=seed,
+        purpose=purpose,
+        output=output,
+        identity={
+            **description,
+            "seed": seed,
+            "code": digest("train_base", way=way, noise=noise),
+            "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
+            "initial": sha256(initial) if initial else None,
+            **settings.model_dump(mode="json"),
+        },
+        evaluate=columns,
+        carried={"sigma_x": sigma_x} if settings.ascent else {},
+    )
+    models.save(output, model, description)
+    discard(loop.partial(output))

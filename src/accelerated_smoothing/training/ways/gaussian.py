@@ -1,0 +1,27 @@
+"""Noise augmentation: the cross-entropy on one noisy copy of each image (Cohen et al. 2019, section 3.3)."""
+
+from typing import TYPE_CHECKING
+
+from accelerated_smoothing.config import Base
+
+if TYPE_CHECKING:
+    import torch
+
+    from accelerated_smoothing.training.base import Smoothed
+
+
+class Settings(Base):
+    """There are none of its own."""
+
+
+def passes(settings: Settings) -> int:
+    return 1
+
+
+def loss(
+    f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", sigma: "torch.Tensor", settings: Settings
+) -> "torch.Tensor":
+    """The mean cross-entropy of f(x + sigma eps)."""
+    import torch.nn.functional as F
+
+    return F.cross_entropy(f.forward(images + f.noise(sigma, 1)), labels)

@@ -1,0 +1,371 @@
+"""Ways of training f: each loss against a slow reference, and training with a sigma of each image's own."""
+
+import copy
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax, softmax
+from scipy.stats import norm
+
+from accelerated_smoothing import config, data, models, sampling, statistics
+from accelerated_smoothing.choose.ascent import FLOOR, ascend
+from accelerated_smoothing.distributions import gaussian as distribution
+from accelerated_smoothing.engines import build
+from accelerated_smoothing.files import InputError
+from accelerated_smoothing.training import base, loop
+from accelerated_smoothing.training.ways import gaussian, macer, smoothadv
+
+CPU = torch.device("cpu")
+SHAPE = (2, 3, 4)
+CLASSES = 5
+SIGMA = torch.tensor([0.1, 0.25, 0.5, 1.0, 0.05, 0.3], dtype=torch.float64)
+
+
+def problem(samples: int, scale: float = 1.0) -> SimpleNamespace:
+    """A linear f in float64, images, labels, and the noise that it will be given, whatever its sigma."""
+    torch.manual_seed(3)
+    weights = scale * torch.randn(CLASSES, math.prod(SHAPE), dtype=torch.float64)
+    weights.requires_grad_()
+    images, labels = torch.rand(len(SIGMA), *SHAPE, dtype=torch.float64), torch.tensor([0, 1, 2, 3, 4, 0])
+    eps = torch.randn(len(SIGMA), samples, *SHAPE, dtype=torch.float64)
+
+    def noise(sigma: torch.Tensor, count: int) -> torch.Tensor:
+        assert count == samples
+        return (sigma.view(-1, 1, 1, 1, 1) * eps).flatten(0, 1)
+
+    f = base.Smoothed(
+        lambda x: x.flatten(1) @ weights.T, lambda x: x.flatten(1) @ weights.detach().T, noise, distribution.margin
+    )
+    return SimpleNamespace(f=f, weights=weights, images=images, labels=labels, eps=eps)
+
+
+def logits(p: SimpleNamespace, image: np.ndarray, i: int, j: int) -> np.ndarray:
+    """[classes] of f on copy j of image i, moved to where `image` is."""
+    return p.weights.detach().numpy() @ (image + SIGMA[i].item() * p.eps[i, j].numpy()).ravel()
+
+
+def test_gaussian_is_the_cross_entropy_on_one_copy() -> None:
+    p = problem(1)
+    expected = [-log_softmax(logits(p, p.images[i].numpy(), i, 0))[label] for i, label in enumerate(p.labels.tolist())]
+    loss = gaussian.loss(p.f, p.images, p.labels, SIGMA, gaussian.Settings())
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+def slow_attack(p: SimpleNamespace, i: int, settings: smoothadv.Settings) -> np.ndarray:
+    """Of one image, with the gradient of -log mean_j softmax_y of a linear f written out."""
+    x, weights, label = p.images[i].numpy(), p.weights.detach().numpy(), p.labels[i].item()
+    attacking = x.copy()
+    for _ in range(settings.steps):
+        mean, gradient = 0.0, np.zeros(x.size)
+        for j in range(settings.samples):
+            z = softmax(logits(p, attacking, i, j))
+            mean += z[label]
+            gradient -= z[label] * (weights[label] - z @ weights)
+        gradient = (gradient / mean).reshape(x.shape)
+        delta = attacking + 2 * settings.epsilon / settings.steps * gradient / np.linalg.norm(gradient) - x
+        if np.linalg.norm(delta) > settings.epsilon:
+            delta *= settings.epsilon / np.linalg.norm(delta)
+        attacking = np.clip(x + delta, 0, 1)
+    return attacking
+
+
+@pytest.mark.parametrize(("steps", "epsilon", "samples"), [(1, 0.1, 1), (2, 0.25, 1), (3, 1.0, 4), (10, 3.0, 2)])
+def test_smoothadv_is_the_attack_and_the_cross_entropy_on_the_same_noise(
+    steps: int, epsilon: float, samples: int
+) -> None:
+    p, settings = problem(samples, 0.3), smoothadv.Settings(steps=steps, epsilon=epsilon, samples=samples)
+    found = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, samples), settings)
+    expected = []
+    for i, label in enumerate(p.labels.tolist()):
+        attacking = slow_attack(p, i, settings)
+        np.testing.assert_allclose(found[i].numpy(), attacking, rtol=0, atol=1e-10)
+        expected += [-log_softmax(logits(p, attacking, i, j))[label] for j in range(samples)]
+    loss = smoothadv.loss(p.f, p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-10)
+    loss.backward()
+    assert p.weights.grad.isfinite().all()
+
+
+def network() -> loop.Step:
+    """A small one with batch norm, whose loss is not asked for."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
+    model.extend([torch.nn.Flatten(), torch.nn.Linear(8 * 3 * 4, CLASSES)])
+    return loop.Step(model, torch.optim.SGD(model.parameters(), 0.1), lambda *_: torch.zeros(()), "fp32", CPU)
+
+
+def state(step: loop.Step) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(step.model.state_dict())
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.25, 1.0])
+def test_the_attack_stays_in_the_ball_and_among_pixels_and_raises_the_loss(epsilon: float) -> None:
+    step, samples = network(), 3
+    images, labels = torch.rand(64, *SHAPE).round(decimals=1), torch.randint(CLASSES, (64,))
+    noise = 0.25 * torch.randn(64 * samples, *SHAPE)
+    f = base.Smoothed(step.forward, step.frozen, lambda *_: noise, distribution.margin)
+    before = state(step)
+    settings = smoothadv.Settings(epsilon=epsilon, samples=samples, steps=4)
+    attacking = smoothadv.attack(f, images, labels, noise, settings)
+    assert not attacking.requires_grad
+    assert (attacking >= 0).all()
+    assert (attacking <= 1).all()
+    assert ((attacking - images).flatten(1).norm(dim=1) <= epsilon * (1 + 1e-5)).all()
+
+    def objective(x: torch.Tensor) -> torch.Tensor:
+        p = step.frozen(x.repeat_interleave(samples, 0) + noise).softmax(1).unflatten(0, (64, samples)).mean(1)
+        return -p[torch.arange(64), labels].log()
+
+    assert (objective(attacking) > objective(images)).all()
+    for name, tensor in state(step).items():
+        assert torch.equal(tensor, before[name]), name
+    assert step.model.training
+    assert all(weight.grad is None and weight.requires_grad for weight in step.model.parameters())
+
+
+def test_an_attack_without_a_gradient_stays_where_it_is() -> None:
+    p = problem(1, 0.0)
+    found = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, 1), smoothadv.Settings())
+    assert torch.equal(found, p.images)
+
+
+@pytest.mark.parametrize(("samples", "gamma", "beta", "scale"), [(1, 8, 16, 0.1), (5, 2, 1, 0.2), (16, 8, 4, 0.2)])
+def test_macer_is_its_two_parts(samples: int, gamma: float, beta: float, scale: float) -> None:
+    p = problem(samples, scale)
+    for i in range(4):  # some are right
+        means = sum(softmax(beta * logits(p, p.images[i].numpy(), i, j)) for j in range(samples))
+        p.labels[i] = int(means.argmax())
+    expected, hinges = 0.0, 0
+    for i, label in enumerate(p.labels.tolist()):
+        every = [logits(p, p.images[i].numpy(), i, j) for j in range(samples)]
+        expected -= math.log(np.mean([softmax(one) for one in every], axis=0)[label])
+        z = np.mean([softmax(beta * one) for one in every], axis=0)
+        second, top = np.sort(z)[-2:]
+        if z.argmax() == label:
+            hinge = max(gamma - (norm.ppf(top) - norm.ppf(second)), 0)
+            hinges += hinge > 0
+            expected += 12 * SIGMA[i].item() / 2 * hinge
+    assert hinges > 1
+    settings = macer.Settings(samples=samples, margin_gamma=gamma, beta=beta)
+    loss = macer.loss(p.f, p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(expected / len(SIGMA), rel=1e-9)
+    assert torch.autograd.gradcheck(
+        lambda w: macer.loss(
+            base.Smoothed(lambda x: x.flatten(1) @ w.T, p.f.frozen, p.f.noise, p.f.margin),
+            p.images, p.labels, SIGMA, settings,
+        ),
+        p.weights,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_macer_has_a_finite_gradient(scale: float, dtype: torch.dtype) -> None:
+    """Though quantiles of probabilities that round to 0 and 1 are infinite."""
+    p = problem(4, scale)
+    weights = p.weights.detach().to(dtype).requires_grad_()
+    f = base.Smoothed(
+        lambda x: x.flatten(1) @ weights.T, p.f.frozen, lambda s, n: p.f.noise(s, n).to(dtype), distribution.margin
+    )
+    labels = f.forward(p.images.to(dtype)).argmax(1)
+    loss = macer.loss(f, p.images.to(dtype), labels, SIGMA.to(dtype), macer.Settings(samples=4))
+    loss.backward()
+    assert loss.isfinite()
+    assert weights.grad.isfinite().all()
+
+
+# Algorithm 1, a step of it.
+
+
+@pytest.mark.parametrize(("steps", "n"), [(1, 1), (3, 4)])
+def test_ascent_is_a_plain_loop(steps: int, n: int) -> None:
+    """With derivatives of the radius by finite differences."""
+    p = problem(1, 0.2)
+    eps = torch.randn(steps, len(SIGMA), n, *SHAPE, dtype=torch.float64)
+    weights = p.weights.detach().numpy()
+
+    def radius(i: int, sigma: float, k: int) -> float:
+        copies = [p.images[i].numpy() + sigma * eps[k, i, j].numpy() for j in range(n)]
+        z = np.mean([softmax(weights @ copy.ravel()) for copy in copies], axis=0)
+        second, top = np.clip(np.sort(z)[-2:], 0.02, 0.98)
+        return sigma / 2 * (norm.ppf(top) - norm.ppf(second))
+
+    expected = []
+    for i, sigma in enumerate(SIGMA.tolist()):
+        for k in range(steps):
+            sigma += 0.01 * (radius(i, sigma + 1e-6, k) - radius(i, sigma - 1e-6, k)) / 2e-6
+        expected.append(sigma)
+    found = ascend(p.f.frozen, p.images, SIGMA, lambda k: eps[k], distribution.margin, steps, 0.01)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-7)
+    assert not found.requires_grad
+
+
+def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
+    """Images far from the boundary of a linear f in one direction, and such whose copies are on either side."""
+    images = torch.zeros(200, *SHAPE)
+    images[:100, 0, 0, 0], images[100:, 0, 0, 0] = 3.0, 0.05
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([20 * x[:, 0, 0, 0], -20 * x[:, 0, 0, 0]], 1)
+
+    random = torch.Generator().manual_seed(0)
+    start = torch.full((200,), 0.5)
+
+    def draw(_: int) -> torch.Tensor:
+        return torch.randn(200, 64, *SHAPE, generator=random)
+
+    def falling(p_a: torch.Tensor, p_b: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return -sigma
+
+    found = ascend(f, images, start, draw, distribution.margin, 5, 0.01)
+    assert (found[:100] > 0.5).all()
+    assert found[:100].mean() > found[100:].mean()
+    assert torch.equal(start, torch.full((200,), 0.5))
+    assert torch.equal(ascend(f, images, start, draw, falling, 3, 1.0), torch.full((200,), FLOOR))
+
+
+# Training as a whole.
+
+
+@pytest.fixture(scope="module")
+def splits(digits: SimpleNamespace) -> SimpleNamespace:
+    return SimpleNamespace(train=data.read(digits.train, ":200"), test=data.read(digits.test, ":60"))
+
+
+SMALL = {"arch": "resnet8", "epochs": 3, "batch_size": 64, "lr": 0.05, "crop": 1, "flip": False}
+OWN = {"gaussian": {}, "smoothadv": {"samples": 2}, "macer": {"samples": 2}}
+ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
+
+
+def trained(
+    splits: SimpleNamespace, output: Path, way: str, seed: int = 0, initial: Path | None = None, **more: object
+) -> dict[str, torch.Tensor]:
+    settings = config.trainer_module(way).Settings(**SMALL | OWN[way] | more)
+    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial)
+    return models.load(output, "base")[0].state_dict()
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_ways_are_found() -> None:
+    assert set(OWN) <= set(config.trainers())
+    with pytest.raises(InputError, match="found 'none'; one of gaussian, macer, smoothadv"):
+        config.trainer_module("none")
+    assert [config.trainer_module(way).passes(config.trainer_module(way).Settings()) for way in OWN] == [1, 3, 64]
+
+
+@pytest.mark.parametrize("way", list(OWN))
+@pytest.mark.parametrize("extra", [{}, ASCENT], ids=["one sigma", "own sigmas"])
+def test_training_is_seeded_and_goes_on_midway(
+    splits: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, extra: dict[str, object]
+) -> None:
+    """An epoch has four batches."""
+    whole = trained(splits, tmp_path / "whole.safetensors", way, **extra)
+    assert not same(whole, trained(splits, tmp_path / "other.safetensors", way, seed=1, **extra))
+    assert ("sigma" in (tmp_path / "whole.csv").read_text().splitlines()[0].split(",")) == bool(extra)
+    original, steps = loop.Step.__call__, []
+
+    def step(self: loop.Step, *batch: object) -> torch.Tensor:
+        steps.append(len(steps))
+        if len(steps) == 7:
+            raise InterruptedError
+        return original(self, *batch)
+
+    monkeypatch.setattr(loop.Step, "__call__", step)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+    with pytest.raises(InterruptedError):
+        trained(splits, tmp_path / "broken.safetensors", way, **extra)
+    torch.manual_seed(9)
+    trained(splits, tmp_path / "broken.safetensors", way, **extra)
+    assert len(steps) == 3 * 4 + 1
+    assert (tmp_path / "broken.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    strip = [
+        [line.rpartition(",")[0] for line in (tmp_path / f"{name}.csv").read_text().splitlines()]
+        for name in ("whole", "broken")
+    ]
+    assert strip[0] == strip[1]
+
+
+def test_sigma_stays_until_the_ascent_and_is_carried_on(splits: SimpleNamespace, tmp_path: Path) -> None:
+    trained(splits, tmp_path / "f.safetensors", "gaussian", **{**ASCENT, "ascent_from": 2, "epochs": 4})
+    header, *lines = (line.split(",") for line in (tmp_path / "f.csv").read_text().splitlines())
+    sigma = [float(line[header.index("sigma")]) for line in lines]
+    assert sigma[:2] == [0.25, 0.25]
+    assert len(set(sigma)) == 3
+
+
+def test_ascent_leaves_the_network_alone() -> None:
+    """A step with it and one without, of a rate of nothing, end with the same weights and statistics."""
+    ended, sigmas = [], []
+    for ascending in (False, True):
+        torch.manual_seed(0)
+        model = models.build("resnet8", CLASSES, [0.5, 0.5], [0.25, 0.25])
+        settings = config.Base(lr=1e-30, momentum=0, weight_decay=0, precision="fp32", **ASCENT)
+        sigma_x = torch.full((20,), 0.25)
+        step = base.step(model, "gaussian", settings, "gaussian", sigma_x, CPU)
+        seen: list[bool] = []
+        model.register_forward_hook(lambda module, *_, seen=seen: seen.append(module.training))
+        chosen = torch.arange(3, 19)
+        images, labels = torch.full((16, 2, 8, 8), 0.5), chosen % CLASSES
+        images += torch.linspace(0, 0.4, 16).view(-1, 1, 1, 1)
+        step(images, labels, chosen, ascending, torch.Generator().manual_seed(0))
+        assert seen == [False] * 2 * ascending + [True]
+        assert model.training
+        ended.append(state(step))
+        sigmas.append(sigma_x)
+    assert torch.equal(sigmas[0], torch.full((20,), 0.25))
+    assert (sigmas[1][3:19] != 0.25).all()
+    assert torch.equal(sigmas[1][[0, 1, 2, 19]], torch.full((4,), 0.25))
+    for name, tensor in ended[0].items():
+        if "num_batches" in name:
+            assert ended[1][name] == tensor == 1  # the pass of training, and no other
+
+
+def test_fine_tuning_starts_from_the_weights(splits: SimpleNamespace, tmp_path: Path) -> None:
+    first = tmp_path / "first.safetensors"
+    start = trained(splits, first, "gaussian")
+    near = trained(splits, tmp_path / "near.safetensors", "macer", initial=first, lr=1e-12, weight_decay=0, epochs=1)
+    for name, tensor in start.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(near[name], tensor, rtol=1e-5, atol=1e-6)
+    near_again = trained(splits, tmp_path / "again.safetensors", "macer", lr=1e-12, weight_decay=0, epochs=1)
+    assert not same(near, near_again)
+    with pytest.raises(InputError, match=r"first\.safetensors: made for arch resnet8, where resnet14 is to be trained"):
+        trained(splits, tmp_path / "x.safetensors", "gaussian", initial=first, arch="resnet14")
+
+
+@pytest.mark.slow
+def test_ways_on_digits(digits: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ACR of the digits at sigma 0.5, certified by counting."""
+    train, test = data.read(digits.train), data.read(digits.test)
+    common = {**SMALL, "epochs": 30, "step_size": 12}
+    ways: dict[str, dict[str, object]] = {
+        "gaussian": {},
+        "smoothadv": {"epsilon": 0.5},
+        "macer": {"samples": 8},
+    }
+    acr = {}
+    for way, own in ways.items():
+        output = tmp_path / f"{way}.safetensors"
+        settings = config.trainer_module(way).Settings(**common | own)
+        base.train(train, test, output, way, settings, 0.5, "gaussian", 0, CPU)
+        model, description = models.load(output, "base")
+        assert description["training"] == way
+        pixels = test.pixels()
+        engine = build(model, pixels.shape[1:], device=CPU)
+        selected, counted = (
+            sampling.count_predictions(engine, pixels, 0.5, n, 0, classes=10, idx=test.idx, purpose=purpose)[0][:, 0]
+            for purpose, n in (("selection", 100), ("estimation", 1000))
+        )
+        top = selected.argmax(1)
+        p_lower = statistics.lower_bound(counted[np.arange(len(top)), top], 1000, 0.001)
+        acr[way] = float(np.where(top == test.labels, statistics.radius(p_lower, 0.5), 0).mean())
+    with capsys.disabled():
+        print(acr)
+    assert acr["smoothadv"] > acr["gaussian"]
