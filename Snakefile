@@ -20,12 +20,20 @@ report: "resources/captions/workflow.rst"
 try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
-    LIMITS = plan.limits(CONFIG)
+    EXPERIMENTS = CONFIG.experiments()
+    LIMITS = {home: plan.limits(made, home) for home, made in EXPERIMENTS.items()}
 except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
 
+
+include: "rules/jobs.smk"
+include: "rules/common.smk"
+
+
 R = CONFIG.results
+PAPERS = {paper: CONFIG.paper(paper) for paper in CONFIG.papers}
+EVIDENCE = {}
 # Of a job that runs the base classifier, or trains.
 GPU = int(CONFIG.compute.device != "cpu")
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
@@ -34,15 +42,21 @@ NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
 PAGE = f"{R}/report.html"
 
 
+# `home` is where an experiment of a sister paper lies, data-dependent/cohen/ for instance, and nothing for the main one;
+# `choice` is what chose the sigmas of inputs from the one that is named, if something did: -ascent100.
 wildcard_constraints:
-    sigma="|".join(str(sigma).replace(".", r"\.") for sigma in CONFIG.sigmas),
-    method="|".join(CONFIG.methods),
-    depth="|".join(map(str, CONFIG.depths())) or "none",
+    home=anyof(EXPERIMENTS),
+    paper=anyof(["", *(f"{paper}/" for paper in PAPERS)]),
+    sigma=anyof(sigma for made in EXPERIMENTS.values() for sigma in made.sigmas),
+    method=anyof(method for made in EXPERIMENTS.values() for method in made.methods),
+    depth=anyof(depth for made in EXPERIMENTS.values() for depth in made.depths()),
+    way=anyof(CONFIG.choose),
+    choice=rf"(-({anyof(CONFIG.choose)})\d+)?",
     split="train|test",
     purpose="estimation|selection|variance",
     shard=r"\d+",
-    table="[1-6]",
-    figure="[1-3]",
+    table=r"\d+",
+    figure=r"\d+",
     notebook="table1|image",
 
 
@@ -85,8 +99,6 @@ rule notebooks:
         NOTEBOOKS,
 
 
-include: "rules/jobs.smk"
-include: "rules/common.smk"
 include: "rules/failures.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -94,4 +106,5 @@ include: "rules/sample.smk"
 include: "rules/certify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/data_dependent.smk"
 include: "rules/report.smk"

@@ -32,7 +32,7 @@ def measure(device: torch.device) -> list[Row]:
             output = Path(folder) / "timing.tsv"
             timing.measure(
                 base, surrogates, images, output, sampled=Sampling(sizes=sizes, precision=precision), sigma=SIGMA,
-                n0=100, alpha=0.001, seed=0, repeats=repeats, device=device,
+                distribution="gaussian", n0=100, alpha=0.001, seed=0, repeats=repeats, device=device,
             )  # fmt: skip
             taken.append(pd.read_csv(output, sep="\t"))
     rows = []

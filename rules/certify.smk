@@ -2,9 +2,9 @@ rule certificates:
     input:
         unpack(evidence),
     output:
-        f"{R}/certificates/sigma{{sigma}}/{{method}}.tsv",
+        f"{R}/{{home}}certificates/sigma{{sigma}}/{{method}}.tsv",
     log:
-        f"{R}/logs/certificates/sigma{{sigma}}/{{method}}.log",
+        f"{R}/logs/{{home}}certificates/sigma{{sigma}}/{{method}}.log",
     conda:
         "../envs/models.yaml"
     resources:
@@ -12,16 +12,16 @@ rule certificates:
         runtime=30,
     params:
         code=lambda wildcards: digest(
-            "certify", certifier=CONFIG.methods[wildcards.method]["certifier"]
+            "certify", certifier=of(wildcards).methods[wildcards.method]["certifier"]
         ),
-        certifier=lambda wildcards: CONFIG.methods[wildcards.method]["certifier"],
-        settings=lambda wildcards: flags(CONFIG.method(wildcards.method)),
+        certifier=lambda wildcards: of(wildcards).methods[wildcards.method]["certifier"],
+        settings=lambda wildcards: flags(of(wildcards).method(wildcards.method)),
         evidence=lambda wildcards, input: " ".join(
             f"--{need} {path}" for need, path in input.items()
         ),
-        slice=CONFIG.dataset.test,
-        alpha=CONFIG.alpha,
-        n0=CONFIG.n0,
+        slice=lambda wildcards: of(wildcards).dataset.test,
+        alpha=lambda wildcards: of(wildcards).alpha,
+        n0=lambda wildcards: of(wildcards).n0,
     shell:
         "exec python -m accelerated_smoothing certify {params.certifier} {params.settings} {params.evidence} --slice={params.slice} "
         "--alpha {params.alpha} --n0 {params.n0} --output {output} 2> {log}"
@@ -50,9 +50,10 @@ rule timing:
         mem_mb=16000,
         runtime=runtime("timing"),
     params:
-        code=digest("time_certificates"),
+        code=digest("time_certificates", noise=CONFIG.noise),
         seed=CONFIG.seed,
         slice=CONFIG.dataset.test,
+        noise=CONFIG.noise,
         alpha=CONFIG.alpha,
         n0=CONFIG.n0,
         timing=flags(CONFIG.timing),
@@ -61,5 +62,5 @@ rule timing:
         compute=untracked(CONFIG.compute),
     shell:
         "exec python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
-        "--surrogates {input.surrogates} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
+        "--surrogates {input.surrogates} --noise {params.noise} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
         "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"

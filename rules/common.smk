@@ -1,4 +1,20 @@
 # What the rules ask of the config: files, sizes, words.
+import re
+
+
+def anyof(words):
+    """An expression for one of these words, of which one may be empty."""
+    return (
+        "|".join(
+            sorted({re.escape(str(word)) for word in words}, key=len, reverse=True)
+        )
+        or "none"
+    )
+
+
+def of(wildcards):
+    """The config of the experiment that a file belongs to."""
+    return EXPERIMENTS[wildcards.home]
 
 
 def certificates(sigmas):
@@ -9,27 +25,34 @@ def certificates(sigmas):
     ]
 
 
+def laid(wildcards):
+    """The config of a table or a figure: what all experiments of its paper have in common."""
+    return PAPERS.get(wildcards.get("paper", "").rstrip("/"), CONFIG)
+
+
 def experiment(wildcards):
     """What was run, in words, for captions: tables and figures are not all of the same images."""
-    data, timing = CONFIG.dataset, CONFIG.timing
+    config = laid(wildcards)
+    data, timing = config.dataset, config.timing
     base = (
         "imported base classifiers"
-        if CONFIG.checkpoints
-        else f"base {CONFIG.base.arch}"
+        if config.checkpoints
+        else f"base {config.base.arch}"
     )
     certified = "all test images" if data.test == ":" else f"test images [{data.test}]"
     timed = (
         f"sigma = {timing.sigma}, {timing.count} test images, {timing.repeats} repeats"
     )
-    repeated = f"{counting('train', 'variance').images} training images, {CONFIG.variance.repeats} repeats"
+    repeated = f"{counting('', 'train', 'variance').images} training images, {CONFIG.variance.repeats} repeats"
     images = {
         "table2": timed,
         "figure1": f"sigma = {timing.sigma}",
         "table4": repeated,
         "table5": repeated,
     }
-    shown = "".join(next(iter(wildcards.items()), ()))
-    return f"{data.name}, {base}, N = {CONFIG.sampling.sizes[-1]}, {images.get(shown, certified)}, alpha = {CONFIG.alpha:g}"
+    kind = next((kind for kind in ("table", "figure") if kind in wildcards.keys()), "")
+    shown = wildcards.get("paper", "") + kind + wildcards.get(kind, "")
+    return f"{data.name}, {base}, N = {config.sampling.sizes[-1]}, {images.get(shown, certified)}, alpha = {config.alpha:g}"
 
 
 def comparable():
@@ -43,31 +66,56 @@ def comparable():
 
 
 @functools.cache
-def counting(split, purpose):
+def counting(home, split, purpose):
     """The images, sizes and shards of one kind of counting."""
-    return plan.counting(CONFIG, split, purpose)
+    return plan.counting(EXPERIMENTS[home], split, purpose)
 
 
 def runtime(stage):
     """A time limit that grows with the attempt; `stage` is a name in the plan, in which wildcards may stand."""
-    return lambda wildcards, attempt: attempt * LIMITS[stage.format(**wildcards)]
+    return (
+        lambda wildcards, attempt: attempt
+        * LIMITS[wildcards.get("home", "")][stage.format(**wildcards)]
+    )
 
 
 def evidence(wildcards):
     """The files that a method needs, by the names of its NEEDS."""
-    settings = CONFIG.method(wildcards.method)
+    settings, home = of(wildcards).method(wildcards.method), f"{R}/{wildcards.home}"
+    choice = getattr(settings, "choice", None)
+    level = f"sigma{wildcards.sigma}" + (f"-{choice}{settings.at}" if choice else "")
     files = {
-        "selection": f"{R}/counts/sigma{wildcards.sigma}/test-selection.npz",
-        "estimation": f"{R}/counts/sigma{wildcards.sigma}/test-estimation.npz",
+        "selection": f"{home}counts/{level}/test-selection.npz",
+        "estimation": f"{home}counts/{level}/test-estimation.npz",
         "images": f"{R}/data/test.npz",
-        "surrogate": f"{R}/surrogates/sigma{wildcards.sigma}/resnet{getattr(settings, 'depth', 0)}.safetensors",
+        "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{getattr(settings, 'depth', 0)}.safetensors",
     }
-    needs = certifier_module(CONFIG.methods[wildcards.method]["certifier"]).NEEDS
+    needs = certifier_module(of(wildcards).methods[wildcards.method]["certifier"]).NEEDS
     return {need: files[need] for need in needs}
+
+
+def start(wildcards):
+    """The weights that training starts from, where an experiment names some."""
+    initial, paper = of(wildcards).initial, wildcards.home.partition("/")[0]
+    return (
+        {"initial": f"{R}/{paper}/{initial}/base/sigma{wildcards.sigma}.safetensors"}
+        if initial
+        else {}
+    )
+
+
+def chosen(wildcards):
+    """The sigmas that inputs have of their own, where a choice is named."""
+    if not wildcards.choice:
+        return {}
+    way = re.fullmatch(r"-(\D+)\d+", wildcards.choice)[1]
+    return {"sigmas": f"{R}/{wildcards.home}sigmas/sigma{wildcards.sigma}/{way}.npz"}
 
 
 def evidence_of_table(wildcards):
     """What each table is made from, and nothing else."""
+    if wildcards.paper:
+        return evidence_of_paper(wildcards.paper, f"table{wildcards.table}")
     variance = [
         f"{R}/counts/sigma{sigma}/train-variance.npz" for sigma in CONFIG.sigmas
     ]
@@ -83,9 +131,26 @@ def evidence_of_table(wildcards):
 
 def evidence_of_figure(wildcards):
     """What each figure is made from: the second is a drawing of the method."""
+    if wildcards.paper:
+        return evidence_of_paper(wildcards.paper, f"figure{wildcards.figure}")
     return {"1": [f"{R}/timing.tsv"], "2": [], "3": certificates(CONFIG.figure_sigmas)}[
         wildcards.figure
     ]
+
+
+def reported(wildcards):
+    """The numbers in print; of images of one's own, those of ImageNet if the paper has some."""
+    name = f"resources/reported/{wildcards.paper}table{wildcards.table}"
+    other = f"{name}_imagenet.csv"
+    own = laid(wildcards).dataset.name == "imagefolder"
+    return other if own and os.path.exists(other) else f"{name}.csv"
+
+
+def evidence_of_paper(paper, shown):
+    """What a table or a figure of a sister paper is made from: as its file in rules/ tells."""
+    if shown not in EVIDENCE.get(paper, {}):
+        raise WorkflowError(f"{paper}{shown}: the paper has no such table or figure")
+    return EVIDENCE[paper][shown]()
 
 
 def evidence_of_notebook(wildcards):

@@ -1,12 +1,21 @@
+# Files of base classifiers that are imported and not trained, without their suffix.
+CHECKPOINTS = {
+    f"{home}base/sigma{sigma}": file
+    for home, made in EXPERIMENTS.items()
+    for sigma, file in made.checkpoints.items()
+}
+
+
 rule base:
     input:
+        unpack(start),
         train=f"{R}/data/train.npz",
         test=f"{R}/data/test.npz",
     output:
-        weights=f"{R}/base/sigma{{sigma}}.safetensors",
-        epochs=f"{R}/base/sigma{{sigma}}.csv",
+        weights=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        epochs=f"{R}/{{home}}base/sigma{{sigma}}.csv",
     log:
-        f"{R}/logs/base/sigma{{sigma}}.log",
+        f"{R}/logs/{{home}}base/sigma{{sigma}}.log",
     conda:
         "../envs/models.yaml"
     threads: CONFIG.compute.threads
@@ -15,26 +24,33 @@ rule base:
         mem_mb=16000,
         runtime=runtime("base"),
     params:
-        code=digest("train_base", way="gaussian", noise="gaussian"),
+        code=lambda wildcards: digest(
+            "train_base", way=of(wildcards).training, noise=of(wildcards).noise
+        ),
         seed=CONFIG.seed,
-        settings=flags(CONFIG.base),
+        way=lambda wildcards: of(wildcards).training,
+        noise=lambda wildcards: of(wildcards).noise,
+        initial=lambda wildcards: " ".join(
+            f"--{name} {path}" for name, path in start(wildcards).items()
+        ),
+        settings=lambda wildcards: flags(of(wildcards).base),
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "exec python -m accelerated_smoothing train-base gaussian --train {input.train} --test {input.test} --sigma {wildcards.sigma} --seed {params.seed} "
-        "{params.settings} {params.compute} --output {output.weights} 2> {log}"
+        "exec python -m accelerated_smoothing train-base {params.way} --train {input.train} --test {input.test} {params.initial} "
+        "--sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} {params.settings} {params.compute} --output {output.weights} 2> {log}"
 
 
 rule imported_base:
     input:
-        checkpoint=lambda wildcards: CONFIG.checkpoints[float(wildcards.sigma)],
+        checkpoint=lambda wildcards: CHECKPOINTS[wildcards.imported],
         images=f"{R}/data/train.npz",
     output:
-        weights=f"{R}/base/sigma{{sigma}}.safetensors",
+        weights=f"{R}/{{imported}}.safetensors",
     log:
-        f"{R}/logs/base/sigma{{sigma}}.log",
+        f"{R}/logs/{{imported}}.log",
     wildcard_constraints:
-        sigma="|".join(map(str, CONFIG.checkpoints)) or "none",
+        imported=anyof(CHECKPOINTS),
     conda:
         "../envs/models.yaml"
     resources:
@@ -42,8 +58,9 @@ rule imported_base:
         runtime=10,
     params:
         code=digest("import_base"),
+        sigma=lambda wildcards: wildcards.imported.rpartition("sigma")[2],
     shell:
-        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {wildcards.sigma} "
+        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {params.sigma} "
         "--output {output.weights} 2> {log}"
 
 
@@ -53,12 +70,12 @@ ruleorder: imported_base > base
 rule surrogate:
     input:
         images=f"{R}/data/train.npz",
-        counts=f"{R}/counts/sigma{{sigma}}/train-estimation.npz",
+        counts=f"{R}/{{home}}counts/sigma{{sigma}}/train-estimation.npz",
     output:
-        weights=f"{R}/surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
-        epochs=f"{R}/surrogates/sigma{{sigma}}/resnet{{depth}}.csv",
+        weights=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
+        epochs=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.csv",
     log:
-        f"{R}/logs/surrogates/sigma{{sigma}}/resnet{{depth}}.log",
+        f"{R}/logs/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.log",
     conda:
         "../envs/models.yaml"
     threads: CONFIG.compute.threads
@@ -69,8 +86,8 @@ rule surrogate:
     params:
         code=digest("train_surrogate"),
         seed=CONFIG.seed,
-        slice=CONFIG.dataset.train,
-        settings=flags(CONFIG.surrogate),
+        slice=lambda wildcards: of(wildcards).dataset.train,
+        settings=lambda wildcards: flags(of(wildcards).surrogate),
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
-from accelerated_smoothing import config, distributions, progress
+from accelerated_smoothing import config, progress
 from accelerated_smoothing.data import DATASETS
 from accelerated_smoothing.files import InputError
-from accelerated_smoothing.provenance import records
+from accelerated_smoothing.provenance import code, records
 
 Verb = Callable[[argparse.Namespace], int | None]  # an exit code, if not 0
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
@@ -85,12 +85,6 @@ def checked(name: str, kind: Any) -> Callable[[str], Any]:
     return read
 
 
-def distribution(name: str) -> str:
-    """The name of a distribution that there is: records hash its module before the verb runs."""
-    distributions.module(name)
-    return name
-
-
 def shard(text: str) -> tuple[int, int]:
     """`2/50` as (2, 50): the third of fifty."""
     position, _, total = text.partition("/")
@@ -148,6 +142,8 @@ def count(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from accelerated_smoothing import data, sampling
+    from accelerated_smoothing import sigmas as chosen_sigmas
+    from accelerated_smoothing.files import sha256
 
     settings = section(config.Sampling, arguments)
     where = device(arguments)
@@ -155,15 +151,44 @@ def count(arguments: argparse.Namespace) -> None:
     position, total = arguments.shard
     if total > len(images.idx):
         raise InputError(f"--shard: {total} shards of {len(images.idx)} images; at most one an image would do")
-    rows = np.array_split(np.arange(len(images.idx)), total)[position]
+    images = images.take(np.array_split(np.arange(len(images.idx)), total)[position])
+    sigmas, choice = None, None
+    if arguments.sigmas:
+        if not arguments.at:
+            raise InputError("--at: missing; --sigmas needs the number at which they were chosen")
+        chosen = chosen_sigmas.read(arguments.sigmas)
+        chosen.check(images.meta, sha256(arguments.base), arguments.sigma, arguments.noise)
+        sigmas, choice = chosen.of(images.idx, arguments.at), f"{chosen.meta['way']}{arguments.at}"
     sampling.count(
         arguments.base,
-        images.take(rows),
+        images,
         arguments.output,
         sigma=arguments.sigma,
+        distribution=arguments.noise,
         settings=settings,
         seed=arguments.seed,
         purpose=arguments.purpose,
+        device=where,
+        sigmas=sigmas,
+        choice=choice,
+    )
+
+
+def choose_sigmas(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data, sigmas
+
+    settings = section(config.chooser_module(arguments.way).Settings, arguments)
+    where = device(arguments)
+    sigmas.run(
+        arguments.way,
+        arguments.base,
+        data.read(arguments.images, arguments.slice),
+        arguments.output,
+        at=sorted(set(arguments.at)),
+        settings=settings,
+        sigma=arguments.sigma,
+        distribution=arguments.noise,
+        seed=arguments.seed,
         device=where,
     )
 
@@ -219,6 +244,7 @@ def time_certificates(arguments: argparse.Namespace) -> None:
         arguments.output,
         sampled=sampling,
         sigma=settings.sigma,
+        distribution=arguments.noise,
         n0=arguments.n0,
         alpha=arguments.alpha,
         seed=arguments.seed,
@@ -233,24 +259,25 @@ def analysis_settings(arguments: argparse.Namespace) -> Any:
     return analysis.Settings(arguments.radii, arguments.reference, arguments.error_radius)
 
 
-def check_inputs(arguments: argparse.Namespace, one: bool) -> None:
-    """Refuse a table or figure without inputs, or with several where it is made from one file."""
-    found = len(arguments.inputs)
-    if not found or (one and found > 1):
-        raise InputError(f"INPUT: found {found} files; {'one file of timings' if one else 'at least one'} would do")
+def module_of(arguments: argparse.Namespace) -> Any:
+    """The module of a table or figure, which has as many inputs as it says in `FILES`, or else at least one."""
+    import importlib
+
+    module = importlib.import_module(f"accelerated_smoothing.{code.numbered(arguments.verb, arguments.number)}")
+    found, wanted = len(arguments.inputs), getattr(module, "FILES", None)
+    if (found != wanted) if wanted is not None else not found:
+        raise InputError(f"INPUT: found {found} files; {'at least one' if wanted is None else wanted} would do")
+    return module
 
 
 def table(arguments: argparse.Namespace) -> None:
-    import importlib
-
     import pandas as pd
 
     from accelerated_smoothing import analysis
     from accelerated_smoothing.analysis import paper
     from accelerated_smoothing.files import write_text
 
-    module = importlib.import_module(f"accelerated_smoothing.analysis.table{arguments.number}")
-    check_inputs(arguments, one=arguments.number == 2)
+    module = module_of(arguments)
     settings, tolerance = analysis_settings(arguments), section(config.Comparison, arguments)
     loaded = module.load(arguments.inputs)
     made = module.make(loaded, settings)
@@ -271,13 +298,9 @@ def table(arguments: argparse.Namespace) -> None:
 
 
 def figure(arguments: argparse.Namespace) -> None:
-    import importlib
-
     from accelerated_smoothing.files import atomic
 
-    module = importlib.import_module(f"accelerated_smoothing.analysis.figure{arguments.number}")
-    if arguments.number != 2:  # a drawing of the method, from no data
-        check_inputs(arguments, one=arguments.number == 1)
+    module = module_of(arguments)
     drawn = module.draw(module.load(arguments.inputs), analysis_settings(arguments), arguments.experiment)
     with atomic(arguments.output) as svg:
         drawn.savefig(svg, format="svg", metadata={"Date": None, "Title": module.TITLE})
@@ -315,13 +338,19 @@ def summarize(arguments: argparse.Namespace) -> None:
 def plan(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import plan
 
-    settings = config.read(arguments.configfile)
+    main = config.read(arguments.configfile)
+    experiments = main.experiments()
+    home = f"{arguments.experiment}/" if arguments.experiment else ""
+    if home not in experiments:
+        known = ", ".join(name.rstrip("/") for name in experiments if name)
+        raise InputError(f"--experiment: found {arguments.experiment!r}; one of {known or 'none at all'} would do")
+    settings = experiments[home]
     for name, value in (("device", arguments.device), ("threads", arguments.threads)):
         setattr(arguments, name, value or getattr(settings.compute, name))
     if arguments.rate:
         given = settings.shards.model_copy(update={"rate": arguments.rate})
         settings = settings.model_copy(update={"shards": given})
-    print(plan.report(settings, device(arguments) if arguments.measure else None))
+    print(plan.report(settings, device(arguments) if arguments.measure else None, home))
 
 
 def recover(arguments: argparse.Namespace) -> None:
@@ -425,10 +454,15 @@ def parser() -> argparse.ArgumentParser:
 
     def noisy(made: argparse.ArgumentParser) -> None:
         sigma = checked("sigma", config.Sigma)
-        made.add_argument("--sigma", type=sigma, required=True, help="standard deviation of the noise, [0,1] pixels")
+        made.add_argument("--sigma", type=sigma, required=True, help="scale of the noise, [0,1] pixels")
+
+    def distributed(made: argparse.ArgumentParser) -> None:
+        names = config.modules("distributions")
+        made.add_argument("--noise", choices=names, default="gaussian", help="its distribution (default gaussian)")
 
     def noise(made: argparse.ArgumentParser) -> None:
         noisy(made)
+        distributed(made)
         rooted(made)
 
     def confidence(made: argparse.ArgumentParser) -> None:
@@ -462,14 +496,11 @@ def parser() -> argparse.ArgumentParser:
         "gaussian --train train.npz --test test.npz --sigma 0.25 --arch resnet20 --epochs 10 --output base.safetensors",
     )
     ways = made.add_subparsers(required=True, dest="way", metavar="WAY")
-    for name in config.trainers():
+    for name in config.modules("training.ways"):
         way = config.trainer_module(name)
         made = ways.add_parser(name, help=way.__doc__.splitlines()[0], description=way.__doc__)
         needs(made, train="training images", test="images for the log", output="weights")
         noise(made)
-        made.add_argument(
-            "--noise", type=distribution, default="gaussian", metavar="NAME", help="its distribution (default gaussian)"
-        )
         made.add_argument("--initial", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")
         add_flags(made, way.Settings)
         add_flags(made, config.Compute)
@@ -496,8 +527,28 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--spread", type=checked("spread", PositiveInt), metavar="K", help="K of them, evenly spaced")
     made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
     made.add_argument("--purpose", default="estimation", help="draws of different purposes are independent")
+    made.add_argument("--sigmas", type=Path, metavar="FILE", help="each image's own sigma, chosen from --sigma")
+    made.add_argument("--at", type=checked("at", PositiveInt), metavar="K", help="the number at which they were chosen")
     add_flags(made, config.Sampling)
     add_flags(made, config.Compute)
+
+    made = verb(
+        "choose",
+        choose_sigmas,
+        "Choose each image's own sigma.",
+        "ascent --at 100 --base base.safetensors --images test.npz --sigma 0.25 --output sigmas.npz",
+    )
+    ways = made.add_subparsers(required=True, dest="way", metavar="WAY")
+    for name in config.modules("choose"):
+        chooser = config.chooser_module(name)
+        made = ways.add_parser(name, help=chooser.__doc__.splitlines()[0], description=chooser.__doc__)
+        add_flags(made, chooser.Settings)
+        number = checked("at", PositiveInt)
+        made.add_argument("--at", type=number, nargs="+", required=True, metavar="K", help="steps, or samples a point")
+        needs(made, base="weights of f", images="images", output="sigmas")
+        noise(made)
+        part(made)
+        add_flags(made, config.Compute)
 
     made = verb("gather", gather, "Join the shards of one split.", "shard0.npz shard1.npz --output counts.npz")
     made.add_argument("shards", type=Path, nargs="+", metavar="SHARD")
@@ -524,7 +575,7 @@ def parser() -> argparse.ArgumentParser:
         "cohen --n 100000 --selection selection.npz --estimation estimation.npz --output cohen.tsv",
     )
     methods = made.add_subparsers(required=True, dest="certifier", metavar="METHOD")
-    for name in config.certifiers():
+    for name in config.modules("certify"):
         method = config.certifier_module(name)
         made = methods.add_parser(name, help=method.__doc__.splitlines()[0], description=method.__doc__)
         add_flags(made, method.Settings)
@@ -542,6 +593,7 @@ def parser() -> argparse.ArgumentParser:
     )
     needs(made, base="weights of f", images="images", output="measurements, TSV")
     made.add_argument("--surrogates", type=Path, nargs="*", default=[], metavar="FILE", help="weights of each h")
+    distributed(made)
     rooted(made)
     part(made)
     confidence(made)
@@ -549,11 +601,13 @@ def parser() -> argparse.ArgumentParser:
     add_flags(made, config.Sampling)
     add_flags(made, config.Compute)
 
-    for kind, run, numbers, output in (("table", table, range(1, 7), "csv"), ("figure", figure, range(1, 4), "svg")):
+    for kind, run, output in (("table", table, "csv"), ("figure", figure, "svg")):
         example = f"3 cohen.tsv resnet20.tsv --output {kind}3.{output}"
-        made = verb(kind, run, f"Make one {kind} of the paper.", example)
-        made.add_argument("number", type=int, choices=numbers)
-        made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help="certificates, counts or timings")
+        made = verb(kind, run, f"Make one {kind} of a paper.", example)
+        text = "3 of Accelerated Smoothing, data-dependent/3 of another paper: %(choices)s"
+        made.add_argument("number", choices=code.numbers(kind), metavar="NUMBER", help=text)
+        text = "certificates, counts, timings or images"
+        made.add_argument("inputs", type=Path, nargs="*", metavar="INPUT", help=text)
         needs(made, output="CSV" if kind == "table" else "SVG")
         described(made, "caption")
         radius = checked("radii", config.Radius)
@@ -609,6 +663,7 @@ def parser() -> argparse.ArgumentParser:
         default=[Path("config.yaml")],
         help="later ones override (default config.yaml)",
     )
+    made.add_argument("--experiment", metavar="NAME", help="of a sister paper: data-dependent/cohen, for instance")
     rates = made.add_mutually_exclusive_group()
     rates.add_argument("--measure", action="store_true", help="rates that this machine reaches now")
     rate = checked("rate", Annotated[float, Field(gt=0, allow_inf_nan=False)])

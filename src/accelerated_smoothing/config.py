@@ -4,6 +4,7 @@ Each section is also the flags of the verb that reads it (`cli.py`), so a rule p
 and Snakemake reruns a job when, and only when, that slice changes.
 """
 
+import functools
 import importlib
 import json
 import re
@@ -12,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from accelerated_smoothing.data import DATASETS, SPLITS, as_slice
 from accelerated_smoothing.files import InputError
@@ -51,6 +61,20 @@ def resnet_depth(depth: int) -> int:
 
 
 Depth = Annotated[int, AfterValidator(resnet_depth)]
+# ResNets of four stages, by the cost of a pass per pixel in layers of a CIFAR ResNet (He et al. 2016, table 1: 0.555e9
+# and 4.1e9 multiply-adds on 32 and 224 pixels a side, where a layer of a CIFAR ResNet takes 2.27e6 on 32).
+FOUR_STAGES = {"resnet18": 245, "resnet34": 511, "imagenet-resnet50": 37}
+
+
+def cost(arch: str) -> int:
+    """What a pass costs, in layers of a CIFAR ResNet on images of the same size; a check that `arch` exists, too."""
+    if arch in FOUR_STAGES:
+        return FOUR_STAGES[arch]
+    found = re.fullmatch(r"resnet(\d+)", arch)
+    if not found:
+        some = ", ".join(["resnet20", "resnet56", "resnet110", *FOUR_STAGES])
+        raise ValueError(f"unknown architecture; one of {some} would do")
+    return resnet_depth(int(found[1])) - 2
 
 
 class Dataset(Section):
@@ -75,7 +99,9 @@ class Dataset(Section):
 class Base(Section):
     """The base classifier f and its training under noise; a way of training (`training/ways/`) adds its own."""
 
-    arch: str = Field("resnet110", description="a CIFAR ResNet: resnet20, resnet56, resnet110, ...")
+    arch: str = Field(
+        "resnet110", description="a CIFAR ResNet: resnet20, resnet56, resnet110, ...; or resnet18, imagenet-resnet50"
+    )
     epochs: int = Field(90, ge=1)
     batch_size: int = Field(256, ge=1)
     lr: float = Field(0.1, gt=0)
@@ -96,10 +122,7 @@ class Base(Section):
     @field_validator("arch")
     @classmethod
     def _known(cls, arch: str) -> str:
-        found = re.fullmatch(r"resnet(\d+)", arch)
-        if not found:
-            raise ValueError("unknown architecture; one of resnet20, resnet56, resnet110 would do")
-        resnet_depth(int(found[1]))
+        cost(arch)
         return arch
 
 
@@ -185,8 +208,18 @@ class Comparison(Section):
     relative: float = Field(0.10, ge=0, description="tolerance for every other number, relative to the paper's")
 
 
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+
+
+class Paper(Section):
+    """A sister paper: experiments that are the one above with some of its keys changed."""
+
+    common: dict[str, Any] = Field({}, description="keys of this config that all of its experiments change")
+    experiments: dict[Name, dict[str, Any] | None] = Field({}, description="name: further keys that one changes")
+
+
 class Config(Section):
-    """One experiment, whole."""
+    """One experiment, whole, and those of sister papers that are laid over it."""
 
     results: str = Field("results", pattern=r"^[\w./-]+$", description="the folder that everything is built in")
     seed: Seed = 0
@@ -199,14 +232,23 @@ class Config(Section):
     )
     error_radius: Radius = Field(0.25, description="Tables III and VI take images with both radii at least this")
     dataset: Dataset = Dataset()
-    base: Base = Base()
+    noise: str = Field("gaussian", description="its distribution: a module of distributions/; sigma is its scale")
+    training: str = Field("gaussian", description="of the base: a module of training/ways/, with its settings")
+    base: SerializeAsAny[Base] = Base()
+    initial: Name | None = Field(
+        None, description="experiment of the same paper with whose base classifiers training starts; null: afresh"
+    )
     checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
     sampling: Sampling = Sampling()
     train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
     shards: Shards = Shards()
     variance: Variance = Variance()
     surrogate: Surrogate = Surrogate()
-    methods: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], dict[str, Any]] = Field(
+    choose: dict[str, dict[str, Any]] = Field(
+        {"ascent": {"samples": 1, "lr": 1e-4}, "grid": {"evaluations": 200}},
+        description="ways of choosing an input's own sigma: a module of choose/ and its settings",
+    )
+    methods: dict[Name, dict[str, Any]] = Field(
         {
             "cohen": {"certifier": "cohen", "n": 100000},
             "baseline": {"certifier": "cohen", "n": 100},
@@ -215,12 +257,13 @@ class Config(Section):
             "resnet110": {"certifier": "accelerated", "n": 100000, "depth": 110},
         },
         min_length=1,
-        description="rows of Table I: a module of certify/ and its settings",
+        description="rows of Table I: a module of certify/ and its settings; n is N unless told",
     )
     reference: str = Field("cohen", description="the method whose radii the estimated ones are held against")
     timing: Timing = Timing()
     compute: Compute = Compute()
     comparison: Comparison = Comparison()
+    papers: dict[Name, Paper] = Field({}, description="sister papers, by the folder of their results")
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -229,6 +272,20 @@ class Config(Section):
         if not isinstance(methods, dict):
             return methods
         return {name: settings for name, settings in methods.items() if settings not in (None, "null")}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_way(cls, values: Any) -> Any:
+        """What stands under `base` is for the way of training to check."""
+        if not isinstance(values, dict) or not isinstance(values.get("base", {}), dict):
+            return values
+        try:
+            settings = trainer_module(values.get("training", "gaussian")).Settings
+            return {**values, "base": settings(**values.get("base", {}))}
+        except ValidationError as error:
+            raise ValueError(_first(error, "base.")) from None
+        except InputError as error:
+            raise ValueError(f"training: {error}") from None
 
     @field_validator("results")
     @classmethod
@@ -263,7 +320,67 @@ class Config(Section):
             if not images:
                 part = getattr(self.dataset, split)
                 raise ValueError(f"dataset.{split}: found {part!r}: leaves no image; widen the slice")
+        try:
+            distribution_module(self.noise)
+        except InputError as error:
+            raise ValueError(f"noise: {error}") from None
+        for way in {**self.choose, **self.chosen()}:
+            self.chooser(way)
+        for paper, told in self.papers.items():
+            for name in told.experiments:
+                self._initial(paper, name, self.experiment(paper, name))
         return self
+
+    def _initial(self, paper: str, name: str, made: "Config") -> None:
+        """Refuse to start from weights that no experiment trains."""
+        key = f"papers.{paper}.experiments.{name}"
+        others = [other for other in self.papers[paper].experiments if other != name]
+        if made.initial is None:
+            return
+        if made.initial not in others:
+            raise ValueError(f"{key}.initial: found {made.initial!r}; one of {', '.join(others)} would do")
+        if extra := set(made.sigmas) - set(self.experiment(paper, made.initial).sigmas):
+            raise ValueError(f"{key}.sigmas: {min(extra)} is none of those of {made.initial}, with which it starts")
+
+    def paper(self, name: str) -> "Config":
+        """What the experiments of a sister paper have in common."""
+        return self._with(self.papers[name].common, f"papers.{name}.common")
+
+    def experiment(self, paper: str, name: str) -> "Config":
+        """An experiment of a sister paper."""
+        changes = self.papers[paper].experiments[name] or {}
+        return self.paper(paper)._with(changes, f"papers.{paper}.experiments.{name}")
+
+    def experiments(self) -> dict[str, "Config"]:
+        """All experiments, by the folder below `results`, with a slash at its end: this one's is empty."""
+        found = {"": self}
+        for paper, told in self.papers.items():
+            found |= {f"{paper}/{name}/": self.experiment(paper, name) for name in told.experiments}
+        return found
+
+    def _with(self, changes: Mapping[str, Any], key: str) -> "Config":
+        """This experiment with some keys changed; it has no checkpoints, since these are of one base classifier.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if found := sorted({"results", "seed", "papers", "compute"} & changes.keys()):
+            raise ValueError(f"{key}.{found[0]}: is the same for all experiments; set it at the top")
+        below = self.model_dump(mode="json", exclude={"papers", "checkpoints"})
+        if sigmas := changes.get("sigmas"):  # of which the main experiment's choices are perhaps not some
+            below["figure_sigmas"] = sigmas
+            below["timing"]["sigma"] = sigmas[0]
+        if changes.get("training", self.training) != self.training:  # whose further settings are its own
+            below["base"] = {name: value for name, value in below["base"].items() if name in Base.model_fields}
+        _merge(below, changes)
+        try:
+            made = type(self).model_validate(below)
+        except ValidationError as error:
+            raise ValueError(_first(error, f"{key}.")) from None
+        for name in ("name", "folder", "size"):
+            if getattr(made.dataset, name) != getattr(self.dataset, name):
+                raise ValueError(f"{key}.dataset.{name}: is the same for all experiments; set it at the top")
+        return made
 
     def method(self, name: str) -> Any:
         """The settings of one method, as the `Settings` model of its certifier.
@@ -271,7 +388,7 @@ class Config(Section):
         Raises:
             ValueError: no such certifier, or settings that it refuses.
         """
-        settings = dict(self.methods[name])
+        settings = {"n": self.sampling.sizes[-1], **self.methods[name]}
         certifier = str(settings.pop("certifier", ""))
         try:
             return certifier_module(certifier).Settings(**settings)
@@ -287,43 +404,55 @@ class Config(Section):
         whole = DATASETS[self.dataset.name]().shape(Path(self.dataset.folder), self.dataset.size)
         return {split: len(range(getattr(whole, split))[as_slice(getattr(self.dataset, split))]) for split in SPLITS}
 
+    def chooser(self, way: str) -> Any:
+        """The settings of one way of choosing sigma, as the `Settings` model of its module.
+
+        Raises:
+            ValueError: no such way, or settings that it refuses.
+        """
+        try:
+            return chooser_module(way).Settings(**self.choose.get(way, {}))
+        except ValidationError as error:
+            raise ValueError(_first(error, f"choose.{way}.")) from None
+        except InputError as error:
+            raise ValueError(f"choose: {error}") from None
+
+    def chosen(self) -> dict[str, list[int]]:
+        """By each way of choosing sigma that the methods need, at which of its numbers they need it, ascending."""
+        found: dict[str, set[int]] = {}
+        for name in self.methods:
+            settings = self.method(name)
+            if getattr(settings, "choice", None):
+                found.setdefault(settings.choice, set()).add(settings.at)
+        return {way: sorted(at) for way, at in found.items()}
+
     def depths(self) -> list[int]:
         """Depths of the surrogates that the methods need, ascending."""
         settings = [self.method(name) for name in self.methods]
         return sorted({s.depth for s in settings if hasattr(s, "depth")})
 
 
-def certifiers() -> list[str]:
-    """The modules of `certify/`."""
-    return sorted(path.stem for path in (Path(__file__).parent / "certify").glob("*.py") if path.stem != "__init__")
-
-
-def certifier_module(name: str) -> Any:
-    """The module `certify/<name>.py`.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in certifiers():
-        raise InputError(f"found {name!r}; one of {', '.join(certifiers())} would do")
-    return importlib.import_module(f"accelerated_smoothing.certify.{name}")
-
-
-def trainers() -> list[str]:
-    """The modules of `training/ways/`."""
-    folder = Path(__file__).parent / "training/ways"
+def modules(package: str) -> list[str]:
+    """The names of the modules of a package within this one: `certify`, `training.ways`."""
+    folder = Path(__file__).parent.joinpath(*package.split("."))
     return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 
-def trainer_module(name: str) -> Any:
-    """The module `training/ways/<name>.py`.
+def _module(package: str, name: str) -> Any:
+    """One of them.
 
     Raises:
         InputError: there is none.
     """
-    if name not in trainers():
-        raise InputError(f"found {name!r}; one of {', '.join(trainers())} would do")
-    return importlib.import_module(f"accelerated_smoothing.training.ways.{name}")
+    if name not in modules(package):
+        raise InputError(f"found {name!r}; one of {', '.join(modules(package))} would do")
+    return importlib.import_module(f"accelerated_smoothing.{package}.{name}")
+
+
+certifier_module = functools.partial(_module, "certify")
+chooser_module = functools.partial(_module, "choose")
+distribution_module = functools.partial(_module, "distributions")
+trainer_module = functools.partial(_module, "training.ways")
 
 
 def load(settings: Mapping[str, Any]) -> Config:
@@ -380,11 +509,14 @@ def _first(error: ValidationError, prefix: str) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key; see config.yaml for those that there are"
     message = fault["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
+    if not fault["loc"]:  # a fault of several keys together, whose message names them
+        return prefix + message
     return f"{key}: found {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def schema() -> str:
     """The JSON schema of the config."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    made = Config.model_json_schema()
+    ways = {name: trainer_module(name).Settings.model_json_schema() for name in modules("training.ways")}
+    made["properties"]["base"] = {"anyOf": list(ways.values())}
+    return json.dumps(made, indent=2) + "\n"

@@ -1,7 +1,7 @@
 """Class counts under noise, as files: what `sampling.py` writes and everything after it reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from accelerated_smoothing.files import InputError, read_arrays, write_arrays
 
-ARRAYS = ("idx", "labels", "sizes", "counts", "seconds")
+ARRAYS = ("idx", "labels", "sizes", "counts", "seconds", "sigmas")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Counts:
         sizes: [sizes] ascending numbers of draws.
         counts: [images, sizes, classes] predictions per class among the first sizes[s] draws.
         seconds: [images, sizes] time that these draws took.
-        meta: sigma, seed, purpose, split, base (SHA-256 of the weights), arithmetic, ...
+        meta: sigma, noise, seed, purpose, split, base (SHA-256 of the weights), arithmetic, ...; `choice` names what
+            chose the sigmas of the images, if something did.
+        sigmas: [images] scale of each image's noise; meta's sigma unless told.
     """
 
     idx: np.ndarray
@@ -31,6 +33,11 @@ class Counts:
     counts: np.ndarray
     seconds: np.ndarray
     meta: dict[str, Any]
+    sigmas: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.sigmas):
+            object.__setattr__(self, "sigmas", np.full(len(self.idx), self.sigma))
 
     @property
     def sigma(self) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerated_smoothing.config import Config, trainer_module
+from accelerated_smoothing.config import Config, chooser_module, cost, trainer_module
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 from accelerated_smoothing.files import InputError
 
@@ -93,26 +93,41 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     return Counting(images, sizes, min(images, math.ceil(images * sizes[-1] / draws)))
 
 
-def stages(config: Config) -> list[Stage]:
-    """Every stage of the whole experiment that runs a model."""
+def stages(config: Config, home: str = "") -> list[Stage]:
+    """Every stage of a whole experiment that runs a model.
+
+    Args:
+        home: where an experiment of a sister paper lies; these measure no times and no variance.
+    """
     whole = shape(config)
     sigmas, base = len(config.sigmas), config.base.arch
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
     made = [Stage("base", base, trained, training, training * TRAINING_COST * copies(config), trains="base")]
-    for kind in ("train-estimation", "test-estimation", "test-selection", "train-variance"):
+    chosen = config.chosen()
+    for way, at in chosen.items():
+        passes = (
+            sigmas * counting(config, "test", "selection").images * chooser_module(way).passes(config.chooser(way), at)
+        )
+        made.append(Stage(f"sigmas/{way}", base, sigmas, passes, passes))
+    for kind in ("train-estimation", "test-estimation", "test-selection", *([] if home else ["train-variance"])):
         counted = counting(config, *kind.split("-"))
-        passes = sigmas * counted.images * counted.sizes[-1]
+        # Test images are counted at the sigma of the training, and at each that is chosen for them.
+        levels = sigmas * (1 + sum(map(len, chosen.values())) if kind.startswith("test") else 1)
+        passes = levels * counted.images * counted.sizes[-1]
         entry = 8 * (whole.classes + 1)  # bytes of one image's counts at one size, and of its time
-        disk = sigmas * counted.images * len(counted.sizes) * entry
-        made.append(Stage(f"counts/{kind}", base, sigmas * counted.shards, passes, passes, disk))
-    timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
-    made.append(Stage("timing", base, 1, timed, timed))
+        disk = levels * counted.images * len(counted.sizes) * entry
+        made.append(Stage(f"counts/{kind}", base, levels * counted.shards, passes, passes, disk))
+    if not home:
+        timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
+        made.append(Stage("timing", base, 1, timed, timed))
     for depth in config.depths():
         arch = f"resnet{depth}"
         passes = sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images
-        cost = passes * TRAINING_COST * (depth - 2) / (int(base.removeprefix("resnet")) - 2)
-        made.append(Stage(f"surrogates/{arch}", arch, sigmas, passes, cost, trains="surrogate"))
+        ratio = cost(arch) / cost(base)
+        made.append(
+            Stage(f"surrogates/{arch}", arch, sigmas, passes, passes * TRAINING_COST * ratio, trains="surrogate")
+        )
     return made
 
 
@@ -120,20 +135,15 @@ def copies(config: Config) -> float:
     """Copies of an image that go forward and backward in a training step of f, in the mean over epochs."""
     settings = config.base
     ascending = max(settings.epochs - settings.ascent_from, 0) / settings.epochs
-    way = trainer_module(_way(config))
-    return way.passes(settings) + settings.ascent * settings.ascent_samples * ascending
+    return trainer_module(config.training).passes(settings) + settings.ascent * settings.ascent_samples * ascending
 
 
-def _way(config: Config) -> str:
-    return getattr(config, "training", "gaussian")
-
-
-def limits(config: Config) -> dict[str, int]:
+def limits(config: Config, home: str = "") -> dict[str, int]:
     """The time limit of each stage's jobs at their first attempt, in minutes, by the stage's name.
 
     Twice what it should take, and half an hour: a job that is stopped by it goes on where it was, with more time.
     """
-    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in stages(config)}
+    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in stages(config, home)}
     return {name: 30 + math.ceil(2 * expected) for name, expected in minutes.items()}
 
 
@@ -165,7 +175,7 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         rest: tuple[object, ...]
         if stage.trains == "base":
             sigma_x, chosen = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
-            step = base.step(model, _way(config), config.base, "gaussian", sigma_x, device)
+            step = base.step(model, config.training, config.base, "gaussian", sigma_x, device)
             rest = (chosen % whole.classes, chosen, config.base.ascent > 0, loop.generator(0, "measure", device))
         else:
             step = surrogate.step(model, config.surrogate, device)
@@ -196,19 +206,20 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         amount *= 2
 
 
-def report(config: Config, device: "torch.device | None") -> str:
-    """The plan as text.
+def report(config: Config, device: "torch.device | None", home: str = "") -> str:
+    """The plan of one experiment as text.
 
     Args:
+        home: where it lies, if it is one of a sister paper.
         device: where rates are measured; None for hours from the config's rate.
     """
     measured: dict[tuple[str, str], float] = {}
     if device is not None:
-        kinds = {(stage.arch, stage.trains): stage for stage in stages(config)}
+        kinds = {(stage.arch, stage.trains): stage for stage in stages(config, home)}
         measured = {kind: measure(stage, config, device) for kind, stage in kinds.items()}
         found = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '']:.3g}")})
         config = config.model_copy(update={"shards": found})
-    made, asked, rate = stages(config), limits(config), config.shards.rate
+    made, asked, rate = stages(config, home), limits(config, home), config.shards.rate
     lines = [
         f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9} {'limit':>9}"
     ]

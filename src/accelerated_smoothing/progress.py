@@ -4,10 +4,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
+import numpy as np
 from tqdm import tqdm
+
+from accelerated_smoothing.files import InputError, discard, read_arrays, write_arrays
 
 LOG_SECONDS = 60.0
 SAVE_SECONDS = 30.0  # between two savings of unfinished work: what a killed run loses at most
@@ -20,6 +25,45 @@ class Stopped(BaseException):
 def stop(number: int, frame: FrameType | None = None) -> NoReturn:
     """Stop at once, as a handler of SIGINT and SIGTERM."""
     raise KeyboardInterrupt if number == signal.SIGINT else Stopped
+
+
+class Checkpoint:
+    """A file beside the output that holds finished work while a run lasts.
+
+    Attributes:
+        path: the file.
+        identity: whatever determines the work; that of another identity is not gone on with.
+        names: of the arrays that hold it.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], names: Sequence[str]) -> None:
+        self.path, self.identity, self.names = path, identity, names
+        self.saved = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self.saved > SAVE_SECONDS
+
+    def load(self) -> tuple[dict[str, np.ndarray], int] | None:
+        """What was saved, if anything was: the arrays, and how much is done."""
+        if not self.path.exists():
+            return None
+        try:
+            arrays, meta = read_arrays(self.path, self.names, "work")
+        except InputError:
+            return None
+        return (arrays, meta["done"]) if meta["identity"] == self.identity else None
+
+    def save(self, arrays: dict[str, np.ndarray], done: int) -> None:
+        write_arrays(self.path, arrays, {"kind": "work", "identity": self.identity, "done": done})
+        self.saved = time.monotonic()
+
+    def clear(self) -> None:
+        discard(self.path)
+
+
+def partial(output: Path) -> Path:
+    """Where the finished work of an output lies while the run lasts."""
+    return output.with_name(output.name + ".partial.npz")
 
 
 class Progress:

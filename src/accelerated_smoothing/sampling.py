@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.engines import Draws, Engine
-from accelerated_smoothing.files import InputError, discard, read_arrays, sha256, write_arrays
+from accelerated_smoothing.files import sha256
 from accelerated_smoothing.noise import key as key_of
-from accelerated_smoothing.progress import SAVE_SECONDS, Progress
+from accelerated_smoothing.progress import Checkpoint, Progress, partial
 from accelerated_smoothing.provenance.code import digest
 
 
@@ -37,7 +36,7 @@ def count_predictions(
     idx: ArrayLike | None = None,
     purpose: str = "estimation",
     noise: str = "gaussian",
-    checkpoint: "Checkpoint | None" = None,
+    checkpoint: Checkpoint | None = None,
     show: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count which classes a classifier predicts for noisy copies of images.
@@ -66,8 +65,9 @@ def count_predictions(
     # A cell is what lies between two nested sizes of one image; all cells in a row are all draws in their order.
     cells = len(images) * len(sizes)
     edges = np.append(np.add.outer(np.arange(len(images)) * sizes[-1], [0, *sizes[:-1]]).ravel(), len(draws))
-    work = checkpoint.load() if checkpoint else None
-    work = work or Work(np.zeros((cells, classes), np.int64), np.zeros(cells), 0)
+    work = Work(np.zeros((cells, classes), np.int64), np.zeros(cells), 0)
+    if checkpoint and (kept := checkpoint.load()):
+        work = Work(**kept[0], done=kept[1])
     tally = torch.from_numpy(work.tally).to(engine.device)
 
     with Progress("counting", len(draws), "draws", show) as progress:
@@ -87,8 +87,7 @@ def count_predictions(
             work.done, begun = stop, now
             stopping = progress.asked and work.done < len(draws)
             if checkpoint and (stopping or checkpoint.due()):
-                work.tally = tally.cpu().numpy()
-                checkpoint.save(work)
+                checkpoint.save({"tally": tally.cpu().numpy(), "seconds": work.seconds}, work.done)
             if stopping:
                 progress.stop()
     counts = tally.cpu().numpy().reshape(len(images), len(sizes), classes).cumsum(1)
@@ -104,51 +103,19 @@ class Work:
     done: int
 
 
-class Checkpoint:
-    """A file beside the output that holds finished work while a run lasts.
-
-    Attributes:
-        path: the file.
-        identity: whatever determines the counts; work of another identity is not gone on with.
-    """
-
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self.path, self.identity = path, identity
-        self.saved = time.monotonic()
-
-    def due(self) -> bool:
-        return time.monotonic() - self.saved > SAVE_SECONDS
-
-    def load(self) -> Work | None:
-        if not self.path.exists():
-            return None
-        try:
-            arrays, meta = read_arrays(self.path, ["tally", "seconds"], "work")
-        except InputError:
-            return None
-        if meta["identity"] != self.identity:
-            return None
-        return Work(**arrays, done=meta["done"])
-
-    def save(self, work: Work) -> None:
-        arrays = {"tally": work.tally, "seconds": work.seconds}
-        write_arrays(self.path, arrays, {"kind": "work", "identity": self.identity, "done": work.done})
-        self.saved = time.monotonic()
-
-    def clear(self) -> None:
-        discard(self.path)
-
-
 def count(
     base: Path,
     images: Images,
     output: Path,
     *,
     sigma: float,
+    distribution: str,
     settings: Sampling,
     seed: int,
     purpose: str,
     device: torch.device,
+    sigmas: np.ndarray | None = None,
+    choice: str | None = None,
 ) -> None:
     """Count a base classifier's predictions for some images of a split, and write them to `output`.
 
@@ -156,16 +123,17 @@ def count(
         base: weight file of f.
         images: of one split.
         output: the counts; while the run lasts, `<output>.partial.npz` holds what is done.
+        sigma: the scale of the noise, in [0,1] pixels, if no `sigmas` are given; else what they were chosen from.
+        distribution: of the noise.
         settings: sizes, precision and batch.
+        sigmas: [images] scale of each image's noise.
+        choice: what chose them.
 
     Raises:
         InputError: f was trained for another number of classes or another kind of image, or the device has no such
             precision.
     """
-    model, description = models.load(base, "base")
-    for key in ("dataset", "classes"):
-        if description[key] != images.meta[key]:
-            raise InputError(f"{base}: made for {key} {description[key]}, the images have {key} {images.meta[key]}")
+    model, _ = models.load(base, "base", images.meta)
     engine = engines.build(
         model,
         images.images.shape[1:],
@@ -174,9 +142,13 @@ def count(
         batch_size=settings.batch_size,
         draws=len(images.idx) * settings.sizes[-1],
     )
+    # In the precision of the noise, so that a radius is that of what was drawn.
+    scales = np.broadcast_to(sigma if sigmas is None else sigmas, len(images.idx)).astype(np.float32).astype(float)
     meta = {
         "kind": "counts",
         "sigma": sigma,
+        "noise": distribution,
+        "choice": choice,
         "seed": seed,
         "purpose": purpose,
         "dataset": images.meta["dataset"],
@@ -190,21 +162,23 @@ def count(
         "idx": images.idx.tolist(),
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "sizes": settings.sizes,
+        "sigmas": scales.tolist(),
         "build": engine.build,
         "code": digest("count"),
     }
-    checkpoint = Checkpoint(output.with_name(output.name + ".partial.npz"), identity)
+    checkpoint = Checkpoint(partial(output), identity, ["tally", "seconds"])
     counts, seconds = count_predictions(
         engine,
         images.pixels(),
-        sigma,
+        scales,
         settings.sizes,
         seed,
         classes=images.meta["classes"],
         idx=images.idx,
         purpose=purpose,
+        noise=distribution,
         checkpoint=checkpoint,
         show=True,
     )
-    Counts(images.idx, images.labels, np.array(settings.sizes), counts, seconds, meta).write(output)
+    Counts(images.idx, images.labels, np.array(settings.sizes), counts, seconds, meta, scales).write(output)
     checkpoint.clear()

@@ -11,9 +11,8 @@ import torch
 
 from accelerated_smoothing import engines, models, sampling, statistics
 from accelerated_smoothing.certify import accelerated
-from accelerated_smoothing.config import Sampling
+from accelerated_smoothing.config import Sampling, distribution_module
 from accelerated_smoothing.data import Images
-from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.files import InputError, write_text
 from accelerated_smoothing.training import surrogate
 
@@ -26,6 +25,7 @@ def measure(
     *,
     sampled: Sampling,
     sigma: float,
+    distribution: str,
     n0: int,
     alpha: float,
     seed: int,
@@ -41,6 +41,7 @@ def measure(
     Args:
         surrogates: weight files; a row's method is the architecture's name.
         sampled: how f is sampled; its sizes are the N.
+        distribution: of the noise.
         output: TSV with columns method, sound, n, image, repeat, seconds, arithmetic.
 
     Raises:
@@ -55,17 +56,26 @@ def measure(
 
     def draw(image: np.ndarray, samples: int, purpose: str) -> np.ndarray:
         return sampling.count_predictions(
-            f[batches[samples]], image[None], sigma, samples, seed, classes=description["classes"], purpose=purpose
+            f[batches[samples]],
+            image[None],
+            sigma,
+            samples,
+            seed,
+            classes=description["classes"],
+            purpose=purpose,
+            noise=distribution,
         )[0][0]
+
+    radius = partial(distribution_module(distribution).radius, scale=sigma)
 
     def cohen(image: np.ndarray, n: int) -> None:
         top = draw(image, n0, "selection")[0].argmax()
-        gaussian.radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha), sigma)
+        radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha))
 
     def ours(h: engines.Engine) -> Callable[[np.ndarray, int], None]:
         def certify(image: np.ndarray, n: int) -> None:
             predicted = statistics.predict(draw(image, n0, "selection"), alpha)
-            accelerated.radii(surrogate.predict(h, image[None]), predicted, n, alpha, sigma)
+            accelerated.radii(surrogate.predict(h, image[None]), predicted, n, alpha, radius)
 
         return certify
 

@@ -18,7 +18,10 @@ from accelerated_smoothing.engines.pytorch import Pytorch
 from accelerated_smoothing.sampling import count_predictions
 
 IMAGES, N0, N, ALPHA, SIGMA = 10_000, 20, 200, 0.01, 0.5
-META = {"kind": "counts", "dataset": "linear", "split": "test", "sigma": SIGMA, "base": "linear", "arithmetic": "cpu"}
+META = {
+    **{"kind": "counts", "dataset": "linear", "split": "test", "sigma": SIGMA, "base": "linear", "arithmetic": "cpu"},
+    **{"noise": "gaussian", "choice": None},
+}
 
 
 def at_most(probability: float, trials: int) -> int:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 from accelerated_smoothing import certify, cli, config, counts, data, engines, models
 from accelerated_smoothing.certify import Evidence, accelerated, cohen
 from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import surrogate
 
@@ -25,6 +27,8 @@ META = {
     "base": "b" * 64,
     "dataset": "digits",
     "classes": 3,
+    "noise": "gaussian",
+    "choice": None,
     "arithmetic": "cpu",
 }
 
@@ -99,7 +103,7 @@ def test_accelerated_radii() -> None:
     """Agreement; disagreement; PREDICT abstained; a bound below 1/2; a share that rounds down; a certain class."""
     h = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.51, 0.49], [0.8999, 0.1001], [0.0, 1.0]])
     predicted = np.array([0, 1, -1, 0, 0, 1])
-    predict, radius, p_lower, count = accelerated.radii(h, predicted, 1000, ALPHA, 0.5)
+    predict, radius, p_lower, count = accelerated.radii(h, predicted, 1000, ALPHA, partial(gaussian.radius, scale=0.5))
     assert predict.tolist() == [0, -1, -1, 0, 0, 1]
     assert count.tolist() == [900, 900, 900, 510, 899, 1000]
     expected = proportion_confint(count, 1000, alpha=2 * ALPHA, method="beta")[0]
@@ -116,7 +120,15 @@ def trained(digits: SimpleNamespace, settle: Any, tmp_path: Path) -> SimpleNames
     torch.manual_seed(5)
     model = models.build("resnet8", 10, images.meta["mean"], images.meta["std"])
     settle(model, torch.from_numpy(images.pixels()), seed=5)
-    described = {"arch": "resnet8", "sigma": 0.5, "base": "b" * 64, "arithmetic": "cpu", "samples": 100}
+    described = {
+        "arch": "resnet8",
+        "sigma": 0.5,
+        "base": "b" * 64,
+        "arithmetic": "cpu",
+        "samples": 100,
+        "noise": "gaussian",
+        "choice": None,
+    }
     described |= {key: images.meta[key] for key in ("dataset", "classes", "mean", "std")}
     path = tmp_path / "h.safetensors"
     models.save(path, model, {"kind": "surrogate", **described})
@@ -157,7 +169,9 @@ def test_a_guess_does_not_depend_on_the_images_beside_it(trained: SimpleNamespac
     settings = accelerated.Settings(n=10**9, depth=8)  # so many that a rounding of h would show in its count
     whole = accelerated.certify(evidence, settings).drop(columns="time")
     for rows in (np.arange(7), np.arange(30, 31)):
-        counted = {name: getattr(trained.selection, name)[rows] for name in ("idx", "labels", "counts", "seconds")}
+        counted = {
+            name: getattr(trained.selection, name)[rows] for name in ("idx", "labels", "counts", "seconds", "sigmas")
+        }
         selection, images = replace(trained.selection, **counted), trained.images.take(rows)
         part = accelerated.certify(replace(evidence, selection=selection, images=images), settings)
         pd.testing.assert_frame_equal(
@@ -166,7 +180,11 @@ def test_a_guess_does_not_depend_on_the_images_beside_it(trained: SimpleNamespac
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("base", "c" * 64), ("sigma", 0.25), ("arithmetic", "cuda"), ("dataset", "cifar10")]
+    ("key", "value"),
+    [
+        *(("base", "c" * 64), ("sigma", 0.25), ("noise", "uniform"), ("choice", "ascent10")),
+        *(("arithmetic", "cuda"), ("dataset", "cifar10")),
+    ],
 )
 def test_accelerated_refuses_a_surrogate_of_another_classifier(trained: SimpleNamespace, key: str, value: Any) -> None:
     other = replace(trained.selection, meta={**trained.selection.meta, key: value})
@@ -196,7 +214,7 @@ def test_every_method_says_what_it_is(name: str) -> None:
 
 
 def test_methods_are_found() -> None:
-    assert {"accelerated", "cohen"} <= set(config.certifiers())
+    assert {"accelerated", "cohen"} <= set(config.modules("certify"))
     with pytest.raises(InputError, match="found 'none'; one of accelerated, cohen"):
         config.certifier_module("none")
 
@@ -227,7 +245,12 @@ def test_evidence_about_fewer_images(trained: SimpleNamespace, digits: SimpleNam
         Evidence(ALPHA, 20, trained.selection, None, fewer, trained.path).check(accelerated.NEEDS)
 
 
-@pytest.mark.parametrize(("key", "value"), [("sigma", 0.25), ("base", "c" * 64), ("arithmetic", "cuda")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("sigma", 0.25), ("base", "c" * 64), ("noise", "uniform"), ("choice", "ascent10"), ("arithmetic", "cuda")),
+    ],
+)
 def test_mixed_evidence(key: str, value: Any) -> None:
     other = replace(ESTIMATION, meta={**ESTIMATION.meta, key: value})
     with pytest.raises(InputError, match=f"selection and estimation differ in {key}"):

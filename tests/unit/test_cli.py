@@ -94,6 +94,8 @@ def files(base: Path, digits: SimpleNamespace, tmp_path: Path) -> SimpleNamespac
         "base": "b",
         "dataset": "digits",
         "classes": 10,
+        "noise": "gaussian",
+        "choice": None,
         "arithmetic": "cpu",
     }
     for purpose in ("selection", "estimation"):
@@ -145,7 +147,7 @@ WRONG = [
     (TRAIN, "--precision half", "precision: found 'half'"),
     (TRAIN, "--sigma -0.5", "sigma"),
     (TRAIN, "--train {folder}/text.npz", "text.npz: not a whole .npz"),
-    (TRAIN, "--noise none", "found 'none'; one of"),
+    (TRAIN, "--noise none", "--noise: invalid choice: 'none'"),
     (TRAIN, "--initial {folder}/none.safetensors", "none.safetensors: no such file"),
     (TRAIN, "--initial {base} --arch resnet14", "made for arch resnet8, where resnet14 is to be trained"),
     (TRAIN, "--ascent -1", "ascent: found '-1'"),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -7,6 +8,8 @@ import pytest
 from accelerated_smoothing import config
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.files import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 def refused(settings: dict[Any, Any]) -> str:
@@ -227,3 +230,93 @@ def test_null_may_come_as_a_word() -> None:
     assert made.base.precision is None
     with pytest.raises(InputError, match=r"sampling\.precision: found 'null'"):
         config.load({"sampling": {"precision": "null"}})
+
+
+PAPER = {"common": {"sigmas": [0.25, 0.5]}, "experiments": {"one": None, "two": {"noise": "uniform", "n0": 50}}}
+
+
+def paper(**changes: Any) -> dict[str, Any]:
+    """A config with a sister paper of two experiments, the second one changed."""
+    two = {**PAPER["experiments"]["two"], **changes}
+    return {"papers": {"other": {**PAPER, "experiments": {"one": None, "two": two}}}}
+
+
+def test_an_experiment_of_a_sister_paper_is_the_main_one_with_keys_changed() -> None:
+    made = config.load({"seed": 3, "alpha": 0.01, "checkpoints": {0.25: "x.pth.tar"}, **paper(base={"epochs": 7})})
+    found = made.experiments()
+    assert list(found) == ["", "other/one/", "other/two/"]
+    one, two = found["other/one/"], found["other/two/"]
+    assert found[""] == made
+    assert (one.sigmas, one.noise, one.n0, one.base.epochs) == ([0.25, 0.5], "gaussian", 100, 90)
+    assert (two.sigmas, two.noise, two.n0, two.base.epochs) == ([0.25, 0.5], "uniform", 50, 7)
+    assert {made.seed, one.seed, two.seed} == {3}
+    assert {made.alpha, one.alpha, two.alpha} == {0.01}
+    assert two.base.momentum == made.base.momentum  # sections are changed key by key
+    assert (one.checkpoints, two.papers) == ({}, {})  # those of one base classifier are of no other
+
+
+def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
+    made = config.load(paper(training="smoothadv", base={"epsilon": 0.5}))
+    assert made.experiment("other", "two").base.epsilon == 0.5
+    assert type(made.experiment("other", "one").base) is not type(made.experiment("other", "two").base)
+    assert "papers.other.experiments.two.base.epsilon: unknown key" in refused(paper(base={"epsilon": 0.5}))
+    # Back to the plain way from a common one that has more.
+    both = {
+        "common": {"training": "smoothadv", "base": {"epsilon": 0.5}},
+        "experiments": {"one": {"training": "gaussian"}},
+    }
+    assert config.load({"papers": {"other": both}}).experiment("other", "one").training == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": 3}, "papers.other.experiments.two.epochs: unknown key"),
+        ({"n0": 0}, "papers.other.experiments.two.n0: found 0"),
+        ({"noise": "pink"}, "noise: found 'pink'; one of gaussian, laplace, uniform would do"),
+        ({"training": "magic"}, "training: found 'magic'; one of gaussian, macer, smoothadv would do"),
+        ({"seed": 3}, "papers.other.experiments.two.seed: is the same for all experiments"),
+        ({"results": "elsewhere"}, "papers.other.experiments.two.results: is the same for all experiments"),
+        ({"dataset": {"name": "digits"}}, "papers.other.experiments.two.dataset.name: is the same for all experiments"),
+        ({"initial": "three"}, "papers.other.experiments.two.initial: found 'three'; one of one would do"),
+        ({"initial": "two"}, "papers.other.experiments.two.initial: found 'two'; one of one would do"),
+        ({"initial": "one", "sigmas": [0.25, 0.5, 1.0]}, "experiments.two.sigmas: 1.0 is none of those of one"),
+        (
+            {"methods": {"m": {"certifier": "memory", "choice": "dice"}}},
+            "methods.m.choice: found 'dice': no such way of choosing; one of",
+        ),
+        ({"choose": {"dice": {}}}, "choose: found 'dice'; one of ascent, grid would do"),
+        ({"choose": {"ascent": {"lr": -1}}}, "choose.ascent.lr: found -1"),
+    ],
+)
+def test_wrong_experiments_of_a_sister_paper(changes: dict[str, Any], told: str) -> None:
+    assert told in refused(paper(**changes))
+
+
+def test_what_methods_need_is_chosen_once_for_all_of_them() -> None:
+    chosen = {f"a{k}": {"certifier": "memory", "choice": "ascent", "at": k} for k in (300, 100)}
+    made = config.load(
+        {"methods": {**Config().methods, **chosen, "g": {"certifier": "memory", "choice": "grid", "at": 4}}}
+    )
+    assert made.chosen() == {"ascent": [100, 300], "grid": [4]}
+    assert config.load({}).chosen() == {}
+
+
+def test_the_experiments_of_alfarra_et_al_are_the_papers() -> None:
+    """Alfarra et al. (2022), section 4 and appendix B, as config.yaml has them."""
+    made = config.read([ROOT / "config.yaml"]).experiments()
+    names = ["cohen", "cohen-ds", "smoothadv", "smoothadv-ds", "macer", "macer-ds", "yang"]
+    assert list(made) == ["", *(f"data-dependent/{name}/" for name in names)]
+    cohen, ds = made["data-dependent/cohen/"], made["data-dependent/cohen-ds/"]
+    assert (cohen.base.arch, cohen.base.epochs, cohen.sigmas) == ("resnet18", 200, [0.12, 0.25, 0.5])
+    assert (cohen.n0, cohen.alpha, cohen.method("cohen").n) == (100, 0.001, 100000)
+    assert (cohen.chooser("ascent").lr, cohen.chooser("ascent").samples) == (1e-4, 1)
+    assert (ds.base.ascent, ds.base.ascent_from, ds.initial) == (1, 50, None)
+    adv, macer = made["data-dependent/smoothadv/"], made["data-dependent/macer/"]
+    assert (adv.training, adv.base.steps, adv.base.epsilon, adv.base.samples) == ("smoothadv", 2, 0.25, 1)
+    assert adv.chosen()["grid"] == [1, 2, 4, 10]
+    assert adv.chooser("grid").evaluations == 2 * 100
+    assert (macer.training, macer.base.samples, macer.base.weight, macer.base.margin_gamma) == ("macer", 64, 12, 8)
+    assert macer.chooser("ascent").samples == 8
+    yang = made["data-dependent/yang/"]
+    assert (yang.noise, yang.sigmas) == ("uniform", [0.25, 0.5, 1.0])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import distributions, noise, statistics
+from accelerated_smoothing import config, noise, statistics
 from accelerated_smoothing.distributions import gaussian, laplace, uniform
 from accelerated_smoothing.files import InputError
 
@@ -18,19 +18,20 @@ NAMES = sorted(LAWS)
 
 
 def test_the_distributions_are_those_of_the_noise() -> None:
-    assert distributions.names() == sorted(noise.KINDS) == NAMES
-    assert [distributions.module(name).NORM for name in NAMES] == ["l2", "l1", "l1"]
+    assert config.modules("distributions") == sorted(noise.KINDS) == NAMES
+    assert [config.distribution_module(name).NORM for name in NAMES] == ["l2", "l1", "l1"]
 
 
 @pytest.mark.parametrize("name", ["cauchy", "", "__init__", "gaussian.py"])
 def test_an_unknown_distribution_is_refused_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(InputError, match=f"^noise: found '{name}'; one of gaussian, laplace, uniform would do$"):
-        distributions.module(name)
+    with pytest.raises(InputError, match=f"^found '{name}'; one of gaussian, laplace, uniform would do$"):
+        config.distribution_module(name)
 
 
 def test_certifying_needs_no_torch() -> None:
-    code = "import sys; from accelerated_smoothing import distributions as d; "
-    code += "[d.module(name).radius(0.9, 1.0) for name in d.names()]; print('torch' in sys.modules)"
+    code = "import sys; from accelerated_smoothing.config import distribution_module, modules; "
+    code += "[distribution_module(name).radius(0.9, 1.0) for name in modules('distributions')]; "
+    code += "print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -40,7 +41,7 @@ def test_certifying_needs_no_torch() -> None:
 def test_a_radius_is_the_distance_of_a_threshold(name: str, scale: float) -> None:
     """The worst case: f(x) = [x_1 > 0] at distance d has p_a = F(d / scale) exactly, and changes at d."""
     distances = scale * np.linspace(0.001, min(LIMITS[name], 6.0) - 0.001, 300)
-    made = distributions.module(name).radius(LAWS[name].cdf(distances / scale), scale)
+    made = config.distribution_module(name).radius(LAWS[name].cdf(distances / scale), scale)
     # Near p = 1 a probability has a resolution of 1.1e-16, so the radius has one of that by the density there.
     allowed = scale * 4 * 2.0**-53 / LAWS[name].pdf(distances / scale) + 4 * np.spacing(distances)
     assert (np.abs(made - distances) <= allowed).all()
@@ -49,19 +50,19 @@ def test_a_radius_is_the_distance_of_a_threshold(name: str, scale: float) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_a_radius_grows_with_the_probability_and_the_scale(name: str) -> None:
     p, scales = np.linspace(0.5, 1 - 1e-9, 1001), np.array([[0.1], [0.25], [1.0]])
-    radii = distributions.module(name).radius(p, scales)
+    radii = config.distribution_module(name).radius(p, scales)
     assert radii.shape == (3, 1001)
     assert (np.diff(radii, axis=1) > 0).all()
     assert (np.diff(radii[:, 1:], axis=0) > 0).all()
     assert (radii <= scales * LIMITS[name]).all()
-    np.testing.assert_array_equal(distributions.module(name).radius(p, 0.25), radii[1])
-    each = distributions.module(name).radius(p[[100, 500, 900]], scales[:, 0])  # one scale for each image
+    np.testing.assert_array_equal(config.distribution_module(name).radius(p, 0.25), radii[1])
+    each = config.distribution_module(name).radius(p[[100, 500, 900]], scales[:, 0])  # one scale for each image
     np.testing.assert_array_equal(each, radii[[0, 1, 2], [100, 500, 900]])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_radius_is_zero_up_to_one_half(name: str) -> None:
-    radius = distributions.module(name).radius
+    radius = config.distribution_module(name).radius
     made = radius([0.0, 0.1, 0.4999, 0.5], 1.0)
     assert (made == 0).all()
     assert not np.signbit(made).any()
@@ -90,7 +91,7 @@ def test_largest_radii_of_the_paper() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_margin_is_the_radius_of_two_probabilities(name: str) -> None:
-    module, p = distributions.module(name), np.linspace(0.501, 0.999, 100)
+    module, p = config.distribution_module(name), np.linspace(0.501, 0.999, 100)
     p_a = torch.from_numpy(p)
     made = module.margin(p_a, 1 - p_a, torch.full((100,), 0.25))
     np.testing.assert_allclose(made.numpy(), module.radius(p, 0.25), rtol=1e-12)
@@ -104,7 +105,7 @@ def test_a_margin_is_the_radius_of_two_probabilities(name: str) -> None:
 def test_a_margin_has_the_gradient_of_its_formula(name: str) -> None:
     p_a, p_b, scale = (torch.tensor(values, dtype=torch.float64) for values in ([0.6, 0.9], [0.3, 0.05], [0.25, 0.5]))
     given = [tensor.requires_grad_() for tensor in (p_a, p_b, scale)]
-    margin = distributions.module(name).margin
+    margin = config.distribution_module(name).margin
     assert torch.autograd.gradcheck(margin, given)  # against finite differences
     made = torch.autograd.grad(margin(*given).sum(), given)
     a, b, s = (tensor.detach().numpy() for tensor in given)
@@ -120,7 +121,7 @@ def test_a_margin_has_the_gradient_of_its_formula(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_for_training_follows_its_law_and_its_generator(name: str) -> None:
     def made(seed: int) -> torch.Tensor:
-        return distributions.module(name).standard((20, 3, 40, 50), torch.Generator().manual_seed(seed), CPU)
+        return config.distribution_module(name).standard((20, 3, 40, 50), torch.Generator().manual_seed(seed), CPU)
 
     first = made(0)
     assert (first.shape, first.dtype) == ((20, 3, 40, 50), torch.float32)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import engines, models, noise, sampling
+from accelerated_smoothing import engines, models, noise, progress, sampling
 from accelerated_smoothing.engines import Draws, Engine
 from accelerated_smoothing.engines import openvino as openvino_engine
 from accelerated_smoothing.engines.openvino import OpenVino
@@ -480,9 +480,9 @@ def test_counts_of_pytorch_do_not_depend_on_the_shards(case: SimpleNamespace, py
 def test_counts_of_pytorch_do_not_depend_on_an_interruption(
     case: SimpleNamespace, pytorch: Pytorch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "SAVE_SECONDS", -1.0)
     whole = counted(pytorch, case, slice(None))
-    checkpoint = sampling.Checkpoint(tmp_path / "work.npz", {})
+    checkpoint = progress.Checkpoint(tmp_path / "work.npz", {}, ["tally", "seconds"])
     predictions = pytorch.predictions
 
     def stopped(draws: Draws, start: int = 0) -> Any:
@@ -493,9 +493,9 @@ def test_counts_of_pytorch_do_not_depend_on_an_interruption(
     with pytest.raises(InterruptedError):
         counted(pytorch, case, slice(None), checkpoint=checkpoint)
     monkeypatch.undo()
-    work = checkpoint.load()
-    assert work is not None
-    assert work.done == BATCHES * 64
+    kept = checkpoint.load()
+    assert kept is not None
+    assert kept[1] == BATCHES * 64
     np.testing.assert_array_equal(counted(pytorch, case, slice(None), checkpoint=checkpoint), whole)
 
 

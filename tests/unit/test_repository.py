@@ -27,10 +27,10 @@ def test_the_schema_is_that_of_the_models() -> None:
 def test_config_yaml_is_complete_and_the_default() -> None:
     written = yaml.safe_load((ROOT / "config.yaml").read_text())
     default = config.Config()
-    assert config.load(written) == default
+    assert config.load({key: value for key, value in written.items() if key != "papers"}) == default
     for key, value in default.model_dump(mode="json").items():
         assert key in written
-        if isinstance(value, dict) and key != "methods":
+        if isinstance(value, dict) and key not in ("methods", "papers"):
             assert written[key].keys() == value.keys()
 
 

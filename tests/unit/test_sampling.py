@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import cli, config, counts, data, engines, models, noise, sampling
+from accelerated_smoothing import cli, config, counts, data, engines, models, noise, progress, sampling
 from accelerated_smoothing.engines import Draws, Engine
 from accelerated_smoothing.engines.openvino import CAPABILITIES, OpenVino
 from accelerated_smoothing.files import InputError, read_arrays
@@ -243,18 +243,23 @@ def test_a_classifier_for_other_images_is_refused(base: Path, digits: SimpleName
         other = data.Images(images.idx, images.images, images.labels, {**images.meta, key: value})
         with pytest.raises(InputError, match=f"made for {key}"):
             sampling.count(
-                base, other, tmp_path / "c.npz", sigma=0.5, settings=settings, seed=0, purpose="p", device=CPU
-            )
+                base, other, tmp_path / "c.npz", sigma=0.5, distribution="gaussian", settings=settings, seed=0,
+                purpose="p", device=CPU,
+            )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
 
 DRIVER = """
 import sys
-from accelerated_smoothing import cli, sampling
-sampling.SAVE_SECONDS = 0.0
+from accelerated_smoothing import cli, progress
+progress.SAVE_SECONDS = 0.0
 sys.exit(cli.main(sys.argv[1:]))
 """
 LONG = ["--slice", ":6", "--sizes", "100", "530", "800"]
+
+
+def checkpoint_at(path: Path, identity: int = 1) -> progress.Checkpoint:
+    return progress.Checkpoint(path, {"a": identity}, ["tally", "seconds"])
 
 
 def progress_of(partial: Path) -> int:
@@ -396,9 +401,9 @@ class Stopping:
 
 def interrupted(case: SimpleNamespace, path: Path, pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Count until the engine has made some pieces of 80 draws, saving after each."""
-    monkeypatch.setattr(sampling, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "SAVE_SECONDS", -1.0)
     with pytest.raises(StopError):
-        counted(case, SIZES, Stopping(case.engine, pieces), checkpoint=sampling.Checkpoint(path, {"a": 1}))
+        counted(case, SIZES, Stopping(case.engine, pieces), checkpoint=checkpoint_at(path))
 
 
 @pytest.mark.parametrize("pieces", range(1, 9))  # within a size, across an image, at a kept size, at the very end
@@ -409,7 +414,7 @@ def test_counts_do_not_depend_on_where_a_run_stops(
     interrupted(cifar_like, path, pieces, monkeypatch)
     assert progress_of(path) == min(80 * pieces, 600)
     made, seconds = sampling.count_predictions(
-        cifar_like.engine, cifar_like.images, 0.5, SIZES, 0, classes=10, checkpoint=sampling.Checkpoint(path, {"a": 1})
+        cifar_like.engine, cifar_like.images, 0.5, SIZES, 0, classes=10, checkpoint=checkpoint_at(path)
     )
     np.testing.assert_array_equal(made, reference)
     assert (seconds > 0).all()
@@ -422,7 +427,7 @@ def test_counts_do_not_depend_on_several_interruptions(
     for pieces in (1, 1, 2):
         interrupted(cifar_like, tmp_path / "work.npz", pieces, monkeypatch)
     assert progress_of(tmp_path / "work.npz") == 320
-    checkpoint = sampling.Checkpoint(tmp_path / "work.npz", {"a": 1})
+    checkpoint = checkpoint_at(tmp_path / "work.npz")
     np.testing.assert_array_equal(counted(cifar_like, SIZES, checkpoint=checkpoint), reference)
 
 
@@ -431,12 +436,12 @@ def test_work_of_another_run_or_half_a_file_is_not_gone_on_with(
 ) -> None:
     path = tmp_path / "work.npz"
     interrupted(cifar_like, path, 2, monkeypatch)
-    assert sampling.Checkpoint(path, {"a": 1}).load() is not None
-    assert sampling.Checkpoint(path, {"a": 2}).load() is None
+    assert checkpoint_at(path).load() is not None
+    assert checkpoint_at(path, 2).load() is None
     path.write_bytes(path.read_bytes()[:-40])
-    assert sampling.Checkpoint(path, {"a": 1}).load() is None
+    assert checkpoint_at(path).load() is None
     path.unlink()
-    assert sampling.Checkpoint(path, {"a": 1}).load() is None
+    assert checkpoint_at(path).load() is None
 
 
 @pytest.mark.parametrize(
@@ -467,7 +472,7 @@ def test_a_stopped_command_goes_on_if_its_counts_are_the_same(
         pytest.skip("this CPU has no bf16")
     words = count_words(base, digits.test, tmp_path / "counts.npz", *LONG)
     with monkeypatch.context() as patch:
-        patch.setattr(sampling, "SAVE_SECONDS", -1.0)
+        patch.setattr(progress, "SAVE_SECONDS", -1.0)
         build = engines.build
         patch.setattr(engines, "build", lambda *a, **k: Stopping(build(*a, **k), 2, KeyboardInterrupt))
         assert cli.main([*words, "--batch-size", "20"]) == 130

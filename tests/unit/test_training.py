@@ -424,6 +424,8 @@ def taught(digits: SimpleNamespace) -> SimpleNamespace:
         "base": "b" * 64,
         "dataset": "digits",
         "classes": 10,
+        "noise": "gaussian",
+        "choice": None,
         "arithmetic": "cpu",
     }
     counted = Counts(images.idx, images.labels, np.array([100]), made, np.zeros((300, 1)), meta)

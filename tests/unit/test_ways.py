@@ -199,7 +199,7 @@ def test_ascent_is_a_plain_loop(steps: int, n: int) -> None:
         for k in range(steps):
             sigma += 0.01 * (radius(i, sigma + 1e-6, k) - radius(i, sigma - 1e-6, k)) / 2e-6
         expected.append(sigma)
-    found = ascend(p.f.frozen, p.images, SIGMA, lambda k: eps[k], distribution.margin, steps, 0.01)
+    found = ascend(p.f.frozen, p.images, SIGMA, lambda k: eps[k], distribution.margin, range(steps), 0.01)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-7)
     assert not found.requires_grad
 
@@ -221,11 +221,11 @@ def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
     def falling(p_a: torch.Tensor, p_b: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return -sigma
 
-    found = ascend(f, images, start, draw, distribution.margin, 5, 0.01)
+    found = ascend(f, images, start, draw, distribution.margin, range(5), 0.01)
     assert (found[:100] > 0.5).all()
     assert found[:100].mean() > found[100:].mean()
     assert torch.equal(start, torch.full((200,), 0.5))
-    assert torch.equal(ascend(f, images, start, draw, falling, 3, 1.0), torch.full((200,), FLOOR))
+    assert torch.equal(ascend(f, images, start, draw, falling, range(3), 1.0), torch.full((200,), FLOOR))
 
 
 # Training as a whole.
@@ -254,7 +254,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_ways_are_found() -> None:
-    assert set(OWN) <= set(config.trainers())
+    assert set(OWN) <= set(config.modules("training.ways"))
     with pytest.raises(InputError, match="found 'none'; one of gaussian, macer, smoothadv"):
         config.trainer_module("none")
     assert [config.trainer_module(way).passes(config.trainer_module(way).Settings()) for way in OWN] == [1, 3, 64]
@@ -334,21 +334,24 @@ def test_fine_tuning_starts_from_the_weights(splits: SimpleNamespace, tmp_path: 
     for name, tensor in start.items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(near[name], tensor, rtol=1e-5, atol=1e-6)
-    near_again = trained(splits, tmp_path / "again.safetensors", "macer", lr=1e-12, weight_decay=0, epochs=1)
-    assert not same(near, near_again)
+    fresh = trained(splits, tmp_path / "again.safetensors", "macer", lr=1e-12, weight_decay=0, epochs=1)
+    assert not same(near, fresh)
     with pytest.raises(InputError, match=r"first\.safetensors: made for arch resnet8, where resnet14 is to be trained"):
         trained(splits, tmp_path / "x.safetensors", "gaussian", initial=first, arch="resnet14")
 
 
 @pytest.mark.slow
 def test_ways_on_digits(digits: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """ACR of the digits at sigma 0.5, certified by counting."""
+    """ACR of the digits at sigma 0.5, certified by counting: 0.220, 0.257 and 0.243 where this was written.
+
+    The weight of MACER's radius is less than the paper's: with 12, thirty epochs end at 0.188, below gaussian.
+    """
     train, test = data.read(digits.train), data.read(digits.test)
     common = {**SMALL, "epochs": 30, "step_size": 12}
     ways: dict[str, dict[str, object]] = {
         "gaussian": {},
         "smoothadv": {"epsilon": 0.5},
-        "macer": {"samples": 8},
+        "macer": {"samples": 8, "weight": 4},
     }
     acr = {}
     for way, own in ways.items():
@@ -365,7 +368,8 @@ def test_ways_on_digits(digits: SimpleNamespace, tmp_path: Path, capsys: pytest.
         )
         top = selected.argmax(1)
         p_lower = statistics.lower_bound(counted[np.arange(len(top)), top], 1000, 0.001)
-        acr[way] = float(np.where(top == test.labels, statistics.radius(p_lower, 0.5), 0).mean())
+        acr[way] = float(np.where(top == test.labels, distribution.radius(p_lower, 0.5), 0).mean())
     with capsys.disabled():
         print(acr)
     assert acr["smoothadv"] > acr["gaussian"]
+    assert acr["macer"] > acr["gaussian"]

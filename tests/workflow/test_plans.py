@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,3 +153,50 @@ def test_a_site_limits_the_time_that_jobs_ask_for(snakemake) -> None:
     done = snakemake("-n", "results/table1.csv", "--profile", "slurm", "--resources", "runtime=60")
     asked = {int(resource["runtime"]) for rule, resource in resources(done.stdout) if rule in ("base", "shard")}
     assert asked == {60, 34}  # the few draws that select take less
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        # 3 sigmas, each with a fixed one and three of the ascent; cohen-ds with the latter alone
+        ("table1.csv", {"base": 6, "sigmas": 6, "certificates": 3 * 4 + 3 * 3}),
+        ("table2.csv", {"base": 6, "sigmas": 6, "certificates": 21}),
+        ("table3.csv", {"base": 6, "sigmas": 6, "certificates": 21}),
+        ("table4.csv", {"base": 3, "sigmas": 3, "certificates": 12}),
+        ("table5.csv", {"base": 9, "surrogate": 9, "certificates": 27}),
+        ("figure3.svg", {"base": 6, "sigmas": 6, "certificates": 21}),
+        ("figure6.svg", {"base": 1, "sigmas": 1, "certificates": 2}),
+        ("figure7.svg", {"base": 6, "sigmas": 6, "certificates": 24}),
+        ("figure8.svg", {"base": 3, "sigmas": 6, "certificates": 3 * 6}),
+    ],
+)
+def test_a_sister_papers_target_plans_what_it_needs(snakemake, target: str, wanted: dict[str, int]) -> None:
+    plan = planned(snakemake, f"results/data-dependent/{target}")
+    assert {rule: plan.get(rule, 0) for rule in wanted} == wanted
+    assert ("surrogate" in plan) == (target == "table5.csv")
+    assert plan["data"] == plan[target[:-5]] == 1
+
+
+@pytest.mark.parametrize("preset", [*PRESETS, "presets/imagenet.yaml"])
+def test_presets_plan_all_of_a_sister_paper(snakemake, clone: Path, preset: str) -> None:
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            image = clone / f"imagenet/{split}/{name}/0.png"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(image)
+    plan = planned(snakemake, "data_dependent", "--configfile", preset)
+    assert (plan["table"], plan["figure"]) == (5, 6)
+
+
+def test_a_sister_papers_checkpoint_takes_the_place_of_its_training_alone(snakemake, clone: Path) -> None:
+    (clone / "checkpoint.pth.tar").touch()
+    papers = "papers={data-dependent: {experiments: {cohen: {checkpoints: {0.25: checkpoint.pth.tar}}}}}"
+    targets = [f"results/data-dependent/{name}/base/sigma0.25.safetensors" for name in ("cohen", "smoothadv")]
+    plan = planned(snakemake, *targets, "--config", papers)
+    assert plan == {"data": 1, "imported_base": 1, "base": 1, "total": 3}
+
+
+def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:
+    done = snakemake("-n", "results/data-dependent/table6.csv")
+    assert done.returncode != 0
+    assert "data-dependent/table6: the paper has no such table or figure" in done.stdout + done.stderr

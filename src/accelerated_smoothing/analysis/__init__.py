@@ -4,12 +4,14 @@ A table is a module with
 
 - `KEYS`: the columns that name a row;
 - `SHARES`: the columns that are shares of the test set, in [0, 1];
+- `FILES`, where not any number of inputs will do: how many;
 - `load(inputs)`: its data;
 - `make(data, settings)`: the table;
 - `resample(data, random)`: the data of one bootstrap replicate, for the sampling error of each number;
 - `behind(data, settings, row, column)`, where a number comes from some of the images only: [images] which of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +58,23 @@ def exceeds(log: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
     return log["radius"].to_numpy() > reference["radius"].to_numpy()
 
 
-def read_logs(paths: list[Path]) -> Logs:
-    """Certificates by (sigma, method); the method is the file's name. All must be of the same images.
+def guarantee(log: pd.DataFrame) -> str:
+    """What the radii of a log are: sound, memory or estimated.
+
+    "sound" holds with probability 1 - alpha. "memory" holds of the memory-enhanced classifier only, whose answers
+    depend on what it was asked before: an input-dependent sigma by itself certifies nothing (Sukenik et al. 2021).
+    "estimated" is a guess.
+    """
+    if log["sound"].iloc[0]:
+        return "sound"
+    return "memory" if "case" in log else "estimated"
+
+
+def read_logs(paths: list[Path], method: Callable[[Path], str] = lambda path: path.stem) -> Logs:
+    """Certificates by (sigma, method). All must be of the same images.
+
+    Args:
+        method: of a path; else the file's name. Sigma is the training's where every image has its own.
 
     Raises:
         InputError: a broken log, or logs of different images.
@@ -68,7 +85,7 @@ def read_logs(paths: list[Path]) -> Logs:
         for column in ("sigma", "n", "alpha", "sound"):
             if column not in log:
                 raise certify.InputError(f"{path}: has no column {column!r}; tables are made from our own logs")
-        key = float(log["sigma"].iloc[0]), path.stem
+        key = float(log["sigma0" if "sigma0" in log else "sigma"].iloc[0]), method(path)
         if key in logs:
             raise certify.InputError(f"{path}: a second log of {key[1]} at sigma {key[0]}; pass each once")
         logs[key] = log
@@ -107,7 +124,8 @@ def cell(column: str, value: object, shares: set[str], keys: list[str]) -> str:
 
 
 def markdown(table: pd.DataFrame, shares: set[str], keys: list[str]) -> str:
-    """A table for people, aligned."""
+    """A table for people, aligned; what each number was chosen from is left to the CSV."""
+    table = table[[column for column in table if not str(column).startswith("choice ")]]
     cells = [
         list(table.columns),
         *([cell(str(c), v, shares, keys) for c, v in zip(table, row, strict=True)] for row in table.to_numpy(object)),

@@ -8,6 +8,7 @@ from accelerated_smoothing import analysis
 from accelerated_smoothing.analysis import style, table2
 
 TITLE = "Figure 1: certification time per image against the number of samples N"
+FILES = table2.FILES
 load = table2.load
 
 
@@ -26,7 +27,7 @@ def draw(timings: pd.DataFrame, settings: analysis.Settings, experiment: str) ->
     figure = style.figure(6, 4, caption)
     axes = figure.subplots()
     sound = {str(method): bool(rows["sound"].iloc[0]) for method, rows in timings.groupby("method", sort=False)}
-    looks = style.looks(sound)
+    looks = style.looks({method: "sound" if is_sound else "estimated" for method, is_sound in sound.items()})
     for method, rows in timings.groupby("method", sort=False):
         low, median, high = (rows.groupby("n")["seconds"].quantile(q) * 1000 for q in (0.25, 0.5, 0.75))
         axes.errorbar(

@@ -11,6 +11,7 @@ from accelerated_smoothing import analysis
 from accelerated_smoothing.analysis import style
 
 TITLE = "Figure 2: how a radius comes about, by sampling and by a surrogate"
+FILES = 0
 WIDTH, HEIGHT = 7.4, 5.95  # of the drawing; all lengths are inches
 ROWS = [(5.05, 0.25), (4.22, 0.35)] + [(y, 0.26) for y in (3.42, 2.64, 1.86, 1.08, 0.3)]  # middles, half heights
 COHEN, SAMPLED, GUESSED = 1.3, 4.0, 6.2  # middles of the three columns

@@ -37,7 +37,7 @@ def draw(logs: analysis.Logs, settings: analysis.Settings, experiment: str) -> F
     panels = figure.subplots(len(sigmas), sharex=True, squeeze=False)[:, 0]
     end = 1.1 * max(log["radius"].max() for log in logs.values())
     sound = {method: bool(log["sound"].iloc[0]) for (_, method), log in logs.items()}
-    looks = style.looks(sound)
+    looks = style.looks({method: analysis.guarantee(log) for (_, method), log in logs.items()})
     for axes, sigma in zip(panels, sigmas, strict=True):
         of_sigma = {method: log for (other, method), log in logs.items() if other == sigma}
         for n, radius in {int(log["n"].iloc[0]): limit(log) for log in of_sigma.values()}.items():

@@ -43,7 +43,7 @@ def compare(
     ]
     names = [*table.KEYS, "column"]
     spread = pd.concat(replicates).groupby(names, sort=False)["ours"].std().rename("spread").reset_index()
-    both = _long(reported, table.KEYS, "reported").merge(ours, on=names).merge(spread, on=names, how="left")
+    both = _long(reported, table.KEYS, "reported").dropna().merge(ours, on=names).merge(spread, on=names, how="left")
     share = both["column"].isin(table.SHARES) | both["column"].str.startswith("r=")
     both["difference"] = both["ours"] - both["reported"]
     both["sampling_error"] = QUANTILE * both.pop("spread")

@@ -3,11 +3,13 @@
 A figure is a module with
 
 - `TITLE`: what it shows;
+- `FILES`, where not any number of inputs will do: how many;
 - `load(inputs)`: its data;
 - `draw(data, settings, experiment)`: the figure, `experiment` in its caption.
 
 Colours are Okabe and Ito's, told apart by colour-blind readers too; line styles and markers tell methods apart in grey
-print. Solid lines and filled markers are sound, dashed lines and open markers estimated.
+print. Solid lines and filled markers are sound, dashed lines and open markers estimated, dash-dotted lines and
+half-filled markers memory-based.
 """
 
 import re
@@ -18,7 +20,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-# Sound and estimated methods have their own lists, so a method keeps its looks where others are left out.
+# Each guarantee has its own list, so a method keeps its looks where others are left out.
 SOUND = [("#000000", "o", "-"), ("#0072B2", "s", "-"), ("#009E73", "D", "-"), ("#56B4E9", "v", "-")]
 ESTIMATED = [
     ("#D55E00", "^", (0, (5, 1.5))),
@@ -27,6 +29,14 @@ ESTIMATED = [
     ("#009E73", "p", (0, (2.5, 2.5))),
 ]
 GREY = "#595959"
+DASH_DOTTED = (0, (6, 1.5, 1.2, 1.5))
+MEMORY = [
+    (color, marker, DASH_DOTTED)
+    for color, marker in zip(
+        ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", GREY, "#8C510A"], "s^Dv<ph>", strict=True
+    )
+]
+GUARANTEES: dict[str, list[tuple[str, str, Any]]] = {"sound": SOUND, "memory": MEMORY, "estimated": ESTIMATED}
 
 # Read when a figure is saved, so they are set here and not around the drawing. Text stays text in an SVG; the salt
 # makes its ids, and with them the file, the same every time.
@@ -67,23 +77,25 @@ def label(method: str, sound: bool, n: int | None = None) -> str:
     return f"{name}{samples} ({'sound' if sound else 'estimated'})"
 
 
-def looks(sound: Mapping[str, bool]) -> dict[str, dict[str, Any]]:
-    """Line and marker of each method, by its place among the sound or among the estimated ones.
+def looks(guarantees: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Line and marker of each method, by its place among those of the same guarantee.
 
     Args:
-        sound: whether a method's radii are sound, by method, in order.
+        guarantees: a key of `GUARANTEES` by method, in order.
 
     Returns:
         Keyword arguments of `Axes.plot` by method.
     """
-    taken = {True: 0, False: 0}
+    taken = dict.fromkeys(GUARANTEES, 0)
     found = {}
-    for method, is_sound in sound.items():
-        styles = SOUND if is_sound else ESTIMATED
-        color, marker, line = styles[taken[is_sound] % len(styles)]
-        taken[is_sound] += 1
-        face = color if is_sound else "white"
+    for method, guarantee in guarantees.items():
+        styles = GUARANTEES[guarantee]
+        color, marker, line = styles[taken[guarantee] % len(styles)]
+        taken[guarantee] += 1
+        face = "white" if guarantee == "estimated" else color
         found[method] = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": face}
+        if guarantee == "memory":
+            found[method] |= {"fillstyle": "left", "markerfacecoloralt": "white"}
     return found
 
 

@@ -35,7 +35,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
                 "sigma": sigma,
                 "method": method,
                 "N": int(log["n"].iloc[0]),
-                "guarantee": "sound" if sound else "estimated",
+                "guarantee": analysis.guarantee(log),
                 **{f"r={r:g}": share for r, share in zip(settings.radii, accuracy, strict=True)},
                 "ACR": analysis.average_certified_radius(log),
                 "exceeds": exceeds,

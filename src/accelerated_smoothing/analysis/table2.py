@@ -11,6 +11,7 @@ from accelerated_smoothing.files import InputError
 TITLE = "Table II: certification time per image in milliseconds, median"
 KEYS = ["method"]
 SHARES: set[str] = set()
+FILES = 1
 
 
 def load(inputs: list[Path]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelerated_smoothing.config import distribution_module
 from accelerated_smoothing.counts import Counts
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import InputError, write_text
@@ -46,6 +47,12 @@ class Evidence:
     images: Images | None = None
     surrogate: Path | None = None
 
+    def radius(self, p_lower: np.ndarray) -> np.ndarray:
+        """[images] radii that bounds on the top class's probability certify under the noise of the counts, pixels."""
+        assert self.selection is not None
+        noise = distribution_module(self.selection.meta["noise"])
+        return np.asarray(noise.radius(p_lower, self.selection.sigmas))
+
     def check(self, needs: tuple[str, ...]) -> None:
         """Refuse evidence that is incomplete, of different images, or mixed.
 
@@ -60,9 +67,11 @@ class Evidence:
             if not np.array_equal(part.idx, parts[0].idx) or not np.array_equal(part.labels, parts[0].labels):
                 raise InputError("the inputs speak of different images; pass those of one split and one slice")
         counted = [counts for counts in (self.selection, self.estimation) if counts is not None]
-        for key in ("base", "sigma", "arithmetic"):
-            if len({counts.meta[key] for counts in counted}) > 1:
+        for key in ("base", "sigma", "noise", "choice", "arithmetic"):
+            if len({counts.meta.get(key) for counts in counted}) > 1:
                 raise InputError(f"selection and estimation differ in {key}; count both again")
+        if len(counted) == 2 and not np.array_equal(counted[0].sigmas, counted[1].sigmas):
+            raise InputError("selection and estimation differ in the sigmas of their images; count both again")
         for key in ("dataset", "split"):
             if len({part.meta[key] for part in parts}) > 1:
                 raise InputError(f"the inputs differ in {key}; pass those of one split of one dataset")
@@ -108,7 +117,8 @@ def table(
             "n": n,
             "n0": evidence.n0,
             "alpha": evidence.alpha,
-            "sigma": counts.sigma,
+            "sigma": counts.sigmas,
+            "sigma0": counts.sigma,
             "sound": int(sound),
             "arithmetic": counts.meta["arithmetic"],
         }

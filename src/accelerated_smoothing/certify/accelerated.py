@@ -5,6 +5,7 @@ through the same bound as a sampled count would. The result is what sampling wou
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,6 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Depth, Section
-from accelerated_smoothing.distributions import gaussian
 from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ class Settings(Section):
     depth: Depth = Field(20, description="of the surrogate, a CIFAR ResNet")
 
 
-def radii(h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, sigma: float) -> tuple[np.ndarray, ...]:
+def radii(
+    h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, radius: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, ...]:
     """The lines of Algorithm 1 after the surrogate's pass.
 
     Args:
         h: [images, classes] probabilities of the surrogate.
         predicted: [images] what PREDICT returned.
+        radius: the radii [images] that bounds [images] certify under the noise.
 
     Returns:
         [images] class or abstention, radius, p_lower and floor(n h) of the surrogate's top class.
@@ -42,7 +45,7 @@ def radii(h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, sigma: flo
     count = np.floor(n * h.max(axis=1)).astype(np.int64)
     p_lower = statistics.lower_bound(count, n, alpha)
     predict = np.where(top == predicted, top, statistics.ABSTAIN)
-    return predict, np.where(top == predicted, gaussian.radius(p_lower, sigma), 0.0), p_lower, count
+    return predict, np.where(top == predicted, radius(p_lower), 0.0), p_lower, count
 
 
 def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
@@ -61,7 +64,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     assert images is not None
     assert evidence.surrogate is not None
     model, description = models.load(evidence.surrogate, "surrogate")
-    for key in ("base", "sigma", "arithmetic", "dataset"):
+    for key in ("base", "sigma", "noise", "choice", "arithmetic", "dataset"):
         if description[key] != selection.meta[key]:
             raise InputError(
                 f"{evidence.surrogate}: its {key} is {description[key]}, that of the counts {selection.meta[key]}; "
@@ -75,5 +78,5 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     h = surrogate.predict(engine, pixels)
     seconds = (time.perf_counter() - begun) / len(pixels) + selection.seconds_at(evidence.n0)
     predicted = statistics.predict(selection.at(evidence.n0), evidence.alpha)
-    predict, radius, p_lower, count = radii(h, predicted, settings.n, evidence.alpha, selection.sigma)
+    predict, radius, p_lower, count = radii(h, predicted, settings.n, evidence.alpha, evidence.radius)
     return common.table(evidence, predict, radius, seconds, p_lower, count, settings.n, SOUND)

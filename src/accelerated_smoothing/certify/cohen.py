@@ -1,7 +1,8 @@
 """CERTIFY of Cohen et al. (2019, section 3.2.2): sound with probability 1 - alpha.
 
 The top class is that of the n0 selection draws; the Clopper-Pearson bound on its probability comes from n independent
-estimation draws. With n = 100 this is the paper's baseline (section V-B).
+estimation draws. With n = 100 this is the paper's baseline (section V-B). The radius is that of the noise's
+distribution: in l2 under Gaussian noise, in l1 under uniform noise.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Section
-from accelerated_smoothing.distributions import gaussian
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,5 +34,4 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     count = np.take_along_axis(estimation.at(settings.n), top[:, None], axis=1)[:, 0]
     p_lower = statistics.lower_bound(count, settings.n, evidence.alpha)
     seconds = selection.seconds_at(evidence.n0) + estimation.seconds_at(settings.n)
-    radius = gaussian.radius(p_lower, selection.sigma)
-    return common.table(evidence, top, radius, seconds, p_lower, count, settings.n, SOUND)
+    return common.table(evidence, top, evidence.radius(p_lower), seconds, p_lower, count, settings.n, SOUND)

@@ -12,25 +12,3 @@ A distribution has a scale (sigma of the Gaussian, lambda of the uniform, b of t
 
 The noise of certification comes from `noise.py`, which knows each distribution by the module's name.
 """
-
-import importlib
-from pathlib import Path
-from typing import Any
-
-from accelerated_smoothing.files import InputError
-
-
-def names() -> list[str]:
-    """The modules of this package."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
-
-
-def module(name: str) -> Any:
-    """The module `<name>.py`.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in names():
-        raise InputError(f"noise: found {name!r}; one of {', '.join(names())} would do")
-    return importlib.import_module(f"{__name__}.{name}")

@@ -96,6 +96,25 @@ def batch(images: Sequence[int], device: torch.device, batch_size: int | None = 
     return -(-draws // (streams * rounds))
 
 
+def standard(
+    names: np.ndarray, samples: int, image: Sequence[int], key: np.ndarray, noise: str, device: torch.device
+) -> torch.Tensor:
+    """The noise itself, at scale 1: [n, samples, *image] float32 on the device, for the images of these names.
+
+    Args:
+        names: [n] of the images in the randomness contract.
+        samples: draws of each.
+        image: the shape [channels, height, width] of an image.
+        key: [2] of the noise, from `noise.key`.
+        noise: the distribution, one of `noise.KINDS`.
+    """
+    from accelerated_smoothing.engines import pytorch
+
+    nothing = np.zeros((len(names), *image), np.float32)
+    draws = Draws(nothing, names, samples, np.ones(len(names), np.float32), key, noise)
+    return pytorch.noisy(draws, device).unflatten(0, (len(names), samples))
+
+
 def build(
     model: nn.Sequential,
     images: Sequence[int],

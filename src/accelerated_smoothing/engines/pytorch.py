@@ -107,12 +107,7 @@ class Pytorch:
         position = torch.zeros((), dtype=torch.int64, device=self.device)
         begun, lanes = position.clone(), torch.arange(self.batch, device=self.device)
         predicted = torch.zeros(self.batch * BATCHES, dtype=torch.int64, device=self.device)
-        if self.device.type == "cuda":
-            from accelerated_smoothing.engines import noise_triton
-
-            perturb = noise_triton.perturb
-        else:
-            perturb = _perturb
+        perturb = _perturbing(self.device)
 
         def step() -> None:
             perturb(self.input, images, names, scales, position, draws)
@@ -137,6 +132,25 @@ class Pytorch:
             with torch.cuda.graph(graph):
                 step()
         return graph.replay
+
+
+def noisy(draws: Draws, device: torch.device) -> torch.Tensor:
+    """All draws at once, [len(draws), *shape] float32 on the device."""
+    out = torch.empty((len(draws), *draws.images.shape[1:]), device=device)
+    images = torch.from_numpy(draws.images).flatten(1).to(device)
+    names = torch.from_numpy(draws.names.astype(np.int64)).to(device)
+    position = torch.zeros((), dtype=torch.int64, device=device)
+    _perturbing(device)(out, images, names, torch.from_numpy(draws.scales).to(device), position, draws)
+    return out
+
+
+def _perturbing(device: torch.device) -> Callable[..., None]:
+    """What fills a batch with noisy copies on a kind of device."""
+    if device.type == "cpu":
+        return _perturb
+    from accelerated_smoothing.engines import noise_triton
+
+    return noise_triton.perturb
 
 
 def _perturb(

@@ -15,7 +15,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from accelerated_smoothing.config import FOUR_STAGES
 from accelerated_smoothing.files import InputError, atomic
+from accelerated_smoothing.models import four_stage
 from accelerated_smoothing.models.resnet import resnet
 
 
@@ -36,7 +38,8 @@ class Normalize(nn.Module):
 
 def build(arch: str, classes: int, mean: list[float], std: list[float]) -> nn.Sequential:
     """A fresh classifier from images [n, len(mean), height, width] in [0,1] to logits [n, classes]."""
-    return nn.Sequential(Normalize(mean, std), resnet(arch, channels=len(mean), classes=classes))
+    family = four_stage.resnet if arch in FOUR_STAGES else resnet
+    return nn.Sequential(Normalize(mean, std), family(arch, channels=len(mean), classes=classes))
 
 
 def compiled(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -55,15 +58,17 @@ def save(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
         draft.write_bytes(safetensors.torch.save(tensors, {"description": json.dumps(description, sort_keys=True)}))
 
 
-def load(path: Path, kind: str) -> tuple[nn.Sequential, dict[str, Any]]:
+def load(path: Path, kind: str, images: dict[str, Any] | None = None) -> tuple[nn.Sequential, dict[str, Any]]:
     """Read what `save` wrote, in evaluation mode.
 
     Args:
         path: the weight file.
         kind: what the description's kind must say: "base" or "surrogate".
+        images: the description of the images that it shall predict.
 
     Raises:
-        InputError: missing, truncated, of another kind, or not of the architecture that it names.
+        InputError: missing, truncated, of another kind, not of the architecture that it names, or made for another
+            dataset or number of classes.
     """
     try:
         with safetensors.safe_open(path, "pt") as stored:
@@ -75,6 +80,9 @@ def load(path: Path, kind: str) -> tuple[nn.Sequential, dict[str, Any]]:
         raise InputError(f"{path}: not a whole weight file ({error}); delete it and build it again") from error
     if description.get("kind") != kind:
         raise InputError(f"{path}: holds a {description.get('kind')} model, where a {kind} model is needed")
+    for key in ("dataset", "classes"):
+        if images and description[key] != images[key]:
+            raise InputError(f"{path}: made for {key} {description[key]}, the images have {key} {images[key]}")
     try:
         model = build(description["arch"], description["classes"], description["mean"], description["std"])
     except (KeyError, ValueError) as error:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from accelerated_smoothing import analysis, counts
 from accelerated_smoothing.files import InputError
+from accelerated_smoothing.provenance import code
 from accelerated_smoothing.provenance.audit import Node, find, output, walk
 from accelerated_smoothing.provenance.records import relative
 
@@ -56,7 +57,7 @@ def cell(node: Node, text: str) -> Cell:
     if None in paths:
         raise InputError(f"{node.path}: some of its inputs are missing; audit it without --cell")
     try:
-        module = importlib.import_module(f"accelerated_smoothing.analysis.table{told['number']}")
+        module = importlib.import_module(f"accelerated_smoothing.{code.numbered('table', told['number'])}")
         settings = analysis.Settings(told["radii"], told["reference"], told["error_radius"])
         data = module.load(paths)
         made = module.make(data, settings)
@@ -73,16 +74,19 @@ def cell(node: Node, text: str) -> Cell:
         def sigma(key: Any) -> float:
             return key[0] if isinstance(key, tuple) else key
 
-        near = {key: value for key, value in data.items() if _same(str(sigma(key)), keys["sigma"])}
+        near = {key: entry for key, entry in data.items() if _same(str(sigma(key)), keys.get("sigma", str(sigma(key))))}
 
-        def matters(key: object) -> bool:
+        def same(entries: dict[Any, Any]) -> bool:
             try:
-                without, _ = _value(module.make({k: v for k, v in near.items() if k != key}, settings), keys, column)
-            except InputError:
-                return True
-            return without != value and not (pd.isna(without) and pd.isna(value))
+                found, _ = _value(module.make(entries, settings), keys, column)
+            except (InputError, ValueError):  # there is nothing to make it from
+                return False
+            return found == value or (pd.isna(found) and pd.isna(value))
 
-        inputs = [name for name, key in zip(inputs, data, strict=True) if key in near and matters(key)]
+        for key in reversed(list(near)):  # of equals, which make the same number each, the first is left
+            without = {k: entry for k, entry in near.items() if k != key}
+            near = without if same(without) else near
+        inputs = [name for name, key in zip(inputs, data, strict=True) if key in near]
 
     found, again = str(stored[column][row]), "" if pd.isna(value) else str(value)
     if not _same(again, found):
@@ -139,8 +143,8 @@ def report(found: Cell) -> str:
 def _guarantee(found: Cell) -> str:
     """Whether the radii behind a number are sound."""
     logs = [pd.read_csv(node.path, sep="\t") for node in found.table.inputs.values() if node.path.suffix == ".tsv"]
-    sound = [bool(log["sound"].all()) for log in logs if "radius" in log and "sound" in log]
-    return f"; {'sound' if all(sound) else 'estimated'}" if sound else ""
+    words = {analysis.guarantee(log) for log in logs if "radius" in log and "sound" in log}
+    return next((f"; {word}" for word in ("estimated", "memory", "sound") if word in words), "")
 
 
 def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:

@@ -5,9 +5,11 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from accelerated_smoothing import config
 
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]
@@ -16,12 +18,16 @@ CARRIERS = {
     *("cli", "cluster", "config", "files", "plan", "progress"),
     *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
 }
-# Modules that a verb imports by name, by its function in `cli.py` and its arguments.
-NAMED = {
-    "train_base": ("training.ways.{way}", "distributions.{noise}"),
-    "certify": ("certify.{certifier}",),
-    "table": ("analysis.table{number}",),
-    "figure": ("analysis.figure{number}",),
+NOISES = config.modules("distributions")
+# Modules that a verb imports by name, by its function in `cli.py`, from its arguments.
+NAMED: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "train_base": lambda told: [f"training.ways.{told['way']}", f"distributions.{told['noise']}"],
+    "choose_sigmas": lambda told: [f"choose.{told['way']}", f"distributions.{told['noise']}"],
+    # The counts tell under which noise they were made.
+    "certify": lambda told: [f"certify.{told['certifier']}", *(f"distributions.{name}" for name in NOISES)],
+    "time_certificates": lambda told: [f"distributions.{told['noise']}"],
+    "table": lambda told: [numbered("table", told["number"])],
+    "figure": lambda told: [numbered("figure", told["number"])],
 }
 # Packages whose name is not that of their module.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
@@ -45,7 +51,8 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     waiting = {f"cli.{function}"}
-    waiting |= {name.format(**arguments) for name in NAMED.get(function, ())}
+    if function in NAMED:
+        waiting |= set(NAMED[function](arguments))
     if function == "execute_notebook":
         waiting |= _notebook(Path(arguments["source"]))
     while waiting:
@@ -54,6 +61,21 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
             found[name] = hashed(name)
             waiting |= _needs(name)
     return dict(sorted(found.items()))
+
+
+def numbered(kind: str, number: object) -> str:
+    """The module that makes a table or a figure: `3` is the main paper's, `data-dependent/3` that of another paper."""
+    paper, _, own = str(number).rpartition("/")
+    return f"analysis.{paper.replace('-', '_')}.{kind}{own}" if paper else f"analysis.{kind}{own}"
+
+
+def numbers(kind: str) -> list[str]:
+    """The tables or figures that there is a module for, as `numbered` takes them."""
+    found = []
+    for path in sorted((PACKAGE / "analysis").rglob(f"{kind}[0-9]*.py"), key=lambda path: (len(path.parts), path)):
+        papers = [part.replace("_", "-") for part in path.relative_to(PACKAGE / "analysis").parent.parts]
+        found.append("/".join([*papers, path.stem.removeprefix(kind)]))
+    return found
 
 
 def digest(function: str, **arguments: Any) -> str:

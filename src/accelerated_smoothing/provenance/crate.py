@@ -42,6 +42,7 @@ MADE = {
     "data": "Images",
     "train-base": "Base classifier",
     "import-base": "Base classifier",
+    "choose": "Sigmas of images",
     "count": "Class counts of some images",
     "gather": "Class counts",
     "train-surrogate": "Surrogate",

@@ -114,7 +114,7 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     """
     import torch
 
-    from accelerated_smoothing import data, models, sampling
+    from accelerated_smoothing import data, models, sampling, sigmas
     from accelerated_smoothing import engines as library
     from accelerated_smoothing.cli import section
     from accelerated_smoothing.config import Sampling
@@ -122,11 +122,13 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     record = node.record
     assert record is not None
     stored, told = counts.read(node.path), record.arguments
-    base, images = (
-        find(node.path, record, told[name]) or beside(node.path, record.file, told[name]) for name in ("base", "images")
-    )
-    split = data.read(images)
+
+    def there(name: str) -> Path:
+        return find(node.path, record, told[name]) or beside(node.path, record.file, told[name])
+
+    base, split = there("base"), data.read(there("images"))
     image = split.take(stored.idx[row : row + 1])
+    sigma = sigmas.read(there("sigmas")).of(image.idx, told["at"]) if told["sigmas"] else told["sigma"]
     settings = section(Sampling, Namespace(**told))
     if (base, settings.precision) not in engines:
         cuda = stored.meta["arithmetic"].startswith("cuda") and torch.cuda.is_available()
@@ -141,12 +143,13 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     again, _ = sampling.count_predictions(
         engine,
         image.pixels(),
-        told["sigma"],
+        sigma,
         settings.sizes,
         told["seed"],
         classes=stored.meta["classes"],
         idx=image.idx,
         purpose=told["purpose"],
+        noise=told["noise"],
     )
     name = f"{records.relative(node.path)}, image {image.idx[0]}, {stored.sizes[-1]} draws"
     if np.array_equal(again[0], stored.counts[row]):

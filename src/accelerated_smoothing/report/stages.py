@@ -12,6 +12,7 @@ WORDS = {
     "data": "Images",
     "train-base": "Base classifiers",
     "import-base": "Imported bases",
+    "choose": "Chosen sigmas",
     "count": "Counting",
     "gather": "Joined counts",
     "train-surrogate": "Surrogates",

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from accelerated_smoothing import distributions, models
+from accelerated_smoothing import models
 from accelerated_smoothing.choose.ascent import ascend
-from accelerated_smoothing.config import Base, trainer_module
+from accelerated_smoothing.config import Base, distribution_module, trainer_module
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import InputError, discard, sha256
 from accelerated_smoothing.provenance.code import digest
@@ -53,7 +53,7 @@ def step(
         noise: the distribution's name.
         sigma_x: [n] of all training images, on the device.
     """
-    loss, distribution = trainer_module(way).loss, distributions.module(noise)
+    loss, distribution = trainer_module(way).loss, distribution_module(noise)
     optimizer = torch.optim.SGD(
         model.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
@@ -82,7 +82,7 @@ def step(
                 sigma_x[chosen],
                 lambda _: standard(len(images) * settings.ascent_samples).unflatten(0, (len(images), -1)),
                 distribution.margin,
-                settings.ascent,
+                range(settings.ascent),
                 settings.ascent_lr,
             )
         smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin)
@@ -155,7 +155,7 @@ def train(
         random = loop.generator(seed, f"{purpose}/test", device)
         right = 0
         for batch, target in zip(test_images.split(500), test_labels.split(500), strict=True):
-            drawn = distributions.module(noise).standard(batch.shape, random, device)
+            drawn = distribution_module(noise).standard(batch.shape, random, device)
             right += (model(batch + sigma * drawn).argmax(1) == target).sum().item()
         accuracy = {"test_accuracy": right / len(test_labels)}
         return accuracy | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})

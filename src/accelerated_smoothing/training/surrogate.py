@@ -72,7 +72,7 @@ def train(
         "kind": "surrogate",
         "arch": f"resnet{depth}",
         "samples": samples,
-        **{key: counts.meta[key] for key in ("sigma", "base", "dataset", "classes", "arithmetic")},
+        **{key: counts.meta[key] for key in ("sigma", "noise", "choice", "base", "dataset", "classes", "arithmetic")},
         **{key: images.meta[key] for key in ("mean", "std")},
     }
     purpose = f"surrogate/{counts.sigma}/{depth}"

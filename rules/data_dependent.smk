@@ -1,0 +1,79 @@
+# Data-dependent randomized smoothing (Alfarra et al. 2022): what its tables and figures are made from.
+DATA_DEPENDENT = "data-dependent/"
+
+
+def of_experiments(names, methods=lambda method: True):
+    """Certificates of experiments of this paper at all their sigmas, by the methods that pass."""
+    return [
+        f"{R}/{DATA_DEPENDENT}{name}/certificates/sigma{sigma}/{method}.tsv"
+        for name in names
+        for made in [EXPERIMENTS[f"{DATA_DEPENDENT}{name}/"]]
+        for sigma in made.sigmas
+        for method in made.methods
+        if methods(method)
+    ]
+
+
+def fixed(method):
+    return method == CONFIG.reference
+
+
+def ascent(method):
+    return method.startswith("ascent")
+
+
+def against(base):
+    """A fixed sigma and chosen ones for one base classifier, and chosen ones for one trained with chosen ones."""
+    return lambda: [
+        *of_experiments([base], lambda method: fixed(method) or ascent(method)),
+        *of_experiments([f"{base}-ds"], ascent),
+    ]
+
+
+def pictures():
+    """The images, and the certificates that tell their sigmas."""
+    made = EXPERIMENTS[f"{DATA_DEPENDENT}cohen/"]
+    sigma = made.figure_sigmas[-1]
+    longest = f"ascent{made.chosen()['ascent'][-1]}"
+    folder = f"{R}/{DATA_DEPENDENT}cohen/certificates/sigma{sigma}"
+    return [
+        f"{R}/data/test.npz",
+        f"{folder}/{made.reference}.tsv",
+        f"{folder}/{longest}.tsv",
+    ]
+
+
+EVIDENCE[DATA_DEPENDENT] = {
+    "table1": against("cohen"),
+    "table2": against("smoothadv"),
+    "table3": against("macer"),
+    "table4": lambda: of_experiments(
+        ["yang"], lambda method: fixed(method) or ascent(method)
+    ),
+    "table5": lambda: of_experiments(
+        ["smoothadv", "macer", "yang"],
+        lambda method: not method.startswith(("ascent", "grid")),
+    ),
+    "figure3": against("cohen"),
+    "figure4": against("smoothadv"),
+    "figure5": against("macer"),
+    "figure6": pictures,
+    "figure7": lambda: of_experiments(
+        ["smoothadv", "smoothadv-ds"], lambda method: fixed(method) or ascent(method)
+    ),
+    "figure8": lambda: of_experiments(
+        ["smoothadv"],
+        lambda method: fixed(method)
+        or method.startswith("grid")
+        or method
+        == f"ascent{EXPERIMENTS[f'{DATA_DEPENDENT}smoothadv/'].chosen()['ascent'][0]}",
+    ),
+}
+
+
+rule data_dependent:
+    input:
+        [
+            f"{R}/{DATA_DEPENDENT}{shown}.{'csv' if shown.startswith('table') else 'svg'}"
+            for shown in EVIDENCE[DATA_DEPENDENT]
+        ],
