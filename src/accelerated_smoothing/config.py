@@ -367,7 +367,8 @@ class Config(Section):
         if found := sorted({"results", "seed", "papers", "compute"} & changes.keys()):
             raise ValueError(f"{key}.{found[0]}: is the same for all experiments; set it at the top")
         below = self.model_dump(mode="json", exclude={"papers", "checkpoints"})
-        if sigmas := changes.get("sigmas"):  # of which the main experiment's choices are perhaps not some
+        sigmas = changes.get("sigmas")
+        if sigmas and isinstance(sigmas, list):  # of which the main experiment's choices are perhaps not some
             below["figure_sigmas"] = sigmas
             below["timing"]["sigma"] = sigmas[0]
         if changes.get("training", self.training) != self.training:  # whose further settings are its own
@@ -462,9 +463,12 @@ def load(settings: Mapping[str, Any]) -> Config:
         InputError: one line with the key, what was found and what would do.
     """
     try:
-        return Config.model_validate(dict(settings))
+        made = Config.model_validate(dict(settings))
     except ValidationError as error:
         raise InputError(_first(error, "")) from None
+    if made.initial:
+        raise InputError(f"initial: found {made.initial!r}: is for an experiment of a sister paper, under papers")
+    return made
 
 
 def read(paths: list[Path]) -> Config:

@@ -278,6 +278,7 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"seed": 3}, "papers.other.experiments.two.seed: is the same for all experiments"),
         ({"results": "elsewhere"}, "papers.other.experiments.two.results: is the same for all experiments"),
         ({"dataset": {"name": "digits"}}, "papers.other.experiments.two.dataset.name: is the same for all experiments"),
+        ({"sigmas": 0.25}, "papers.other.experiments.two.sigmas: found 0.25"),
         ({"initial": "three"}, "papers.other.experiments.two.initial: found 'three'; one of one would do"),
         ({"initial": "two"}, "papers.other.experiments.two.initial: found 'two'; one of one would do"),
         ({"initial": "one", "sigmas": [0.25, 0.5, 1.0]}, "experiments.two.sigmas: 1.0 is none of those of one"),
@@ -291,6 +292,10 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
 )
 def test_wrong_experiments_of_a_sister_paper(changes: dict[str, Any], told: str) -> None:
     assert told in refused(paper(**changes))
+
+
+def test_the_main_experiment_starts_afresh() -> None:
+    assert "initial: found 'one'" in refused({"initial": "one", **paper()})
 
 
 def test_what_methods_need_is_chosen_once_for_all_of_them() -> None:

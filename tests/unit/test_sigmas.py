@@ -234,6 +234,7 @@ def test_certificates_by_the_memory(
     np.testing.assert_array_equal(log["sigma"], chosen.made.sigmas[1])
     assert (log["sigma0"] == 0.5).all()
     assert (log["sound"] == 0).all()
+    assert log["order"].tolist() == log["idx"].tolist() == list(range(20))
     some = log["own_radius"] > 0
     assert some.any()
     np.testing.assert_allclose(log["own_radius"][some], (log["sigma"] * stats.norm.ppf(log["p_lower"]))[some])

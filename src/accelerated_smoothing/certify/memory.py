@@ -113,8 +113,9 @@ def remember(
 def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from its counts, then in the order of their index by the memory.
 
-    The table has three columns more: `own_predict` and `own_radius`, as they were before the memory, and `case`: 0
-    where it left them, 1 where the image lay inside a ball and took over its prediction, 2 where the radius was cut.
+    The table has four columns more: `own_predict` and `own_radius`, as they were before the memory; `order`, in which
+    images were held against it, that of their index; and `case`: 0 where it left them, 1 where the image lay inside a
+    ball and took over its prediction, 2 where the radius was cut.
 
     Raises:
         InputError: the counts were not made with the sigmas that the settings name.
@@ -133,6 +134,6 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     norm = distribution_module(counts.meta["noise"]).NORM
     table["predict"], table["radius"], table["case"] = remember(points, own, radius, norm)
     table["correct"] = (table["predict"] == table["label"]).astype(int)
-    table["own_predict"], table["own_radius"] = own, radius
+    table["own_predict"], table["own_radius"], table["order"] = own, radius, np.arange(len(table))
     table["sound"] = int(SOUND)
     return table
