@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
-from accelerated_smoothing.config import certifier_module, load
+from accelerated_smoothing.config import certifier_module, load, modules
 from accelerated_smoothing.files import InputError, check_writable
 from accelerated_smoothing.provenance.code import digest
 
@@ -50,8 +50,8 @@ wildcard_constraints:
     sigma=anyof(sigma for made in EXPERIMENTS.values() for sigma in made.sigmas),
     method=anyof(method for made in EXPERIMENTS.values() for method in made.methods),
     depth=anyof(depth for made in EXPERIMENTS.values() for depth in made.depths()),
-    way=anyof(CONFIG.choose),
-    choice=rf"(-({anyof(CONFIG.choose)})\d+)?",
+    way=anyof(modules("choose")),
+    choice=rf"(-({anyof(modules('choose'))})\d+)?",
     split="train|test",
     purpose="estimation|selection|variance",
     shard=r"\d+",

@@ -14,7 +14,18 @@ def anyof(words):
 
 def of(wildcards):
     """The config of the experiment that a file belongs to."""
-    return EXPERIMENTS[wildcards.home]
+    made = EXPERIMENTS[wildcards.home]
+    for name, known in (
+        ("sigma", [str(sigma) for sigma in made.sigmas]),
+        ("method", made.methods),
+    ):
+        found = wildcards.get(name)
+        if found is not None and found not in known:
+            where = wildcards.home.rstrip("/") or "the main experiment"
+            raise WorkflowError(
+                f"{where} has no {name} {found}; one of {', '.join(known)} would do"
+            )
+    return made
 
 
 def certificates(sigmas):
@@ -55,14 +66,17 @@ def experiment(wildcards):
     return f"{data.name}, {base}, N = {config.sampling.sizes[-1]}, {images.get(shown, certified)}, alpha = {config.alpha:g}"
 
 
-def comparable():
-    """Whether this is the paper's experiment, so that its numbers may be held against ours."""
-    data = CONFIG.dataset
-    return (
+def comparable(wildcards):
+    """Whether this is the paper's experiment, so that its numbers may be held against ours, as a flag."""
+    config = laid(wildcards)
+    data = config.dataset
+    same = (
         data.name == "cifar10"
         and data.test == data.train == ":"
-        and CONFIG.sampling.sizes[-1] == 100000
+        and config.sampling.sizes[-1] == 100000
+        and config.training == config.noise == "gaussian"
     )
+    return "--comparable" if same else "--no-comparable"
 
 
 @functools.cache

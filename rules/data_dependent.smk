@@ -15,7 +15,7 @@ def of_experiments(names, methods=lambda method: True):
 
 
 def fixed(method):
-    return method == CONFIG.reference
+    return method == "cohen"
 
 
 def ascent(method):
@@ -38,7 +38,7 @@ def pictures():
     folder = f"{R}/{DATA_DEPENDENT}cohen/certificates/sigma{sigma}"
     return [
         f"{R}/data/test.npz",
-        f"{folder}/{made.reference}.tsv",
+        f"{folder}/cohen.tsv",
         f"{folder}/{longest}.tsv",
     ]
 

@@ -21,7 +21,7 @@ rule figure:
             "figure", number=wildcards.paper + wildcards.figure
         ),
         experiment=experiment,
-        reference=CONFIG.reference,
+        reference=lambda wildcards: laid(wildcards).reference,
         radii=lambda wildcards: laid(wildcards).radii,
     shell:
         "exec python -m accelerated_smoothing figure {wildcards.paper}{wildcards.figure} {input} --experiment {params.experiment:q} "

@@ -69,7 +69,7 @@ rule report:
             path for path in input if path != input.template
         ],
         experiment=experiment,
-        comparable="--comparable" if comparable() else "--no-comparable",
+        comparable=comparable,
     shell:
         "exec python -m accelerated_smoothing report {params.files} --template {input.template} "
         "--experiment {params.experiment:q} {params.comparable} --output {output} 2> {log}"

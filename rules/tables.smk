@@ -26,11 +26,11 @@ rule table:
     params:
         code=lambda wildcards: digest("table", number=wildcards.paper + wildcards.table),
         experiment=experiment,
-        reference=CONFIG.reference,
+        reference=lambda wildcards: laid(wildcards).reference,
         radii=lambda wildcards: laid(wildcards).radii,
-        error_radius=CONFIG.error_radius,
+        error_radius=lambda wildcards: laid(wildcards).error_radius,
         comparison=flags(CONFIG.comparison),
-        comparable="--comparable" if comparable() else "--no-comparable",
+        comparable=comparable,
     shell:
         "exec python -m accelerated_smoothing table {wildcards.paper}{wildcards.table} {input.data} --reported {input.reported} --experiment {params.experiment:q} "
         "--reference {params.reference} --radii {params.radii} --error-radius {params.error_radius} "

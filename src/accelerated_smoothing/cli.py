@@ -152,13 +152,14 @@ def count(arguments: argparse.Namespace) -> None:
     if total > len(images.idx):
         raise InputError(f"--shard: {total} shards of {len(images.idx)} images; at most one an image would do")
     images = images.take(np.array_split(np.arange(len(images.idx)), total)[position])
-    sigmas, choice = None, None
+    sigmas, choice, file = None, None, None
     if arguments.sigmas:
         if not arguments.at:
             raise InputError("--at: missing; --sigmas needs the number at which they were chosen")
         chosen = chosen_sigmas.read(arguments.sigmas)
         chosen.check(images.meta, sha256(arguments.base), arguments.sigma, arguments.noise)
         sigmas, choice = chosen.of(images.idx, arguments.at), f"{chosen.meta['way']}{arguments.at}"
+        file = sha256(arguments.sigmas)
     sampling.count(
         arguments.base,
         images,
@@ -171,15 +172,16 @@ def count(arguments: argparse.Namespace) -> None:
         device=where,
         sigmas=sigmas,
         choice=choice,
+        chosen=file,
     )
 
 
 def choose_sigmas(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import data, sigmas
+    from accelerated_smoothing import choosing, data
 
     settings = section(config.chooser_module(arguments.way).Settings, arguments)
     where = device(arguments)
-    sigmas.run(
+    choosing.run(
         arguments.way,
         arguments.base,
         data.read(arguments.images, arguments.slice),
@@ -526,7 +528,9 @@ def parser() -> argparse.ArgumentParser:
     part(made)
     made.add_argument("--spread", type=checked("spread", PositiveInt), metavar="K", help="K of them, evenly spaced")
     made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
-    made.add_argument("--purpose", default="estimation", help="draws of different purposes are independent")
+    purpose = checked("purpose", Annotated[str, Field(pattern="^[a-z]+$")])  # those that choose sigmas have others
+    text = "draws of different purposes are independent"
+    made.add_argument("--purpose", type=purpose, default="estimation", help=text)
     made.add_argument("--sigmas", type=Path, metavar="FILE", help="each image's own sigma, chosen from --sigma")
     made.add_argument("--at", type=checked("at", PositiveInt), metavar="K", help="the number at which they were chosen")
     add_flags(made, config.Sampling)

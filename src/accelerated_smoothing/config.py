@@ -60,9 +60,16 @@ def resnet_depth(depth: int) -> int:
     return depth
 
 
+def _without_null(entries: Any) -> Any:
+    """Entries of a mapping that are not null; Snakemake's --config passes null on as a word."""
+    if not isinstance(entries, dict):
+        return entries
+    return {name: entry for name, entry in entries.items() if entry not in (None, "null")}
+
+
 Depth = Annotated[int, AfterValidator(resnet_depth)]
-# ResNets of four stages, by the cost of a pass per pixel in layers of a CIFAR ResNet (He et al. 2016, table 1: 0.555e9
-# and 4.1e9 multiply-adds on 32 and 224 pixels a side, where a layer of a CIFAR ResNet takes 2.27e6 on 32).
+# ResNets of four stages, by the cost of a pass in layers of a CIFAR ResNet on as many pixels. A layer of that takes
+# 2.27e6 multiply-adds on 32 pixels a side; resnet18 and resnet34 take 0.555e9 and 1.16e9 there, a ResNet-50 4.1e9 on 224.
 FOUR_STAGES = {"resnet18": 245, "resnet34": 511, "imagenet-resnet50": 37}
 
 
@@ -124,6 +131,14 @@ class Base(Section):
     def _known(cls, arch: str) -> str:
         cost(arch)
         return arch
+
+    @model_validator(mode="after")
+    def _ascends(self) -> "Base":
+        if self.ascent and self.ascent_from >= self.epochs:
+            raise ValueError(
+                f"ascent_from: found {self.ascent_from}: of {self.epochs} epochs none is left to ascend in"
+            )
+        return self
 
 
 class Sampling(Section):
@@ -215,7 +230,13 @@ class Paper(Section):
     """A sister paper: experiments that are the one above with some of its keys changed."""
 
     common: dict[str, Any] = Field({}, description="keys of this config that all of its experiments change")
-    experiments: dict[Name, dict[str, Any] | None] = Field({}, description="name: further keys that one changes")
+    experiments: dict[Name, dict[str, Any]] = Field({}, description="name: further keys that one changes")
+
+    @field_validator("experiments", mode="before")
+    @classmethod
+    def _dropped(cls, experiments: Any) -> Any:
+        """A preset drops an experiment by setting it to null."""
+        return _without_null(experiments)
 
 
 class Config(Section):
@@ -269,9 +290,7 @@ class Config(Section):
     @classmethod
     def _dropped(cls, methods: Any) -> Any:
         """A preset drops a method of config.yaml by setting it to null: Snakemake merges the two key by key."""
-        if not isinstance(methods, dict):
-            return methods
-        return {name: settings for name, settings in methods.items() if settings not in (None, "null")}
+        return _without_null(methods)
 
     @model_validator(mode="before")
     @classmethod
@@ -339,16 +358,24 @@ class Config(Section):
             return
         if made.initial not in others:
             raise ValueError(f"{key}.initial: found {made.initial!r}; one of {', '.join(others)} would do")
-        if extra := set(made.sigmas) - set(self.experiment(paper, made.initial).sigmas):
+        first = self.experiment(paper, made.initial)
+        if extra := set(made.sigmas) - set(first.sigmas):
             raise ValueError(f"{key}.sigmas: {min(extra)} is none of those of {made.initial}, with which it starts")
+        if made.base.arch != first.base.arch:
+            raise ValueError(f"{key}.base.arch: found {made.base.arch!r}; it starts with a {first.base.arch}")
+        if first.initial:
+            raise ValueError(f"{key}.initial: found {made.initial!r}, which starts with {first.initial} itself")
 
     def paper(self, name: str) -> "Config":
         """What the experiments of a sister paper have in common."""
-        return self._with(self.papers[name].common, f"papers.{name}.common")
+        common = self.papers[name].common
+        if "checkpoints" in common:
+            raise ValueError(f"papers.{name}.common.checkpoints: are of one base classifier; set them in an experiment")
+        return self._with(common, f"papers.{name}.common")
 
     def experiment(self, paper: str, name: str) -> "Config":
         """An experiment of a sister paper."""
-        changes = self.papers[paper].experiments[name] or {}
+        changes = self.papers[paper].experiments[name]
         return self.paper(paper)._with(changes, f"papers.{paper}.experiments.{name}")
 
     def experiments(self) -> dict[str, "Config"]:

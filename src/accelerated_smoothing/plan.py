@@ -45,7 +45,7 @@ class Stage:
         arch: the network that runs.
         jobs: of all sigmas, each with a GPU unless `compute.device` is "cpu".
         passes: of all its jobs together: noisy copies predicted, or images of all epochs trained on.
-        cost: the passes, in passes of the base classifier: in proportion to depth, and more for a training step, which
+        cost: the passes, in passes of the base classifier: by layers and channels, and more for a training step, which
             may take several copies of an image forward and backward.
         disk: bytes of counts that it leaves behind.
         trains: the config's section of the training, or "".
@@ -175,7 +175,7 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         rest: tuple[object, ...]
         if stage.trains == "base":
             sigma_x, chosen = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
-            step = base.step(model, config.training, config.base, "gaussian", sigma_x, device)
+            step = base.step(model, config.training, config.base, config.noise, sigma_x, device)
             rest = (chosen % whole.classes, chosen, config.base.ascent > 0, loop.generator(0, "measure", device))
         else:
             step = surrogate.step(model, config.surrogate, device)
@@ -242,7 +242,7 @@ def report(config: Config, device: "torch.device | None", home: str = "") -> str
     if device is None:
         lines.append(
             f"hours: {config.base.arch} taken to predict {rate:g} images/s (shards.rate), a training step for "
-            f"{TRAINING_COST} passes, the cost of a network for proportional to its depth; --measure measures them here"
+            f"{TRAINING_COST} passes, the cost of a network from its layers and channels; --measure measures them here"
         )
     else:
         import torch

@@ -116,6 +116,7 @@ def count(
     device: torch.device,
     sigmas: np.ndarray | None = None,
     choice: str | None = None,
+    chosen: str | None = None,
 ) -> None:
     """Count a base classifier's predictions for some images of a split, and write them to `output`.
 
@@ -128,6 +129,7 @@ def count(
         settings: sizes, precision and batch.
         sigmas: [images] scale of each image's noise.
         choice: what chose them.
+        chosen: SHA-256 of their file.
 
     Raises:
         InputError: f was trained for another number of classes or another kind of image, or the device has no such
@@ -149,6 +151,7 @@ def count(
         "sigma": sigma,
         "noise": distribution,
         "choice": choice,
+        "sigmas": chosen,
         "seed": seed,
         "purpose": purpose,
         "dataset": images.meta["dataset"],

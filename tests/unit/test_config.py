@@ -232,13 +232,13 @@ def test_null_may_come_as_a_word() -> None:
         config.load({"sampling": {"precision": "null"}})
 
 
-PAPER = {"common": {"sigmas": [0.25, 0.5]}, "experiments": {"one": None, "two": {"noise": "uniform", "n0": 50}}}
+PAPER = {"common": {"sigmas": [0.25, 0.5]}, "experiments": {"one": {}, "two": {"noise": "uniform", "n0": 50}}}
 
 
 def paper(**changes: Any) -> dict[str, Any]:
     """A config with a sister paper of two experiments, the second one changed."""
     two = {**PAPER["experiments"]["two"], **changes}
-    return {"papers": {"other": {**PAPER, "experiments": {"one": None, "two": two}}}}
+    return {"papers": {"other": {**PAPER, "experiments": {"one": {}, "two": two}}}}
 
 
 def test_an_experiment_of_a_sister_paper_is_the_main_one_with_keys_changed() -> None:
@@ -280,6 +280,11 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"dataset": {"name": "digits"}}, "papers.other.experiments.two.dataset.name: is the same for all experiments"),
         ({"sigmas": 0.25}, "papers.other.experiments.two.sigmas: found 0.25"),
         ({"initial": "three"}, "papers.other.experiments.two.initial: found 'three'; one of one would do"),
+        (
+            {"initial": "one", "base": {"arch": "resnet20"}},
+            "two.base.arch: found 'resnet20'; it starts with a resnet110",
+        ),
+        ({"base": {"ascent": 1, "ascent_from": 90}}, "ascent_from: found 90: of 90 epochs none is left"),
         ({"initial": "two"}, "papers.other.experiments.two.initial: found 'two'; one of one would do"),
         ({"initial": "one", "sigmas": [0.25, 0.5, 1.0]}, "experiments.two.sigmas: 1.0 is none of those of one"),
         (
@@ -292,6 +297,16 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
 )
 def test_wrong_experiments_of_a_sister_paper(changes: dict[str, Any], told: str) -> None:
     assert told in refused(paper(**changes))
+
+
+def test_an_experiment_is_dropped_by_null() -> None:
+    dropped = {"papers": {"other": {"common": PAPER["common"], "experiments": {"one": {}, "two": None}}}}
+    assert list(config.load(dropped).experiments()) == ["", "other/one/"]
+
+
+def test_checkpoints_are_of_one_experiment() -> None:
+    told = refused({"papers": {"other": {"common": {"checkpoints": {0.25: "x"}}, "experiments": {"one": {}}}}})
+    assert "papers.other.common.checkpoints: are of one base classifier" in told
 
 
 def test_the_main_experiment_starts_afresh() -> None:

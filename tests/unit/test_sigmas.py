@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import certify, cli, config, counts, data, sigmas
+from accelerated_smoothing import certify, choosing, cli, config, counts, data, sigmas
 from accelerated_smoothing.choose import ascent, grid
 from accelerated_smoothing.files import read_arrays, write_arrays
 
@@ -153,17 +153,17 @@ def test_what_was_stopped_goes_on(
     chosen: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With batches of eight images, stopped after the first."""
-    monkeypatch.setattr(sigmas.engines, "batch", lambda *_: 8)
+    monkeypatch.setattr(choosing.engines, "batch", lambda *_: 8)
     whole, stopped = tmp_path / "whole.npz", tmp_path / "stopped.npz"
     assert cli.main(f"{chosen.words} --slice :20 --output {whole}".split()) == 0
-    update = sigmas.Progress.update
+    update = choosing.Progress.update
 
-    def once(progress: sigmas.Progress, amount: int) -> None:
+    def once(progress: choosing.Progress, amount: int) -> None:
         update(progress, amount)
         progress.asked = 15
 
     with monkeypatch.context() as patch:
-        patch.setattr(sigmas.Progress, "update", once)
+        patch.setattr(choosing.Progress, "update", once)
         assert cli.main(f"{chosen.words} --slice :20 --output {stopped}".split()) == cli.TRY_AGAIN
     assert not stopped.exists()
     assert cli.main(f"{chosen.words} --slice :20 --output {stopped}".split()) == 0
@@ -234,9 +234,17 @@ def test_certificates_by_the_memory(
     np.testing.assert_array_equal(log["sigma"], chosen.made.sigmas[1])
     assert (log["sigma0"] == 0.5).all()
     assert (log["sound"] == 0).all()
+    assert (log["noise"] == "gaussian").all()
     assert log["order"].tolist() == log["idx"].tolist() == list(range(20))
     some = log["own_radius"] > 0
     assert some.any()
     np.testing.assert_allclose(log["own_radius"][some], (log["sigma"] * stats.norm.ppf(log["p_lower"]))[some])
+    # By Cohen et al.'s method alone they promise nothing of a classifier that chooses its sigma, and are not marked so.
+    plain = certifying.replace("certify memory --n 200 --at 10", "certify cohen --n 200").replace(
+        "memory.tsv", "cohen.tsv"
+    )
+    plain = plain.replace(f"--images {digits.test} ", "")
+    assert cli.main(plain.split()) == 0
+    assert (certify.read(tmp_path / "cohen.tsv")["sound"] == 0).all()
     assert cli.main(certifying.replace("--at 10", "--at 5").split()) == 2
     assert "the counts were made with sigmas by 'ascent10'" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def guarantee(log: pd.DataFrame) -> str:
     depend on what it was asked before: an input-dependent sigma by itself certifies nothing (Sukenik et al. 2021).
     "estimated" is a guess.
     """
-    if log["sound"].iloc[0]:
+    if log["sound"].all():
         return "sound"
     return "memory" if "case" in log else "estimated"
 

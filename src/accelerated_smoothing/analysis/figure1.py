@@ -26,8 +26,9 @@ def draw(timings: pd.DataFrame, settings: analysis.Settings, experiment: str) ->
     )
     figure = style.figure(6, 4, caption)
     axes = figure.subplots()
-    sound = {str(method): bool(rows["sound"].iloc[0]) for method, rows in timings.groupby("method", sort=False)}
-    looks = style.looks({method: "sound" if is_sound else "estimated" for method, is_sound in sound.items()})
+    of_methods = timings.groupby("method", sort=False)["sound"].first().items()
+    guarantees = {str(method): "sound" if sound else "estimated" for method, sound in of_methods}
+    looks = style.looks(guarantees)
     for method, rows in timings.groupby("method", sort=False):
         low, median, high = (rows.groupby("n")["seconds"].quantile(q) * 1000 for q in (0.25, 0.5, 0.75))
         axes.errorbar(
@@ -36,7 +37,7 @@ def draw(timings: pd.DataFrame, settings: analysis.Settings, experiment: str) ->
             yerr=[median - low, high - median],
             capsize=3,
             elinewidth=1,
-            label=style.label(str(method), sound[str(method)]),
+            label=style.label(str(method), guarantees[str(method)]),
             **looks[str(method)],
         )
     axes.set(xscale="log", yscale="log", xlabel="number of samples N", ylabel="time per image (ms)")

@@ -65,16 +65,17 @@ matplotlib.rcParams.update(
 )
 
 
-def label(method: str, sound: bool, n: int | None = None) -> str:
-    """A method in words, and whether its radii are sound: `Cohen, N = 1000 (sound)`.
+def label(method: str, guarantee: str, n: int | None = None) -> str:
+    """A method in words, and what its radii are: `Cohen, N = 1000 (sound)`.
 
     Args:
+        guarantee: a key of `GUARANTEES`.
         n: its number of samples, where a legend shall tell it; a surrogate takes none.
     """
     surrogate = re.fullmatch(r"resnet(\d+)", method)
     name = f"ResNet-{surrogate[1]} surrogate" if surrogate else method.capitalize()
-    samples = "" if n is None or not sound else f", N = {n}"
-    return f"{name}{samples} ({'sound' if sound else 'estimated'})"
+    samples = "" if n is None or guarantee == "estimated" else f", N = {n}"
+    return f"{name}{samples} ({guarantee})"
 
 
 def looks(guarantees: Mapping[str, str]) -> dict[str, dict[str, Any]]:

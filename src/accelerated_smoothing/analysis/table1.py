@@ -24,10 +24,9 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
     """
     rows = []
     for (sigma, method), log in logs.items():
-        sound = bool(log["sound"].iloc[0])
         reference = logs.get((sigma, settings.reference))
         exceeds = np.nan
-        if not sound and reference is not None:
+        if analysis.guarantee(log) == "estimated" and reference is not None:
             exceeds = float(analysis.exceeds(log, reference).mean())
         accuracy = analysis.certified_accuracy(log, settings.radii)
         rows.append(

@@ -28,7 +28,7 @@ def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
     rows = []
     for side in ("under", "over"):
         for (sigma, method), log in logs.items():
-            if bool(log["sound"].iloc[0]):
+            if analysis.guarantee(log) != "estimated":
                 continue
             if (sigma, settings.reference) not in logs:
                 raise InputError(

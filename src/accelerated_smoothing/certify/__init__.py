@@ -67,7 +67,7 @@ class Evidence:
             if not np.array_equal(part.idx, parts[0].idx) or not np.array_equal(part.labels, parts[0].labels):
                 raise InputError("the inputs speak of different images; pass those of one split and one slice")
         counted = [counts for counts in (self.selection, self.estimation) if counts is not None]
-        for key in ("base", "sigma", "noise", "choice", "arithmetic"):
+        for key in ("base", "sigma", "noise", "choice", "sigmas", "arithmetic"):
             if len({counts.meta.get(key) for counts in counted}) > 1:
                 raise InputError(f"selection and estimation differ in {key}; count both again")
         if len(counted) == 2 and not np.array_equal(counted[0].sigmas, counted[1].sigmas):
@@ -97,7 +97,8 @@ def table(
         seconds: [images] time of one certificate.
         p_lower: [images] the bound, or the guess of it, on the top class's probability.
         count: [images] the count that p_lower comes from, out of n.
-        sound: whether the radius holds with probability 1 - alpha.
+        sound: whether the radius holds with probability 1 - alpha. It does for no classifier whose sigma depends on the
+            input, so where something chose the sigmas it is not marked so, whatever the method.
     """
     import pandas as pd
 
@@ -119,7 +120,8 @@ def table(
             "alpha": evidence.alpha,
             "sigma": counts.sigmas,
             "sigma0": counts.sigma,
-            "sound": int(sound),
+            "noise": counts.meta["noise"],
+            "sound": int(sound and counts.meta["choice"] is None),
             "arithmetic": counts.meta["arithmetic"],
         }
     )

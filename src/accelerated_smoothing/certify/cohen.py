@@ -2,7 +2,7 @@
 
 The top class is that of the n0 selection draws; the Clopper-Pearson bound on its probability comes from n independent
 estimation draws. With n = 100 this is the paper's baseline (section V-B). The radius is that of the noise's
-distribution: in l2 under Gaussian noise, in l1 under uniform noise.
+distribution: in l2 under Gaussian noise, in l1 under uniform or Laplace noise.
 """
 
 from typing import TYPE_CHECKING

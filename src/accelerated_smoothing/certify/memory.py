@@ -12,7 +12,7 @@ data-dependent classifier without its memory, about another order of the images,
 the image near which it lies, or that the prediction is right. No adversary is bounded who may ask first. Hence these
 certificates are not marked sound.
 
-Abstentions claim nothing; they are neither stored nor changed.
+Abstentions claim nothing; they are neither stored nor changed, and one inside of a ball is logged as such.
 """
 
 from collections.abc import Iterator
@@ -135,5 +135,4 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     table["predict"], table["radius"], table["case"] = remember(points, own, radius, norm)
     table["correct"] = (table["predict"] == table["label"]).astype(int)
     table["own_predict"], table["own_radius"], table["order"] = own, radius, np.arange(len(table))
-    table["sound"] = int(SOUND)
     return table

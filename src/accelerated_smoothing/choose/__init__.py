@@ -3,6 +3,8 @@
 A way is a module here with
 
 - `Settings`: what the config's entry for it may say;
+- `copies(settings, at)`: noisy copies of an image that go through the network at once;
+- `passes(settings, at)`: those that do so in all, and those that go back, for the plan;
 - `choose(forward, images, sigma, draw, margin, at, settings)`: sigmas [len(at), images], one row for each of the
   ascending numbers `at`, which count what the way has more or less of: steps, or samples.
 

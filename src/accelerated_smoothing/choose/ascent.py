@@ -24,8 +24,11 @@ class Settings(Section):
     lr: float = Field(1e-4, gt=0, allow_inf_nan=False, description="alpha, the size of a step")
 
 
+def copies(settings: Settings, at: list[int]) -> int:
+    return settings.samples
+
+
 def passes(settings: Settings, at: list[int]) -> int:
-    """For an image, with a pass back for each pass forward."""
     return 2 * settings.samples * at[-1]
 
 

@@ -160,7 +160,7 @@ def _curves(nodes: dict[str, Node]) -> str:
     radius = next(column for column in map(str, made) if column.startswith("r="))
     panels = []
     for sigma, rows in made.groupby("sigma"):
-        shares = zip(rows["method"], rows["guarantee"] == "sound", rows[radius], strict=True)
-        told = ", ".join(f"{style.label(method, sound)} {share:.1%}" for method, sound, share in shares)
+        shares = zip(rows["method"], rows["guarantee"], rows[radius], strict=True)
+        told = ", ".join(f"{style.label(method, guarantee)} {share:.1%}" for method, guarantee, share in shares)
         panels.append(f"At \u03c3 = {sigma} and {_header(radius)}: {told}.")
     return f"Falling curves, a panel for each \u03c3: certified accuracy against the radius r. {' '.join(panels)}"

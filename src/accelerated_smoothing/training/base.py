@@ -127,7 +127,7 @@ def train(
         "noise": noise,
         **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
     }
-    purpose = f"{way}/{noise}/{sigma}"
+    purpose = f"{way}/{noise}/{sigma}" + ("/tuned" if initial else "")
     if initial is None:
         torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
         model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
