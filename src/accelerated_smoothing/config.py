@@ -69,7 +69,8 @@ def _without_null(entries: Any) -> Any:
 
 Depth = Annotated[int, AfterValidator(resnet_depth)]
 # ResNets of four stages, by the cost of a pass in layers of a CIFAR ResNet on as many pixels. A layer of that takes
-# 2.27e6 multiply-adds on 32 pixels a side; resnet18 and resnet34 take 0.555e9 and 1.16e9 there, a ResNet-50 4.1e9 on 224.
+# 2.27e6 multiply-adds on 32 pixels a side; resnet18 and resnet34 take 0.555e9 and 1.16e9 there, and a ResNet-50 4.1e9
+# on 224.
 FOUR_STAGES = {"resnet18": 245, "resnet34": 511, "imagenet-resnet50": 37}
 
 
