@@ -27,13 +27,14 @@ except InputError as error:
     sys.exit(2)
 
 
+R = CONFIG.results
+
+
 include: "rules/jobs.smk"
 include: "rules/common.smk"
+include: "rules/data_dependent.smk"
 
 
-R = CONFIG.results
-PAPERS = {paper: CONFIG.paper(paper) for paper in CONFIG.papers}
-EVIDENCE = {}
 # Of a job that runs the base classifier, or trains.
 GPU = int(CONFIG.compute.device != "cpu")
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
@@ -60,22 +61,6 @@ wildcard_constraints:
     notebook="table1|image",
 
 
-# Short, or in need of the network: on a cluster, too, these run where Snakemake does.
-localrules:
-    all,
-    tables,
-    figures,
-    notebooks,
-    data,
-    counts,
-    table,
-    figure,
-    notebook,
-    crate,
-    archive,
-    report,
-
-
 rule all:
     input:
         TABLES,
@@ -99,6 +84,11 @@ rule notebooks:
         NOTEBOOKS,
 
 
+rule data_dependent:
+    input:
+        [f"{R}/{DATA_DEPENDENT}{shown}" for shown in SHOWN],
+
+
 include: "rules/failures.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -106,5 +96,4 @@ include: "rules/sample.smk"
 include: "rules/certify.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
-include: "rules/data_dependent.smk"
 include: "rules/report.smk"

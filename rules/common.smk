@@ -1,6 +1,11 @@
 # What the rules ask of the config: files, sizes, words.
 import re
 
+# What the experiments of each sister paper have in common; and what its tables and figures are made from, as its own
+# file in rules/ tells.
+PAPERS = {paper: CONFIG.paper(paper) for paper in CONFIG.papers}
+EVIDENCE = {}
+
 
 def anyof(words):
     """An expression for one of these words, of which one may be empty."""
@@ -21,7 +26,7 @@ def of(wildcards):
     ):
         found = wildcards.get(name)
         if found is not None and found not in known:
-            where = wildcards.home.rstrip("/") or "the main experiment"
+            where = wildcards.home or "the main experiment"
             raise WorkflowError(
                 f"{where} has no {name} {found}; one of {', '.join(known)} would do"
             )
@@ -38,7 +43,7 @@ def certificates(sigmas):
 
 def laid(wildcards):
     """The config of a table or a figure: what all experiments of its paper have in common."""
-    return PAPERS.get(wildcards.get("paper", "").rstrip("/"), CONFIG)
+    return PAPERS.get(Path(wildcards.get("paper", "")).name, CONFIG)
 
 
 def experiment(wildcards):
@@ -110,12 +115,9 @@ def evidence(wildcards):
 
 def start(wildcards):
     """The weights that training starts from, where an experiment names some."""
-    initial, paper = of(wildcards).initial, wildcards.home.partition("/")[0]
-    return (
-        {"initial": f"{R}/{paper}/{initial}/base/sigma{wildcards.sigma}.safetensors"}
-        if initial
-        else {}
-    )
+    initial, paper = of(wildcards).initial, Path(wildcards.home).parent
+    file = f"{R}/{paper}/{initial}/base/sigma{wildcards.sigma}.safetensors"
+    return {"initial": file} if initial else {}
 
 
 def chosen(wildcards):

@@ -69,11 +69,7 @@ EVIDENCE[DATA_DEPENDENT] = {
         == f"ascent{EXPERIMENTS[f'{DATA_DEPENDENT}smoothadv/'].chosen()['ascent'][0]}",
     ),
 }
-
-
-rule data_dependent:
-    input:
-        [
-            f"{R}/{DATA_DEPENDENT}{shown}.{'csv' if shown.startswith('table') else 'svg'}"
-            for shown in EVIDENCE[DATA_DEPENDENT]
-        ],
+SHOWN = [
+    f"{name}.csv" if name.startswith("table") else f"{name}.svg"
+    for name in EVIDENCE[DATA_DEPENDENT]
+]

@@ -22,3 +22,20 @@ os.environ[WORKFLOW] = json.dumps(
         "config": list(workflow.config_settings.config_args or []),
     }
 )
+
+
+# Short, or in need of the network: on a cluster, too, these run where Snakemake does.
+localrules:
+    all,
+    tables,
+    figures,
+    notebooks,
+    data_dependent,
+    data,
+    counts,
+    table,
+    figure,
+    notebook,
+    crate,
+    archive,
+    report,
