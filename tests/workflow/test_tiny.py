@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_estimated_radii_follow_from_counts_and_surrogate(tiny: Path, sigma: flo
     pixels = images.pixels()
     h = surrogate.predict(engines.build(model, pixels.shape[1:], device=torch.device("cpu")), pixels)
     predicted = statistics.predict(selection.at(100), 0.001)
-    predict, radius, _, count = accelerated.radii(h, predicted, 250, 0.001, sigma)
+    predict, radius, _, count = accelerated.radii(h, predicted, 250, 0.001, partial(gaussian.radius, scale=sigma))
     # An engine's bits depend neither on its batch nor on its threads, so the very radii are found again.
     assert np.array_equal(log["predict"], np.where(radius > 0, predict, -1))
     assert np.array_equal(log["radius"], radius)

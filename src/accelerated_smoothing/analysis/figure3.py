@@ -41,7 +41,7 @@ def draw(logs: analysis.Logs, settings: analysis.Settings, experiment: str) -> F
     norm = {"l1": "ℓ₁", "l2": "ℓ₂"}[distribution_module(next(iter(logs.values()))["noise"].iloc[0]).NORM]
     for axes, sigma in zip(panels, sigmas, strict=True):
         of_sigma = {method: log for (other, method), log in logs.items() if other == sigma}
-        for n, radius in {int(log["n"].iloc[0]): limit(log, sigma) for log in of_sigma.values()}.items():
+        for n, radius in {int(log["n"].iloc[0]): limit(log) for log in of_sigma.values()}.items():
             if radius < end:
                 mark(axes, n, radius)
         for place, (method, log) in enumerate(of_sigma.items()):
@@ -64,9 +64,9 @@ def curve(log: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return radii, analysis.certified_accuracy(log, list(radii))
 
 
-def limit(log: pd.DataFrame, sigma: float) -> float:
+def limit(log: pd.DataFrame) -> float:
     """The radius that n samples of one class certify: sigma * Phi^-1(alpha ** (1 / n)) under Gaussian noise."""
-    n, alpha, noise = (log[column].iloc[0] for column in ("n", "alpha", "noise"))
+    n, alpha, sigma, noise = (log[column].iloc[0] for column in ("n", "alpha", "sigma0", "noise"))
     return float(distribution_module(noise).radius(statistics.lower_bound(n, n, alpha), sigma))
 
 
