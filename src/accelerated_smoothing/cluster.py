@@ -1,5 +1,6 @@
 """The morning after: which of this folder's jobs SLURM still has, when the Snakemake that submitted them is gone."""
 
+import re
 import subprocess
 import sys
 import time
@@ -44,6 +45,8 @@ def jobs(folder: Path) -> list[Job]:
         told = error.stderr.strip().splitlines()[-1:] or ["no answer"]
         raise InputError(f"{told[0]}; try again when SLURM answers, on a machine that you submit from") from None
     rows = [line.split("|", 8) for line in listed.splitlines() if line.startswith(PREFIX)]
+    for row in rows:  # an empty wildcard, as the main experiment's home is one, leaves nothing but its separator
+        row[8] = re.sub("_+", "_", row[8])
     return [Job(*row[2:]) for row in rows if Path(row[1]) == folder]
 
 

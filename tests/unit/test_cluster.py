@@ -30,6 +30,16 @@ def test_without_slurm_it_says_so(
     assert capsys.readouterr().err.startswith("accelerated-smoothing: error: squeue: not found; ")
 
 
+def test_jobs_are_told_without_their_empty_wildcards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the plugin comments them: all wildcards of a rule, with a separator between any two."""
+    told = f"{cluster.PREFIX}x|{tmp_path}|7|RUNNING|None|gpu|0:01|32:00|rule_shard_wildcards__0.25__test_estimation_1"
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho '{told}'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert [job.what for job in cluster.jobs(tmp_path)] == ["rule_shard_wildcards_0.25_test_estimation_1"]
+
+
 def test_jobs_bear_the_name_of_the_profile() -> None:
     profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
     assert profile["slurm-jobname-prefix"] + "_" == cluster.PREFIX
