@@ -106,11 +106,25 @@ def evidence(wildcards):
     files = {
         "selection": f"{home}counts/{level}/test-selection.npz",
         "estimation": f"{home}counts/{level}/test-estimation.npz",
-        "images": f"{R}/data/test.npz",
+        "images": seen("test")(wildcards),
+        "base": f"{home}base/sigma{wildcards.sigma}.safetensors",
         "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{getattr(settings, 'depth', 0)}.safetensors",
     }
-    needs = certifier_module(of(wildcards).methods[wildcards.method]["certifier"]).NEEDS
-    return {need: files[need] for need in needs}
+    return {need: files[need] for need in of(wildcards).certifier(wildcards.method).NEEDS}
+
+
+def seen(split=None):
+    """The images that an experiment sees, of one split or of the wildcard's: their embeddings where it names some."""
+
+    def file(wildcards):
+        name, paper = of(wildcards).embedding, Path(wildcards.home).parent
+        folder = f"{R}/data"
+        if name:
+            (sigma,) = EXPERIMENTS[f"{paper}/{name}/"].sigmas
+            folder = f"{R}/{paper}/{name}/embeddings/sigma{sigma}"
+        return f"{folder}/{split or wildcards.split}.npz"
+
+    return file
 
 
 def start(wildcards):

@@ -1,7 +1,7 @@
 rule sigmas:
     input:
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
-        images=f"{R}/data/test.npz",
+        images=seen("test"),
     output:
         f"{R}/{{home}}sigmas/sigma{{sigma}}/{{way}}.npz",
     log:
@@ -34,7 +34,7 @@ rule shard:
     input:
         unpack(chosen),
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
-        images=f"{R}/data/{{split}}.npz",
+        images=seen(),
     output:
         f"{R}/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}/{{shard}}.npz",
     log:

@@ -9,8 +9,8 @@ CHECKPOINTS = {
 rule base:
     input:
         unpack(start),
-        train=f"{R}/data/train.npz",
-        test=f"{R}/data/test.npz",
+        train=seen("train"),
+        test=seen("test"),
     output:
         weights=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
         epochs=f"{R}/{{home}}base/sigma{{sigma}}.csv",
@@ -67,9 +67,35 @@ rule imported_base:
 ruleorder: imported_base > base
 
 
+rule embeddings:
+    input:
+        base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        train=f"{R}/data/train.npz",
+        test=f"{R}/data/test.npz",
+    output:
+        train=f"{R}/{{home}}embeddings/sigma{{sigma}}/train.npz",
+        test=f"{R}/{{home}}embeddings/sigma{{sigma}}/test.npz",
+    log:
+        f"{R}/logs/{{home}}embeddings/sigma{{sigma}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+        runtime=runtime("embeddings"),
+    params:
+        code=digest("embed"),
+        device=CONFIG.compute.device,
+        compute=untracked(CONFIG.compute),
+    shell:
+        "exec python -m accelerated_smoothing embed --base {input.base} --train {input.train} --test {input.test} "
+        "{params.compute} --train-output {output.train} --test-output {output.test} 2> {log}"
+
+
 rule surrogate:
     input:
-        images=f"{R}/data/train.npz",
+        images=seen("train"),
         counts=f"{R}/{{home}}counts/sigma{{sigma}}/train-estimation.npz",
     output:
         weights=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",

@@ -131,6 +131,14 @@ def train_base(arguments: argparse.Namespace) -> None:
     )
 
 
+def embed(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import data, embedding
+
+    splits = {"train": data.read(arguments.train), "test": data.read(arguments.test)}
+    outputs = {"train": arguments.train_output, "test": arguments.test_output}
+    embedding.embed(arguments.base, splits, outputs, device(arguments))
+
+
 def import_base(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import data
     from accelerated_smoothing.models import imported
@@ -223,6 +231,7 @@ def certify(arguments: argparse.Namespace) -> None:
         "estimation": counts.read,
         "images": lambda path: data.read(path, arguments.slice),
         "surrogate": Path,
+        "base": Path,
     }
     evidence = common.Evidence(
         alpha=arguments.alpha,
@@ -516,6 +525,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("checkpoint", type=Path)
     needs(made, images="images of its dataset", output="weights")
     noisy(made)
+
+    made = verb(
+        "embed",
+        embed,
+        "Embed images by a 1-Lipschitz backbone.",
+        "--base base.safetensors --train train.npz --test test.npz --train-output e/train.npz --test-output e/test.npz",
+    )
+    needs(made, base="weights of an SLL network", train="training images", test="test images")
+    needs(made, **{"train-output": "their embeddings", "test-output": "their embeddings"})
+    add_flags(made, config.Compute)
 
     made = verb(
         "count",

@@ -7,7 +7,6 @@ and Snakemake reruns a job when, and only when, that slice changes.
 import functools
 import importlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -24,10 +23,18 @@ from pydantic import (
     model_validator,
 )
 
+from accelerated_smoothing.architectures import cost, embeds, head, resnet_depth
 from accelerated_smoothing.data import DATASETS, SPLITS, as_slice
 from accelerated_smoothing.files import InputError
 
-Sigma = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)]
+
+def _noise_or_none(sigma: float) -> float:
+    if 0 < sigma < 0.001:
+        raise ValueError("a noise level is at least 0.001; 0 is none")
+    return sigma
+
+
+Sigma = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_noise_or_none)]
 Slice = Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$", description="images, as a Python slice")]
 Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -53,13 +60,6 @@ class Section(BaseModel):
 T = TypeVar("T", bound=Section)
 
 
-def resnet_depth(depth: int) -> int:
-    """Check that a CIFAR ResNet of this depth exists: 6n + 2 layers (He et al. 2016, section 4.2)."""
-    if depth < 8 or (depth - 2) % 6:
-        raise ValueError("a CIFAR ResNet has 6n+2 layers: 8, 14, 20, ..., 56, 110")
-    return depth
-
-
 def _without_null(entries: Any) -> Any:
     """Entries of a mapping that are not null; Snakemake's --config passes null on as a word."""
     if not isinstance(entries, dict):
@@ -68,21 +68,6 @@ def _without_null(entries: Any) -> Any:
 
 
 Depth = Annotated[int, AfterValidator(resnet_depth)]
-# ResNets of four stages, by the cost of a pass in layers of a CIFAR ResNet on as many pixels. A layer of that takes
-# 2.27e6 multiply-adds on 32 pixels a side; resnet18 and resnet34 take 0.555e9 and 1.16e9 there, and a ResNet-50 4.1e9
-# on 224.
-FOUR_STAGES = {"resnet18": 245, "resnet34": 511, "imagenet-resnet50": 37}
-
-
-def cost(arch: str) -> int:
-    """What a pass costs, in layers of a CIFAR ResNet on images of the same size; a check that `arch` exists, too."""
-    if arch in FOUR_STAGES:
-        return FOUR_STAGES[arch]
-    found = re.fullmatch(r"resnet(\d+)", arch)
-    if not found:
-        some = ", ".join(["resnet20", "resnet56", "resnet110", *FOUR_STAGES])
-        raise ValueError(f"unknown architecture; one of {some} would do")
-    return resnet_depth(int(found[1])) - 2
 
 
 class Dataset(Section):
@@ -113,7 +98,10 @@ class Base(Section):
     epochs: int = Field(90, ge=1)
     batch_size: int = Field(256, ge=1)
     lr: float = Field(0.1, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    optimizer: Literal["sgd", "adam"] = Field(
+        "sgd", description="adam decays weights apart from the gradients, as AdamW"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="adam's first beta, too")
     weight_decay: float = Field(1e-4, ge=0)
     step_size: int = Field(30, ge=1, description="epochs after which the learning rate is multiplied by gamma")
     gamma: float = Field(0.1, gt=0, le=1)
@@ -260,6 +248,9 @@ class Config(Section):
     initial: Name | None = Field(
         None, description="experiment of the same paper with whose base classifiers training starts; null: afresh"
     )
+    embedding: Name | None = Field(
+        None, description="experiment of the same paper by whose 1-Lipschitz backbone images are embedded first"
+    )
     checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
     sampling: Sampling = Sampling()
     train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
@@ -332,10 +323,18 @@ class Config(Section):
             raise ValueError(f"reference: {self.reference!r} is none of the methods {list(self.methods)}")
         for name in self.methods:
             settings = self.method(name)
-            if settings.n not in self.sampling.sizes:
+            if hasattr(settings, "n") and settings.n not in self.sampling.sizes:
                 raise ValueError(f"methods.{name}.n: {settings.n} is none of sampling.sizes {self.sampling.sizes}")
-        if not certifier_module(self.methods[self.reference]["certifier"]).SOUND:
+        if not self.certifier(self.reference).SOUND:
             raise ValueError(f"reference: {self.reference!r} is estimated itself; name a sound method")
+        if 0 in self.sigmas and self.samples():
+            raise ValueError("sigmas: found 0, which is no noise, and some methods count under noise; name others")
+        if (head(self.base.arch) is not None) != (self.embedding is not None):
+            raise ValueError(
+                f"base.arch: found {self.base.arch!r}; `linear`, or `mlp-128`, is for embeddings, and no other"
+            )
+        if self.embedding and self.base.crop:
+            raise ValueError(f"base.crop: found {self.base.crop}; of an embedding nothing can be cropped, 0 would do")
         for split, images in self.images().items():
             if not images:
                 part = getattr(self.dataset, split)
@@ -348,7 +347,9 @@ class Config(Section):
             self.chooser(way)
         for paper, told in self.papers.items():
             for name in told.experiments:
-                self._initial(paper, name, self.experiment(paper, name))
+                made = self.experiment(paper, name)
+                self._initial(paper, name, made)
+                self._embedding(paper, name, made)
         return self
 
     def _initial(self, paper: str, name: str, made: "Config") -> None:
@@ -366,6 +367,20 @@ class Config(Section):
             raise ValueError(f"{key}.base.arch: found {made.base.arch!r}; it starts with a {first.base.arch}")
         if first.initial:
             raise ValueError(f"{key}.initial: found {made.initial!r}, which starts with {first.initial} itself")
+
+    def _embedding(self, paper: str, name: str, made: "Config") -> None:
+        """Refuse embeddings by what is no 1-Lipschitz backbone."""
+        if made.embedding is None:
+            return
+        key = f"papers.{paper}.experiments.{name}.embedding: found {made.embedding!r}"
+        others = [other for other in self.papers[paper].experiments if other != name]
+        if made.embedding not in others:
+            raise ValueError(f"{key}; one of {', '.join(others)} would do")
+        first = self.experiment(paper, made.embedding)
+        if not embeds(first.base.arch):
+            raise ValueError(f"{key}, whose {first.base.arch} is not 1-Lipschitz; one such as sll32-2 would do")
+        if len(first.sigmas) > 1:
+            raise ValueError(f"{key}, with backbones of several sigmas; one of a single sigma would do")
 
     def paper(self, name: str) -> "Config":
         """What the experiments of a sister paper have in common."""
@@ -417,14 +432,29 @@ class Config(Section):
         Raises:
             ValueError: no such certifier, or settings that it refuses.
         """
-        settings = {"n": self.sampling.sizes[-1], **self.methods[name]}
-        certifier = str(settings.pop("certifier", ""))
+        certifier = self.certifier(name)
+        settings = {key: value for key, value in self.methods[name].items() if key != "certifier"}
+        if "n" in certifier.Settings.model_fields:
+            settings = {"n": self.sampling.sizes[-1], **settings}
         try:
-            return certifier_module(certifier).Settings(**settings)
+            return certifier.Settings(**settings)
         except ValidationError as error:
             raise ValueError(_first(error, f"methods.{name}.")) from None
+
+    def certifier(self, name: str) -> Any:
+        """The module of one method.
+
+        Raises:
+            ValueError: there is none.
+        """
+        try:
+            return certifier_module(str(self.methods[name].get("certifier", "")))
         except InputError as error:
             raise ValueError(f"methods.{name}.certifier: {error}") from None
+
+    def samples(self) -> bool:
+        """Whether a method needs counts, and not the images and the networks alone."""
+        return any("selection" in self.certifier(name).NEEDS for name in self.methods)
 
     def images(self) -> dict[str, int]:
         """How many images of each split are counted, where that is known without looking: not of an imagefolder."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerated_smoothing.config import Config, chooser_module, cost, trainer_module
+from accelerated_smoothing.architectures import cost, embeds
+from accelerated_smoothing.config import Config, chooser_module, trainer_module
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 from accelerated_smoothing.files import InputError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 TRAINING_COST = 3  # passes: where only the rate of predicting is known, one forward and backward is taken for three
+EXACT_COST = 20  # passes: where only the rate of predicting is known, one in float64 is taken for so many
 MEASURE_SECONDS = 2.0
 
 
@@ -104,13 +106,17 @@ def stages(config: Config, home: str = "") -> list[Stage]:
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
     made = [Stage("base", base, trained, training, training * TRAINING_COST * copies(config), trains="base")]
+    if embeds(base):
+        both = whole.train + whole.test
+        made.append(Stage("embeddings", base, sigmas, sigmas * both, sigmas * both * EXACT_COST))
     chosen = config.chosen()
     for way, at in chosen.items():
         passes = (
             sigmas * counting(config, "test", "selection").images * chooser_module(way).passes(config.chooser(way), at)
         )
         made.append(Stage(f"sigmas/{way}", base, sigmas, passes, passes))
-    for kind in ("train-estimation", "test-estimation", "test-selection", *([] if home else ["train-variance"])):
+    kinds = ["train-estimation", "test-estimation", "test-selection", *([] if home else ["train-variance"])]
+    for kind in kinds if config.samples() else []:
         counted = counting(config, *kind.split("-"))
         # Test images are counted at the sigma of the training, and at each that is chosen for them.
         levels = sigmas * (1 + sum(map(len, chosen.values())) if kind.startswith("test") else 1)

@@ -38,7 +38,11 @@ def problem(samples: int, scale: float = 1.0) -> SimpleNamespace:
         return (sigma.view(-1, 1, 1, 1, 1) * eps).flatten(0, 1)
 
     f = base.Smoothed(
-        lambda x: x.flatten(1) @ weights.T, lambda x: x.flatten(1) @ weights.detach().T, noise, distribution.margin
+        lambda x: x.flatten(1) @ weights.T,
+        lambda x: x.flatten(1) @ weights.detach().T,
+        noise,
+        distribution.margin,
+        None,
     )
     return SimpleNamespace(f=f, weights=weights, images=images, labels=labels, eps=eps)
 
@@ -107,7 +111,7 @@ def test_the_attack_stays_in_the_ball_and_among_pixels_and_raises_the_loss(epsil
     step, samples = network(), 3
     images, labels = torch.rand(64, *SHAPE).round(decimals=1), torch.randint(CLASSES, (64,))
     noise = 0.25 * torch.randn(64 * samples, *SHAPE)
-    f = base.Smoothed(step.forward, step.frozen, lambda *_: noise, distribution.margin)
+    f = base.Smoothed(step.forward, step.frozen, lambda *_: noise, distribution.margin, None)
     before = state(step)
     settings = smoothadv.Settings(epsilon=epsilon, samples=samples, steps=4)
     attacking = smoothadv.attack(f, images, labels, noise, settings)
@@ -155,7 +159,7 @@ def test_macer_is_its_two_parts(samples: int, gamma: float, beta: float, scale: 
     assert loss.item() == pytest.approx(expected / len(SIGMA), rel=1e-9)
     assert torch.autograd.gradcheck(
         lambda w: macer.loss(
-            base.Smoothed(lambda x: x.flatten(1) @ w.T, p.f.frozen, p.f.noise, p.f.margin),
+            base.Smoothed(lambda x: x.flatten(1) @ w.T, p.f.frozen, p.f.noise, p.f.margin, None),
             p.images, p.labels, SIGMA, settings,
         ),
         p.weights,
@@ -169,7 +173,11 @@ def test_macer_has_a_finite_gradient(scale: float, dtype: torch.dtype) -> None:
     p = problem(4, scale)
     weights = p.weights.detach().to(dtype).requires_grad_()
     f = base.Smoothed(
-        lambda x: x.flatten(1) @ weights.T, p.f.frozen, lambda s, n: p.f.noise(s, n).to(dtype), distribution.margin
+        lambda x: x.flatten(1) @ weights.T,
+        p.f.frozen,
+        lambda s, n: p.f.noise(s, n).to(dtype),
+        distribution.margin,
+        None,
     )
     labels = f.forward(p.images.to(dtype)).argmax(1)
     loss = macer.loss(f, p.images.to(dtype), labels, SIGMA.to(dtype), macer.Settings(samples=4))

@@ -12,7 +12,7 @@ Certificates are a TSV in the format of Cohen et al.'s logs: `idx label predict 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Evidence:
         selection, estimation: counts of the base classifier, from independent draws.
         images: the images themselves.
         surrogate: weight file of h.
+        base: weight file of f.
     """
 
     alpha: float
@@ -46,6 +47,7 @@ class Evidence:
     estimation: Counts | None = None
     images: Images | None = None
     surrogate: Path | None = None
+    base: Path | None = None
 
     def radius(self, p_lower: np.ndarray) -> np.ndarray:
         """[images] radii that bounds on the top class's probability certify under the noise of the counts, pixels."""
@@ -89,7 +91,7 @@ def table(
     n: int,
     sound: bool,
 ) -> "pd.DataFrame":
-    """Certificates in the common format.
+    """Certificates from counts, in the common format.
 
     Args:
         predict: [images] class; it abstains wherever the radius is 0.
@@ -100,29 +102,58 @@ def table(
         sound: whether the radius holds with probability 1 - alpha. It does for no classifier whose sigma depends on the
             input, so where something chose the sigmas it is not marked so, whatever the method.
     """
-    import pandas as pd
-
     counts = evidence.selection
     assert counts is not None
+    made = _common(counts, predict, radius, seconds)
+    return made.assign(
+        p_lower=p_lower,
+        count=count,
+        n=n,
+        n0=evidence.n0,
+        alpha=evidence.alpha,
+        sigma=counts.sigmas,
+        sigma0=counts.sigma,
+        noise=counts.meta["noise"],
+        sound=int(sound and counts.meta["choice"] is None),
+        arithmetic=counts.meta["arithmetic"],
+    )
+
+
+def deterministic(
+    images: Images,
+    predict: np.ndarray,
+    radius: np.ndarray,
+    seconds: np.ndarray,
+    description: dict[str, Any],
+    arithmetic: str,
+    sound: bool,
+) -> "pd.DataFrame":
+    """Certificates without samples, in the common format: n, n0 and alpha are 0.
+
+    Args:
+        predict, radius, seconds: as for `table`.
+        description: of the classifier; its sigma and noise are those of the training.
+        sound: whether the radius holds, with certainty.
+    """
+    made = _common(images, predict, radius, seconds)
+    sigma, noise = description["sigma"], description["noise"]
+    zero = {"n": 0, "n0": 0, "alpha": 0.0}
+    return made.assign(**zero, sigma=sigma, sigma0=sigma, noise=noise, sound=int(sound), arithmetic=arithmetic)
+
+
+def _common(of: Counts | Images, predict: np.ndarray, radius: np.ndarray, seconds: np.ndarray) -> "pd.DataFrame":
+    """The columns of Cohen et al.'s logs."""
+    import pandas as pd
+
     certified = (predict != ABSTAIN) & (radius > 0)
     return pd.DataFrame(
         {
-            "idx": counts.idx,
-            "label": counts.labels,
+            "idx": of.idx,
+            "label": of.labels,
             "predict": np.where(certified, predict, ABSTAIN),
             "radius": np.where(certified, radius, 0.0),
-            "correct": (certified & (predict == counts.labels)).astype(int),
+            "correct": (certified & (predict == of.labels)).astype(int),
             "time": seconds,
-            "p_lower": p_lower,
-            "count": count,
-            "n": n,
-            "n0": evidence.n0,
-            "alpha": evidence.alpha,
-            "sigma": counts.sigmas,
-            "sigma0": counts.sigma,
-            "noise": counts.meta["noise"],
-            "sound": int(sound and counts.meta["choice"] is None),
-            "arithmetic": counts.meta["arithmetic"],
         }
     )
 

@@ -25,13 +25,18 @@ class Settings(Section):
     n: int = Field(100000, ge=1, description="estimation draws")
 
 
-def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
-    """Certify each image from its counts."""
+def bound(evidence: common.Evidence, n: int) -> tuple[np.ndarray, ...]:
+    """[images] top class, its count of n, the bound on its probability, and the seconds that the draws took."""
     selection, estimation = evidence.selection, evidence.estimation
     assert selection is not None
     assert estimation is not None
     top = selection.at(evidence.n0).argmax(axis=1)
-    count = np.take_along_axis(estimation.at(settings.n), top[:, None], axis=1)[:, 0]
-    p_lower = statistics.lower_bound(count, settings.n, evidence.alpha)
-    seconds = selection.seconds_at(evidence.n0) + estimation.seconds_at(settings.n)
+    count = np.take_along_axis(estimation.at(n), top[:, None], axis=1)[:, 0]
+    seconds = selection.seconds_at(evidence.n0) + estimation.seconds_at(n)
+    return top, count, statistics.lower_bound(count, n, evidence.alpha), seconds
+
+
+def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
+    """Certify each image from its counts."""
+    top, count, p_lower, seconds = bound(evidence, settings.n)
     return common.table(evidence, top, evidence.radius(p_lower), seconds, p_lower, count, settings.n, SOUND)

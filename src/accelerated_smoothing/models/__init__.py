@@ -7,6 +7,7 @@ import copy
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from accelerated_smoothing.config import FOUR_STAGES
+from accelerated_smoothing.architectures import FOUR_STAGES, embeds, head
 from accelerated_smoothing.files import InputError, atomic
 from accelerated_smoothing.models import four_stage
+from accelerated_smoothing.models.heads import Head
 from accelerated_smoothing.models.resnet import resnet
+from accelerated_smoothing.models.sll import Scaled, Sll
 
 
 class Normalize(nn.Module):
@@ -37,9 +40,47 @@ class Normalize(nn.Module):
 
 
 def build(arch: str, classes: int, mean: list[float], std: list[float]) -> nn.Sequential:
-    """A fresh classifier from images [n, len(mean), height, width] in [0,1] to logits [n, classes]."""
+    """A fresh classifier from images [n, len(mean), height, width] in [0,1] to logits [n, classes].
+
+    A network of 1-Lipschitz layers divides by no standard deviation, since that would stretch.
+    """
+    if embeds(arch):
+        return nn.Sequential(Normalize(mean, [1.0] * len(mean)), Sll(arch, len(mean), classes))
+    if head(arch) is not None:
+        return nn.Sequential(Normalize(mean, std), Head(arch, len(mean), classes))
     family = four_stage.resnet if arch in FOUR_STAGES else resnet
     return nn.Sequential(Normalize(mean, std), family(arch, channels=len(mean), classes=classes))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A classifier as a linear layer behind a 1-Lipschitz map.
+
+    Attributes:
+        features: inputs [n, *shape] to vectors [n, d], no two of which lie farther apart in l2 than their inputs.
+        weight: [classes, d].
+        bias: [classes].
+    """
+
+    features: Callable[[torch.Tensor], torch.Tensor]
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def linear(model: nn.Sequential) -> Linear:
+    """What is linear in a classifier: the last layer of an SLL network, and all of one linear layer on embeddings.
+
+    Raises:
+        ValueError: it is another network, of which no such thing is known.
+    """
+    normalize, network = model[0], model[1]
+    assert isinstance(normalize, Normalize)
+    if isinstance(network, Sll):
+        return Linear(lambda x: network.backbone(normalize(x)), network.fc.weight, network.fc.bias)
+    if isinstance(network, Head) and not network.hidden:
+        weight = network.fc.weight / normalize.std.flatten()
+        return Linear(lambda z: z.flatten(1), weight, network.fc.bias - weight @ normalize.mean.flatten())
+    raise ValueError("no linear layer behind a 1-Lipschitz map; a network such as sll32-2 is, or linear on embeddings")
 
 
 def compiled(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -116,8 +157,9 @@ def fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
 def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
     """A copy of a classifier that does the same with fewer passes over memory.
 
-    Each batch norm goes into the convolution before it, and the division by the standard deviation into the first one.
-    The mean cannot: the convolution pads with zeros after it is subtracted.
+    Each batch norm goes into the convolution before it, the scaling of a 1-Lipschitz layer into its weights, and the
+    division by the standard deviation into the first layer. The mean cannot: a convolution pads with zeros after it is
+    subtracted.
 
     Relies on a batch norm being declared right after its convolution, as all our architectures do.
 
@@ -127,11 +169,15 @@ def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
     normalize, network = model[0], copy.deepcopy(model[1])
     assert isinstance(normalize, Normalize)
     for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Scaled):
+                setattr(module, name, child.folded())
         children = list(module.named_children())
         for (name, conv), (norm_name, norm) in itertools.pairwise(children):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, nn.utils.fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    first.weight.data /= normalize.std
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    if (normalize.std != 1).any():
+        first.weight.data /= normalize.std.view(-1, *[1] * (first.weight.dim() - 2))
     return normalize.mean.cpu().clone(), network

@@ -3,7 +3,7 @@ small images, as is common on CIFAR-10, and imagenet-resnet50 as it is."""
 
 from torch import nn
 
-from accelerated_smoothing.config import FOUR_STAGES
+from accelerated_smoothing.architectures import FOUR_STAGES
 
 
 def resnet(arch: str, channels: int, classes: int) -> nn.Module:

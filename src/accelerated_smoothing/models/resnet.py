@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from accelerated_smoothing.config import resnet_depth
+from accelerated_smoothing.architectures import resnet_depth
 
 
 class BasicBlock(nn.Module):

@@ -7,6 +7,7 @@ The latter is Algorithm 2 of Alfarra et al. 2022: each time an image is seen, it
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,18 +32,20 @@ class Smoothed:
         noise: (sigma [b], samples) to noise [b * samples, *shape] of each image's own scale, an image's samples one
             after another; anew at each call.
         margin: (p_a, p_b, sigma), each [b], to the certified radii [b] in [0,1] pixels.
+        linear: to what is linear in f behind a 1-Lipschitz map, if it is such a network.
     """
 
     forward: Callable[[torch.Tensor], torch.Tensor]
     frozen: Callable[[torch.Tensor], torch.Tensor]
     noise: Callable[[torch.Tensor, int], torch.Tensor]
     margin: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+    linear: Callable[[], models.Linear]
 
 
 def step(
-    model: nn.Module, way: str, settings: Base, noise: str, sigma_x: torch.Tensor, device: torch.device
+    model: nn.Sequential, way: str, settings: Base, noise: str, sigma_x: torch.Tensor, device: torch.device
 ) -> loop.Step:
-    """A training step of f by SGD.
+    """A training step of f.
 
     A batch is (images, labels, chosen, ascending, random): chosen [b] tells where in `sigma_x` the images are, which
     is changed there if `ascending`, and `random` is the generator of all that the step draws.
@@ -54,9 +57,12 @@ def step(
         sigma_x: [n] of all training images, on the device.
     """
     loss, distribution = trainer_module(way).loss, distribution_module(noise)
-    optimizer = torch.optim.SGD(
-        model.parameters(), settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-    )
+    parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
+    optimizer: torch.optim.Optimizer
+    if settings.optimizer == "adam":
+        optimizer = torch.optim.AdamW(parameters, lr, betas=(settings.momentum, 0.999), weight_decay=decay)
+    else:
+        optimizer = torch.optim.SGD(parameters, lr, momentum=settings.momentum, weight_decay=decay)
 
     def batch_loss(
         f: loop.Step,
@@ -85,7 +91,7 @@ def step(
                 range(settings.ascent),
                 settings.ascent_lr,
             )
-        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin)
+        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, partial(models.linear, model))
         return loss(smoothed, images, labels, sigma_x[chosen], settings)
 
     return loop.Step(model, optimizer, batch_loss, settings.precision, device)

@@ -1,0 +1,101 @@
+"""The margin of a linear layer behind a 1-Lipschitz backbone: sound, and deterministic.
+
+The difference of the logits of classes c and j is linear in the embedding, with the slope w_c - w_j. So the nearest
+embedding that is not classified as c any more lies at the distance
+
+    min over j of (z_c - z_j) / |w_c - w_j|,
+
+exactly, in the space of embeddings (Cohen et al. 2019, appendix B, for two classes); and no image that is nearer
+than that has such an embedding (FaRS, Proposition 1). One layer needs no sampling: with two classes, smoothing would
+change no prediction (FaRS, section 2.2), and the classifier that is certified here is the layer itself.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelerated_smoothing import certify as common
+from accelerated_smoothing.config import Section
+from accelerated_smoothing.files import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOUND = True
+NEEDS = ("base", "images")
+BATCH = 100
+
+
+class Settings(Section):
+    """There are none."""
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What a linear layer behind a 1-Lipschitz backbone makes of images.
+
+    Attributes:
+        z: [images, classes] float64 logits.
+        weight: [classes, d] float64 of the layer.
+        seconds: [images] time of one image, backbone and all.
+        description: of the classifier.
+        arithmetic: device kind, library and precision.
+    """
+
+    z: np.ndarray
+    weight: np.ndarray
+    seconds: np.ndarray
+    description: dict[str, Any]
+    arithmetic: str
+
+
+def logits(evidence: common.Evidence) -> Logits:
+    """The logits of images, or of embeddings, in float64.
+
+    Raises:
+        InputError: the classifier is no such network, or made for other images.
+    """
+    import torch
+
+    from accelerated_smoothing import embedding, models
+
+    images, base = evidence.images, evidence.base
+    assert images is not None
+    assert base is not None
+    model, description = models.load(base, "base", images.meta)
+    try:
+        linear = models.linear(model.double())
+    except ValueError as error:
+        raise InputError(f"{base}: its {description['arch']} has {error}") from None
+    begun = time.perf_counter()
+    with torch.inference_mode():
+        parts = torch.from_numpy(images.pixels()).double().split(BATCH)
+        z = torch.cat([linear.features(part) @ linear.weight.T + linear.bias for part in parts]).numpy()
+    seconds = (time.perf_counter() - begun) / len(z) + embedding.seconds(images)
+    return Logits(z, linear.weight.detach().numpy(), np.full(len(z), seconds), description, "cpu-pytorch-fp64")
+
+
+def radii(z: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """[images] distance from embeddings with logits z [images, classes] to the nearest other prediction."""
+    top = z.argmax(axis=1)
+    lead = np.take_along_axis(z, top[:, None], axis=1) - z
+    slope = np.linalg.norm(weight[:, None] - weight, axis=2)[top]
+    # Classes of one weight keep their order everywhere.
+    distance = np.divide(lead, slope, out=np.where(lead > 0, np.inf, 0.0), where=slope > 0)
+    np.put_along_axis(distance, top[:, None], np.inf, axis=1)
+    return distance.min(axis=1)
+
+
+def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
+    """Certify each image by its margin."""
+    from accelerated_smoothing import embedding
+
+    images = evidence.images
+    assert images is not None
+    found = logits(evidence)
+    radius = embedding.input_radius(radii(found.z, found.weight), images)
+    return common.deterministic(
+        images, found.z.argmax(axis=1), radius, found.seconds, found.description, found.arithmetic, SOUND
+    )

@@ -1,0 +1,112 @@
+"""Embeddings by a 1-Lipschitz backbone: what FaRS certifies and samples in place of images (section 2.1).
+
+A ball of radius r around an image is mapped into the ball of radius r around its embedding. So whatever certifies that
+a classifier of embeddings is constant on the latter certifies that it is so on the former, behind the backbone
+(Proposition 1). The backbone runs once an image, in float64, so that its rounding is far below that of what is stored.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from accelerated_smoothing import models
+from accelerated_smoothing.architectures import embeds
+from accelerated_smoothing.data import Images
+from accelerated_smoothing.files import InputError, sha256, write_arrays
+from accelerated_smoothing.progress import Checkpoint, Progress, partial
+from accelerated_smoothing.provenance.code import digest
+
+BATCH = 100  # images in one pass of the backbone
+# What a stored embedding may be off by, relative to its norm: half a last bit of float32 for each entry, and as much
+# again for all that float64 rounds on the way to it and from it to a radius.
+ROUNDING = 2.0**-23
+
+
+def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path], device: torch.device) -> None:
+    """Write the embeddings of whole splits, as images of one pixel and as many channels as there are features.
+
+    They are normalised with the means and deviations of the training split's.
+
+    Args:
+        base: weights of an SLL network, of whose last layer nothing is used.
+        splits: train and test, all images of each.
+        outputs: where to write them; while the run lasts, `<output>.partial.npz` holds what is done.
+
+    Raises:
+        InputError: the network is not 1-Lipschitz, or made for other images.
+    """
+    model, description = models.load(base, "base", splits["train"].meta)
+    if not embeds(description["arch"]):
+        raise InputError(f"{base}: its {description['arch']} is not 1-Lipschitz; a network such as sll32-2 would do")
+    model = model.double().to(device)
+    made, seconds = {}, {}
+    for split, images in splits.items():
+        made[split], seconds[split] = _features(model, sha256(base), images, outputs[split], device)
+    mean, std = made["train"].mean(axis=0), made["train"].std(axis=0)
+    std[std == 0] = 1  # a feature that never changes tells nothing, whatever it is divided by
+    for split, images in splits.items():
+        meta = {
+            **images.meta,
+            "dataset": f"{images.meta['dataset']}@{sha256(base)}",  # so that nothing of two backbones is ever mixed
+            "white": 1,
+            "mean": mean.tolist(),
+            "std": std.tolist(),
+            "seconds": seconds[split],
+            "arithmetic": f"{device.type}-pytorch-fp64",
+        }
+        arrays = {"images": made[split].astype(np.float32)[:, :, None, None], "labels": images.labels}
+        write_arrays(outputs[split], arrays, meta)
+    for split in splits:
+        Checkpoint(partial(outputs[split]), {}, ["features", "seconds"]).clear()
+
+
+def _features(
+    model: torch.nn.Sequential, backbone: str, images: Images, output: Path, device: torch.device
+) -> tuple[np.ndarray, float]:
+    """Embeddings [n, d] float64 of images, and the seconds that one took in the mean."""
+    identity = {
+        "backbone": backbone,
+        "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
+        "code": digest("embed"),
+    }
+    checkpoint = Checkpoint(partial(output), identity, ["features", "seconds"])
+    linear = models.linear(model)
+    features, seconds, done = np.zeros((len(images.idx), linear.weight.shape[1])), np.zeros(()), 0
+    if kept := checkpoint.load():
+        (features, seconds), done = kept[0].values(), kept[1]
+    with (
+        Progress(f"embedding {images.meta['split']}", len(features), "images", True) as progress,
+        torch.inference_mode(),
+    ):
+        progress.resume(done)
+        while done < len(features):
+            begun = time.perf_counter()
+            rows = np.arange(done, min(done + BATCH, len(features)))
+            pixels = torch.from_numpy(images.take(rows).pixels()).double()
+            features[rows] = linear.features(pixels.to(device)).cpu().numpy()
+            seconds, done = seconds + time.perf_counter() - begun, done + len(rows)
+            progress.update(len(rows))
+            stopping = progress.asked and done < len(features)
+            if stopping or checkpoint.due() or done == len(features):
+                checkpoint.save({"features": features, "seconds": seconds}, done)
+            if stopping:
+                progress.stop()
+    return features, float(seconds) / len(features)
+
+
+def input_radius(radius: np.ndarray, images: Images) -> np.ndarray:
+    """Radii [n] in the space of images from radii [n] in that of their embeddings, less what rounding may have moved.
+
+    Of images that are no embeddings it is what float64 may have rounded on the way through a network.
+    """
+    norm = np.linalg.norm(images.pixels().reshape(len(radius), -1).astype(float), axis=1)
+    return np.maximum(radius - ROUNDING * (1 + norm), 0.0)
+
+
+def seconds(images: Images) -> float:
+    """What one embedding took; 0 of images that are none."""
+    return float(images.meta.get("seconds", 0.0))

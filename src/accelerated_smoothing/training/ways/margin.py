@@ -1,0 +1,47 @@
+"""Lipschitz-margin training: the cross-entropy of logits that must win by a margin (Tsuzuku et al. 2018, section 4).
+
+For a network that is linear behind a 1-Lipschitz map: every logit but the true one is raised by what an attack of the
+size `epsilon` could change its difference to the true one by. Under noise of scale 0 the network sees clean images.
+"""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator
+
+from accelerated_smoothing.architectures import cost, embeds
+from accelerated_smoothing.config import Base
+
+if TYPE_CHECKING:
+    import torch
+
+    from accelerated_smoothing.training.base import Smoothed
+
+
+class Settings(Base):
+    epsilon: float = Field(
+        0.3, ge=0, allow_inf_nan=False, description="l2 size of attacks that shall fail, [0,1] pixels"
+    )
+
+    @field_validator("arch")
+    @classmethod
+    def _lipschitz(cls, arch: str) -> str:
+        cost(arch)
+        if not embeds(arch) and arch != "linear":
+            raise ValueError("no 1-Lipschitz network; one such as sll32-2 would do, or linear on embeddings")
+        return arch
+
+
+def passes(settings: Settings) -> int:
+    return 1
+
+
+def loss(
+    f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", sigma: "torch.Tensor", settings: Settings
+) -> "torch.Tensor":
+    """The mean cross-entropy of z_j + epsilon |w_y - w_j|, the second norm being 0 for the true class y."""
+    import torch.nn.functional as F
+
+    weight = f.linear().weight
+    # The root's slope is infinite at 0, where a class meets itself; that entry is a constant.
+    apart = (weight[labels][:, None] - weight).square().sum(2).clamp_min(1e-24).sqrt()
+    return F.cross_entropy(f.forward(images + f.noise(sigma, 1)) + settings.epsilon * apart, labels)
