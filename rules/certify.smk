@@ -29,16 +29,12 @@ rule certificates:
 
 rule timing:
     input:
-        base=f"{R}/base/sigma{CONFIG.timing.sigma}.safetensors",
+        unpack(timed),
         images=f"{R}/data/test.npz",
-        surrogates=[
-            f"{R}/surrogates/sigma{CONFIG.timing.sigma}/resnet{depth}.safetensors"
-            for depth in CONFIG.depths()
-        ],
     output:
-        f"{R}/timing.tsv",
+        f"{R}/{{home}}timing.tsv",
     log:
-        f"{R}/logs/timing.log",
+        f"{R}/logs/{{home}}timing.log",
     conda:
         "../envs/models.yaml"
     # Alone on a machine, since other jobs would be measured too; on a cluster like any other job.
@@ -50,17 +46,20 @@ rule timing:
         mem_mb=16000,
         runtime=runtime("timing"),
     params:
-        code=digest("time_certificates", noise=CONFIG.noise),
+        code=lambda wildcards: digest("time_certificates", noise=of(wildcards).noise),
         seed=CONFIG.seed,
-        slice=CONFIG.dataset.test,
-        noise=CONFIG.noise,
-        alpha=CONFIG.alpha,
-        n0=CONFIG.n0,
-        timing=flags(CONFIG.timing),
-        sampling=flags(CONFIG.sampling),
+        slice=lambda wildcards: of(wildcards).dataset.test,
+        noise=lambda wildcards: of(wildcards).noise,
+        networks=lambda wildcards, input: " ".join(
+            f"--{name} {paths}" for name, paths in input.items() if name != "images"
+        ),
+        alpha=lambda wildcards: of(wildcards).alpha,
+        n0=lambda wildcards: of(wildcards).n0,
+        timing=lambda wildcards: flags(of(wildcards).timing),
+        sampling=lambda wildcards: flags(of(wildcards).sampling),
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "exec python -m accelerated_smoothing time --base {input.base} --images {input.images} --slice={params.slice} "
-        "--surrogates {input.surrogates} --noise {params.noise} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
+        "exec python -m accelerated_smoothing time {params.networks} --images {input.images} --slice={params.slice} "
+        "--noise {params.noise} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
         "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"

@@ -110,21 +110,40 @@ def evidence(wildcards):
         "base": f"{home}base/sigma{wildcards.sigma}.safetensors",
         "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{getattr(settings, 'depth', 0)}.safetensors",
     }
-    return {need: files[need] for need in of(wildcards).certifier(wildcards.method).NEEDS}
+    return {
+        need: files[need] for need in of(wildcards).certifier(wildcards.method).NEEDS
+    }
 
 
 def seen(split=None):
     """The images that an experiment sees, of one split or of the wildcard's: their embeddings where it names some."""
 
     def file(wildcards):
-        name, paper = of(wildcards).embedding, Path(wildcards.home).parent
         folder = f"{R}/data"
-        if name:
-            (sigma,) = EXPERIMENTS[f"{paper}/{name}/"].sigmas
-            folder = f"{R}/{paper}/{name}/embeddings/sigma{sigma}"
+        if of(wildcards).embedding:
+            folder = "{}embeddings/{}".format(*backbone(wildcards))
         return f"{folder}/{split or wildcards.split}.npz"
 
     return file
+
+
+def backbone(wildcards):
+    """Where the experiment lies by whose backbone images are embedded, and its sigma."""
+    home = f"{Path(wildcards.home).parent}/{of(wildcards).embedding}/"
+    (sigma,) = EXPERIMENTS[home].sigmas
+    return f"{R}/{home}", f"sigma{sigma}"
+
+
+def timed(wildcards):
+    """The networks whose certificates are timed: the base and its surrogates, or a backbone and the head behind it."""
+    made, home = of(wildcards), f"{R}/{wildcards.home}"
+    level = f"sigma{made.timing.sigma}"
+    own = f"{home}base/{level}.safetensors"
+    if made.embedding:
+        folder, trained = backbone(wildcards)
+        return {"base": f"{folder}base/{trained}.safetensors", "head": own}
+    files = [f"{home}surrogates/{level}/resnet{n}.safetensors" for n in made.depths()]
+    return {"base": own, "surrogates": files}
 
 
 def start(wildcards):

@@ -261,6 +261,7 @@ def time_certificates(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         repeats=settings.repeats,
         device=where,
+        head=arguments.head,
     )
 
 
@@ -616,6 +617,8 @@ def parser() -> argparse.ArgumentParser:
     )
     needs(made, base="weights of f", images="images", output="measurements, TSV")
     made.add_argument("--surrogates", type=Path, nargs="*", default=[], metavar="FILE", help="weights of each h")
+    text = "weights of a network on the embeddings by f's backbone"
+    made.add_argument("--head", type=Path, metavar="FILE", help=text)
     distributed(made)
     rooted(made)
     part(made)

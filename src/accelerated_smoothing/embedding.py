@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,16 +43,15 @@ def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path],
     model, description = models.load(base, "base", splits["train"].meta)
     if not embeds(description["arch"]):
         raise InputError(f"{base}: its {description['arch']} is not 1-Lipschitz; a network such as sll32-2 would do")
-    model = model.double().to(device)
+    backbone = models.exact(model.to(device))
     made, seconds = {}, {}
     for split, images in splits.items():
-        made[split], seconds[split] = _features(model, sha256(base), images, outputs[split], device)
+        made[split], seconds[split] = _features(backbone, sha256(base), images, outputs[split], device)
     mean, std = made["train"].mean(axis=0), made["train"].std(axis=0)
     std[std == 0] = 1  # a feature that never changes tells nothing, whatever it is divided by
     for split, images in splits.items():
         meta = {
-            **images.meta,
-            "dataset": f"{images.meta['dataset']}@{sha256(base)}",  # so that nothing of two backbones is ever mixed
+            **described(images.meta, base),
             "white": 1,
             "mean": mean.tolist(),
             "std": std.tolist(),
@@ -64,18 +64,23 @@ def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path],
         Checkpoint(partial(outputs[split]), {}, ["features", "seconds"]).clear()
 
 
+def described(images: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The description of images as one of their embeddings: their data set names the backbone, so that nothing that
+    belongs to two of these is ever mixed."""
+    return {**images, "dataset": f"{images['dataset']}@{sha256(base)}"}
+
+
 def _features(
-    model: torch.nn.Sequential, backbone: str, images: Images, output: Path, device: torch.device
+    backbone: models.Linear, weights: str, images: Images, output: Path, device: torch.device
 ) -> tuple[np.ndarray, float]:
     """Embeddings [n, d] float64 of images, and the seconds that one took in the mean."""
     identity = {
-        "backbone": backbone,
+        "backbone": weights,
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "code": digest("embed"),
     }
     checkpoint = Checkpoint(partial(output), identity, ["features", "seconds"])
-    linear = models.linear(model)
-    features, seconds, done = np.zeros((len(images.idx), linear.weight.shape[1])), np.zeros(()), 0
+    features, seconds, done = np.zeros((len(images.idx), backbone.weight.shape[1])), np.zeros(()), 0
     if kept := checkpoint.load():
         (features, seconds), done = kept[0].values(), kept[1]
     with (
@@ -87,7 +92,7 @@ def _features(
             begun = time.perf_counter()
             rows = np.arange(done, min(done + BATCH, len(features)))
             pixels = torch.from_numpy(images.take(rows).pixels()).double()
-            features[rows] = linear.features(pixels.to(device)).cpu().numpy()
+            features[rows] = backbone.features(pixels.to(device)).cpu().numpy()
             seconds, done = seconds + time.perf_counter() - begun, done + len(rows)
             progress.update(len(rows))
             stopping = progress.asked and done < len(features)

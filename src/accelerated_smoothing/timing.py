@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from accelerated_smoothing import engines, models, sampling, statistics
+from accelerated_smoothing import embedding, engines, models, sampling, statistics
 from accelerated_smoothing.certify import accelerated
 from accelerated_smoothing.config import Sampling, distribution_module
 from accelerated_smoothing.data import Images
@@ -31,6 +31,7 @@ def measure(
     seed: int,
     repeats: int,
     device: torch.device,
+    head: Path | None = None,
 ) -> None:
     """Time one whole certificate at a time, from the image to its radius, and write every measurement.
 
@@ -40,23 +41,25 @@ def measure(
 
     Args:
         surrogates: weight files; a row's method is the architecture's name.
+        head: weights of a network on the embeddings by f's backbone, f being an SLL network. The method `embedded` is
+            CERTIFY with noise on the embedding, backbone and all (FaRS, section 2.1).
         sampled: how f is sampled; its sizes are the N.
         distribution: of the noise.
         output: TSV with columns method, sound, n, image, repeat, seconds, arithmetic.
 
     Raises:
-        InputError: a surrogate was trained for another sigma.
+        InputError: a surrogate was trained for another sigma, or the head for embeddings by another backbone.
     """
     model, description = models.load(base, "base")
     pixels, shape = images.pixels(), images.images.shape[1:]
     # Everything that does not depend on the image is made ready before the clock starts.
-    build = partial(engines.build, images=shape, device=device)
+    build = partial(engines.build, device=device)
     batches = {n: engines.batch(shape, device, sampled.batch_size, n) for n in {n0, *sampled.sizes}}
-    f = {batch: build(model, precision=sampled.precision, batch_size=batch) for batch in set(batches.values())}
+    f = {batch: build(model, shape, precision=sampled.precision, batch_size=batch) for batch in set(batches.values())}
 
-    def draw(image: np.ndarray, samples: int, purpose: str) -> np.ndarray:
+    def draw(image: np.ndarray, samples: int, purpose: str, by: engines.Engine | None = None) -> np.ndarray:
         return sampling.count_predictions(
-            f[batches[samples]],
+            by or f[batches[samples]],
             image[None],
             sigma,
             samples,
@@ -68,9 +71,9 @@ def measure(
 
     radius = partial(distribution_module(distribution).radius, scale=sigma)
 
-    def cohen(image: np.ndarray, n: int) -> None:
-        top = draw(image, n0, "selection")[0].argmax()
-        radius(statistics.lower_bound(draw(image, n, "estimation")[0, top], n, alpha))
+    def cohen(image: np.ndarray, n: int, by: Callable[[int], engines.Engine | None] = lambda _: None) -> None:
+        top = draw(image, n0, "selection", by(n0))[0].argmax()
+        radius(statistics.lower_bound(draw(image, n, "estimation", by(n))[0, top], n, alpha))
 
     def ours(h: engines.Engine) -> Callable[[np.ndarray, int], None]:
         def certify(image: np.ndarray, n: int) -> None:
@@ -84,7 +87,19 @@ def measure(
         h, described = models.load(path, "surrogate")
         if described["sigma"] != sigma:
             raise InputError(f"{path}: was trained for sigma {described['sigma']}, not {sigma}")
-        methods[described["arch"]] = ours(build(h, batch_size=1, draws=1))
+        methods[described["arch"]] = ours(build(h, shape, batch_size=1, draws=1))
+
+    if head:
+        layers, described = models.load(head, "base", embedding.described(images.meta, base))
+        backbone, features = models.exact(model.to(device)), (len(described["mean"]), 1, 1)
+        on = {n: build(layers, features, precision=sampled.precision, draws=n) for n in batches}
+
+        def embedded(image: np.ndarray, n: int) -> None:
+            with torch.inference_mode():
+                z = backbone.features(torch.from_numpy(image[None]).double().to(device)).float().cpu().numpy()
+            cohen(z.reshape(features), n, on.__getitem__)
+
+        methods["embedded"] = embedded
 
     for certify in methods.values():
         for n in sampled.sizes:  # a GPU prepares a graph for each
@@ -97,6 +112,8 @@ def measure(
                     begun = time.perf_counter()
                     certify(image, n)
                     seconds = time.perf_counter() - begun
-                    rows.append((name, int(name == "cohen"), n, int(images.idx[row]), repeat, seconds, arithmetic))
+                    rows.append(
+                        (name, int(name in ("cohen", "embedded")), n, int(images.idx[row]), repeat, seconds, arithmetic)
+                    )
     table = pd.DataFrame(rows, columns=["method", "sound", "n", "image", "repeat", "seconds", "arithmetic"])
     write_text(output, table.to_csv(sep="\t", index=False))

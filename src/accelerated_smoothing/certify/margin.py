@@ -66,7 +66,7 @@ def logits(evidence: common.Evidence) -> Logits:
     assert base is not None
     model, description = models.load(base, "base", images.meta)
     try:
-        linear = models.linear(model.double())
+        linear = models.exact(model)
     except ValueError as error:
         raise InputError(f"{base}: its {description['arch']} has {error}") from None
     begun = time.perf_counter()
@@ -74,7 +74,7 @@ def logits(evidence: common.Evidence) -> Logits:
         parts = torch.from_numpy(images.pixels()).double().split(BATCH)
         z = torch.cat([linear.features(part) @ linear.weight.T + linear.bias for part in parts]).numpy()
     seconds = (time.perf_counter() - begun) / len(z) + embedding.seconds(images)
-    return Logits(z, linear.weight.detach().numpy(), np.full(len(z), seconds), description, "cpu-pytorch-fp64")
+    return Logits(z, linear.weight.numpy(), np.full(len(z), seconds), description, "cpu-pytorch-fp64")
 
 
 def radii(z: np.ndarray, weight: np.ndarray) -> np.ndarray:

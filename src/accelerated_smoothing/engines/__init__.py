@@ -20,6 +20,7 @@ from accelerated_smoothing.files import InputError
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else OpenVINO reports each import to its makers
 
 PIXELS = {"cpu": 2**15, "cuda": 2**20}  # of one batch: on a CPU what its cache holds, on a GPU what keeps it busy
+CHANNELS = 16
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def batch(images: Sequence[int], device: torch.device, batch_size: int | None = 
         batch_size: what is asked for, instead of what suits the device.
         draws: how many will be predicted at once, if that is known: a CPU's batches are then cut evenly.
     """
-    most = batch_size or max(1, PIXELS[device.type] // int(np.prod(images[1:])))
+    # An embedding is one pixel of many features, where a network on images has some channels a pixel.
+    pixels = max(int(np.prod(images[1:])), images[0] // CHANNELS)
+    most = batch_size or max(1, PIXELS[device.type] // pixels)
     if device.type == "cuda" or draws is None:  # on a GPU the batch is part of the arithmetic, however many draws
         return most
     if batch_size:

@@ -83,6 +83,19 @@ def linear(model: nn.Sequential) -> Linear:
     raise ValueError("no linear layer behind a 1-Lipschitz map; a network such as sll32-2 is, or linear on embeddings")
 
 
+def exact(model: nn.Sequential) -> Linear:
+    """The same in float64, the scalings of its layers made once and not in every pass; the model is left as it is.
+
+    Raises:
+        ValueError: as `linear`.
+    """
+    mean, network = fold(copy.deepcopy(model).double())
+    normalize = Normalize([0.0] * len(mean), [1.0] * len(mean)).double()
+    normalize.mean.copy_(mean)
+    made = nn.Sequential(normalize, network).to(next(model.parameters()).device)
+    return linear(made.requires_grad_(False))
+
+
 def compiled(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
     """A network compiled for a GPU, in one arithmetic: without TF32, and without kernels that are chosen by a race."""
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
