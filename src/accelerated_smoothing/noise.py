@@ -21,7 +21,7 @@ from numba import njit
 LIMIT = 2**32  # an image and a draw are each named by one word of the counter
 KINDS = ("gaussian", "uniform", "laplace")
 GAUSSIAN, UNIFORM = 0, 1  # their places among the kinds
-PART = 256  # quads worked on at once: few enough for the first-level cache
+PART = 256  # quads worked on at once, of one copy or of several: few enough for the first-level cache
 
 F, U = np.float32, np.uint64
 LOW, WORD = U(0xFFFFFFFF), U(32)
@@ -59,14 +59,14 @@ def _aligned(n):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def words(out: np.ndarray, n: int, key: np.ndarray, quad: int, draw: int, image: int) -> None:
-    """Fill the first n columns of [4, m] uint32 with the words of counters (quad, draw, image, 0), (quad + 1, ...)."""
+def words(out: np.ndarray, n: int, key: np.ndarray, counters: np.ndarray) -> None:
+    """Fill the first n columns of [4, m] uint32 with the words of as many counters [3, m] uint64: quad, draw, image."""
     keys = np.empty((10, 2), np.uint64)
     for r in range(10):
         for side in range(2):
             keys[r, side] = (U(key[side]) + U(r) * WEYL[side]) & LOW
     for i in range(n):
-        a, b, c, d = U(quad) + U(i), U(draw), U(image), U(0)
+        a, b, c, d = counters[0, i], counters[1, i], counters[2, i], U(0)
         # Written out, since only a loop without a loop inside becomes vector instructions.
         a, b, c, d = _round(a, b, c, d, keys[0, 0], keys[0, 1])
         a, b, c, d = _round(a, b, c, d, keys[1, 0], keys[1, 1])
@@ -169,22 +169,34 @@ def perturb(
     quads = (size + 3) // 4
     random = _aligned(4 * PART).view(np.uint32).reshape((4, PART))
     made, scratch = _aligned(4 * PART).reshape((4, PART)), _aligned(2 * PART).reshape((2, PART))
-    for row in range(rows):
-        image, draw = (first + row) // samples, (first + row) % samples
-        scale = F(scales[image])
-        for quad in range(0, quads, PART):
-            n = min(PART, quads - quad)
-            words(random, n, key, quad, draw, names[image])
-            if kind == GAUSSIAN:
-                _normals(random, made, scratch, 0, n)
-                _normals(random, made, scratch, 2, n)
-            elif kind == UNIFORM:
-                for k in range(4):
-                    _uniforms(random, made, k, n)
-            else:
-                for k in range(4):
-                    _laplaces(random, made, scratch, k, n)
+    counters = _aligned(6 * PART).view(np.uint64).reshape((3, PART))
+    for begin in range(0, rows * quads, PART):
+        n = min(PART, rows * quads - begin)
+        row, quad, i = begin // quads, begin % quads, 0
+        while i < n:  # the copies that have a share in this part
+            share = min(quads - quad, n - i)
+            image, draw = (first + row) // samples, (first + row) % samples
+            counters[0, i : i + share] = np.arange(quad, quad + share).astype(np.uint64)
+            counters[1, i : i + share] = U(draw)
+            counters[2, i : i + share] = U(names[image])
+            row, quad, i = row + 1, 0, i + share
+        words(random, n, key, counters)
+        if kind == GAUSSIAN:
+            _normals(random, made, scratch, 0, n)
+            _normals(random, made, scratch, 2, n)
+        elif kind == UNIFORM:
+            for k in range(4):
+                _uniforms(random, made, k, n)
+        else:
+            for k in range(4):
+                _laplaces(random, made, scratch, k, n)
+        row, quad, i = begin // quads, begin % quads, 0
+        while i < n:
+            share, image = min(quads - quad, n - i), (first + row) // samples
+            scale = F(scales[image])
             for k in range(4):
                 place = k * quads + quad
-                for i in range(min(n, size - place)):
-                    out[row, place + i] = images[image, place + i] + scale * made[k, i]
+                to, of, drawn = out[row, place:], images[image, place:], made[k, i:]
+                for j in range(min(share, size - place)):
+                    to[j] = of[j] + scale * drawn[j]
+            row, quad, i = row + 1, 0, i + share

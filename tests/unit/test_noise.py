@@ -49,6 +49,11 @@ def test_philox_in_python_is_philox(counter: str, key: str, expected: str) -> No
     assert philox(hexadecimal(counter), hexadecimal(key)) == hexadecimal(expected)
 
 
+def counters(n: int, quad: int, draw: int, image: int) -> np.ndarray:
+    """[3, n] of consecutive quads of one draw of one image."""
+    return np.stack([quad + np.arange(n), np.full(n, draw), np.full(n, image)]).astype(np.uint64)
+
+
 @pytest.mark.parametrize("key", [(0, 0), (WORD, WORD), (0xA4093822, 0x299F31D0), (1, 0), (0, 1)])
 @pytest.mark.parametrize(
     ("quad", "draw", "image"),
@@ -56,7 +61,7 @@ def test_philox_in_python_is_philox(counter: str, key: str, expected: str) -> No
 )
 def test_words_are_philox(key: tuple[int, int], quad: int, draw: int, image: int) -> None:
     made = np.zeros((4, 12), np.uint32)
-    noise.words(made, 9, np.array(key, np.uint32), quad, draw, image)
+    noise.words(made, 9, np.array(key, np.uint32), counters(9, quad, draw, image))
     for place in range(9):
         assert tuple(made[:, place]) == philox((quad + place, draw, image, 0), key)
     assert not made[:, 9:].any()
@@ -480,5 +485,6 @@ def test_the_kernel_has_the_words_of_the_cpu(triton_made: dict[str, np.ndarray],
     made = halves[0] << np.uint32(16) | halves[1]
     for row in range(6):
         expected = np.zeros((4, quads), np.uint32)
-        noise.words(expected, quads, draws.key.copy(), 0, (3 + row) % 4, int(draws.names[(3 + row) // 4]))
+        named = counters(quads, 0, (3 + row) % 4, int(draws.names[(3 + row) // 4]))
+        noise.words(expected, quads, draws.key.copy(), named)
         np.testing.assert_array_equal(made[row], expected.ravel()[:size])
