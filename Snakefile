@@ -1,20 +1,15 @@
 # The front door: the config, the stages, and the targets by name.
-import functools
-import os
 import sys
 from pathlib import Path
 
 from accelerated_smoothing import plan
 from accelerated_smoothing.cli import flags
-from accelerated_smoothing.config import certifier_module, load, modules
+from accelerated_smoothing.config import load, modules
 from accelerated_smoothing.files import InputError, check_writable
 from accelerated_smoothing.provenance.code import digest
 
 
 configfile: "config.yaml"
-
-
-report: "resources/captions/workflow.rst"
 
 
 try:
@@ -33,14 +28,7 @@ R = CONFIG.results
 include: "rules/jobs.smk"
 include: "rules/common.smk"
 include: "rules/data_dependent.smk"
-
-
-# Of a job that runs the base classifier, or trains.
-GPU = int(CONFIG.compute.device != "cpu")
-TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
-FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
-NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
-PAGE = f"{R}/report.html"
+include: "rules/fars.smk"
 
 
 # `home` is where an experiment of a sister paper lies, data-dependent/cohen/ for instance, and nothing for the main one;
@@ -86,7 +74,12 @@ rule notebooks:
 
 rule data_dependent:
     input:
-        [f"{R}/{DATA_DEPENDENT}{shown}" for shown in SHOWN],
+        targets(DATA_DEPENDENT),
+
+
+rule fars:
+    input:
+        targets(FARS),
 
 
 include: "rules/failures.smk"

@@ -1,10 +1,18 @@
 # What the rules ask of the config: files, sizes, words.
+import functools
 import re
 
-# What the experiments of each sister paper have in common; and what its tables and figures are made from, as its own
-# file in rules/ tells.
+TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
+FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
+NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
+PAGE = f"{R}/report.html"
+# Of a job that runs the base classifier, or trains.
+GPU = int(CONFIG.compute.device != "cpu")
+# What the experiments of each sister paper have in common; and, as its own file in rules/ tells, what its tables and
+# figures are made from, and the data set of its own numbers where that is not CIFAR-10.
 PAPERS = {paper: CONFIG.paper(paper) for paper in CONFIG.papers}
 EVIDENCE = {}
+DATASET = {}
 
 
 def anyof(words):
@@ -41,6 +49,26 @@ def certificates(sigmas):
     ]
 
 
+def of_experiments(paper, names, methods=lambda method: True):
+    """Certificates of experiments of a sister paper at all their sigmas, by the methods that pass."""
+    return [
+        f"{R}/{paper}{name}/certificates/sigma{sigma}/{method}.tsv"
+        for name in names
+        for made in [EXPERIMENTS[f"{paper}{name}/"]]
+        for sigma in made.sigmas
+        for method in made.methods
+        if methods(method)
+    ]
+
+
+def targets(paper):
+    """The tables and figures of a sister paper."""
+    return [
+        f"{R}/{paper}{name}.{'csv' if name.startswith('table') else 'svg'}"
+        for name in EVIDENCE[paper]
+    ]
+
+
 def laid(wildcards):
     """The config of a table or a figure: what all experiments of its paper have in common."""
     return PAPERS.get(Path(wildcards.get("paper", "")).name, CONFIG)
@@ -55,6 +83,9 @@ def experiment(wildcards):
         if config.checkpoints
         else f"base {config.base.arch}"
     )
+    samples = f"N = {config.sampling.sizes[-1]}"
+    if not config.samples():  # but some of the paper's experiments do
+        samples += " where sampled"
     certified = "all test images" if data.test == ":" else f"test images [{data.test}]"
     timed = (
         f"sigma = {timing.sigma}, {timing.count} test images, {timing.repeats} repeats"
@@ -68,7 +99,9 @@ def experiment(wildcards):
     }
     kind = next((kind for kind in ("table", "figure") if kind in wildcards.keys()), "")
     shown = wildcards.get("paper", "") + kind + wildcards.get(kind, "")
-    return f"{data.name}, {base}, N = {config.sampling.sizes[-1]}, {images.get(shown, certified)}, alpha = {config.alpha:g}"
+    if shown in (f"{FARS}table3", f"{FARS}figure3"):
+        base += f" and, in the main experiment, {CONFIG.base.arch}"
+    return f"{data.name}, {base}, {samples}, {images.get(shown, certified)}, alpha = {config.alpha:g}"
 
 
 def comparable(wildcards):
@@ -76,9 +109,9 @@ def comparable(wildcards):
     config = laid(wildcards)
     data = config.dataset
     same = (
-        data.name == "cifar10"
+        data.name == DATASET.get(wildcards.get("paper"), "cifar10")
         and data.test == data.train == ":"
-        and config.sampling.sizes[-1] == 100000
+        and (config.sampling.sizes[-1] == 100000 or not config.samples())
         and config.training == config.noise == "gaussian"
     )
     return "--comparable" if same else "--no-comparable"

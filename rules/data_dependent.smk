@@ -2,18 +2,6 @@
 DATA_DEPENDENT = "data-dependent/"
 
 
-def of_experiments(names, methods=lambda method: True):
-    """Certificates of experiments of this paper at all their sigmas, by the methods that pass."""
-    return [
-        f"{R}/{DATA_DEPENDENT}{name}/certificates/sigma{sigma}/{method}.tsv"
-        for name in names
-        for made in [EXPERIMENTS[f"{DATA_DEPENDENT}{name}/"]]
-        for sigma in made.sigmas
-        for method in made.methods
-        if methods(method)
-    ]
-
-
 def fixed(method):
     return method == "cohen"
 
@@ -25,8 +13,10 @@ def ascent(method):
 def against(base):
     """A fixed sigma and chosen ones for one base classifier, and chosen ones for one trained with chosen ones."""
     return lambda: [
-        *of_experiments([base], lambda method: fixed(method) or ascent(method)),
-        *of_experiments([f"{base}-ds"], ascent),
+        *of_experiments(
+            DATA_DEPENDENT, [base], lambda method: fixed(method) or ascent(method)
+        ),
+        *of_experiments(DATA_DEPENDENT, [f"{base}-ds"], ascent),
     ]
 
 
@@ -48,9 +38,10 @@ EVIDENCE[DATA_DEPENDENT] = {
     "table2": against("smoothadv"),
     "table3": against("macer"),
     "table4": lambda: of_experiments(
-        ["yang"], lambda method: fixed(method) or ascent(method)
+        DATA_DEPENDENT, ["yang"], lambda method: fixed(method) or ascent(method)
     ),
     "table5": lambda: of_experiments(
+        DATA_DEPENDENT,
         ["smoothadv", "macer", "yang"],
         lambda method: not method.startswith(("ascent", "grid")),
     ),
@@ -59,9 +50,12 @@ EVIDENCE[DATA_DEPENDENT] = {
     "figure5": against("macer"),
     "figure6": pictures,
     "figure7": lambda: of_experiments(
-        ["smoothadv", "smoothadv-ds"], lambda method: fixed(method) or ascent(method)
+        DATA_DEPENDENT,
+        ["smoothadv", "smoothadv-ds"],
+        lambda method: fixed(method) or ascent(method),
     ),
     "figure8": lambda: of_experiments(
+        DATA_DEPENDENT,
         ["smoothadv"],
         lambda method: fixed(method)
         or method.startswith("grid")
@@ -69,7 +63,3 @@ EVIDENCE[DATA_DEPENDENT] = {
         == f"ascent{EXPERIMENTS[f'{DATA_DEPENDENT}smoothadv/'].chosen()['ascent'][0]}",
     ),
 }
-SHOWN = [
-    f"{name}.csv" if name.startswith("table") else f"{name}.svg"
-    for name in EVIDENCE[DATA_DEPENDENT]
-]

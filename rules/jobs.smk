@@ -1,5 +1,6 @@
 # What every job is told by its environment: which Python, which code, and which config it runs under.
 import json
+import os
 from importlib.metadata import version
 
 from accelerated_smoothing.provenance.records import WORKFLOW
@@ -31,6 +32,7 @@ localrules:
     figures,
     notebooks,
     data_dependent,
+    fars,
     data,
     counts,
     table,

@@ -1,3 +1,6 @@
+report: "../resources/captions/workflow.rst"
+
+
 rule notebook:
     input:
         evidence_of_notebook,

@@ -59,14 +59,14 @@ def exceeds(log: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
 
 
 def guarantee(log: pd.DataFrame) -> str:
-    """What the radii of a log are: sound, memory or estimated.
+    """What the radii of a log are: deterministic, sound, memory or estimated.
 
-    "sound" holds with probability 1 - alpha. "memory" holds of the memory-enhanced classifier only, whose answers
-    depend on what it was asked before: an input-dependent sigma by itself certifies nothing (Sukenik et al. 2021).
-    "estimated" is a guess.
+    "deterministic" holds with certainty, "sound" with probability 1 - alpha. "memory" holds of the memory-enhanced
+    classifier only, whose answers depend on what it was asked before: an input-dependent sigma by itself certifies
+    nothing (Sukenik et al. 2021). "estimated" is a guess.
     """
     if log["sound"].all():
-        return "sound"
+        return "sound" if log["alpha"].any() else "deterministic"
     return "memory" if "case" in log else "estimated"
 
 

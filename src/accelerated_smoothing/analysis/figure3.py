@@ -41,7 +41,8 @@ def draw(logs: analysis.Logs, settings: analysis.Settings, experiment: str) -> F
     norm = {"l1": "ℓ₁", "l2": "ℓ₂"}[distribution_module(next(iter(logs.values()))["noise"].iloc[0]).NORM]
     for axes, sigma in zip(panels, sigmas, strict=True):
         of_sigma = {method: log for (other, method), log in logs.items() if other == sigma}
-        for n, radius in {int(log["n"].iloc[0]): limit(log) for log in of_sigma.values()}.items():
+        sampled = [log for log in of_sigma.values() if log["n"].iloc[0]]
+        for n, radius in {int(log["n"].iloc[0]): limit(log) for log in sampled}.items():
             if radius < end:
                 mark(axes, n, radius)
         for place, (method, log) in enumerate(of_sigma.items()):

@@ -8,8 +8,8 @@ A figure is a module with
 - `draw(data, settings, experiment)`: the figure, `experiment` in its caption.
 
 Colours are Okabe and Ito's, told apart by colour-blind readers too; line styles and markers tell methods apart in grey
-print. Solid lines and filled markers are sound, dashed lines and open markers estimated, dash-dotted lines and
-half-filled markers memory-based.
+print. Solid lines and filled markers are sound, or deterministic in colours and markers of their own; dashed lines and
+open markers are estimated, dash-dotted lines and half-filled markers memory-based.
 """
 
 import re
@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 # Each guarantee has its own list, so a method keeps its looks where others are left out.
 SOUND = [("#000000", "o", "-"), ("#0072B2", "s", "-"), ("#009E73", "D", "-"), ("#56B4E9", "v", "-")]
+DETERMINISTIC = [("#8C510A", "*", "-"), ("#7B3294", "h", "-"), ("#B8860B", "d", "-"), ("#A50F15", "8", "-")]
 ESTIMATED = [
     ("#D55E00", "^", (0, (5, 1.5))),
     ("#CC79A7", "P", (0, (1.5, 1.2))),
@@ -36,7 +37,12 @@ MEMORY = [
         ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", GREY, "#8C510A"], "s^Dv<ph>", strict=True
     )
 ]
-GUARANTEES: dict[str, list[tuple[str, str, Any]]] = {"sound": SOUND, "memory": MEMORY, "estimated": ESTIMATED}
+GUARANTEES: dict[str, list[tuple[str, str, Any]]] = {
+    "deterministic": DETERMINISTIC,
+    "sound": SOUND,
+    "memory": MEMORY,
+    "estimated": ESTIMATED,
+}
 
 # Read when a figure is saved, so they are set here and not around the drawing. Text stays text in an SVG; the salt
 # makes its ids, and with them the file, the same every time.
@@ -65,17 +71,21 @@ matplotlib.rcParams.update(
 )
 
 
+def name(method: str) -> str:
+    """A method in words: `Cohen`, `ResNet-20 surrogate`."""
+    surrogate = re.fullmatch(r"resnet(\d+)", method)
+    return f"ResNet-{surrogate[1]} surrogate" if surrogate else method[:1].upper() + method[1:]
+
+
 def label(method: str, guarantee: str, n: int | None = None) -> str:
     """A method in words, and what its radii are: `Cohen, N = 1000 (sound)`.
 
     Args:
         guarantee: a key of `GUARANTEES`.
-        n: its number of samples, where a legend shall tell it; a surrogate takes none.
+        n: its number of samples, where a legend shall tell it; a surrogate takes none, nor does what is deterministic.
     """
-    surrogate = re.fullmatch(r"resnet(\d+)", method)
-    name = f"ResNet-{surrogate[1]} surrogate" if surrogate else method.capitalize()
-    samples = "" if n is None or guarantee == "estimated" else f", N = {n}"
-    return f"{name}{samples} ({guarantee})"
+    samples = f", N = {n}" if n and guarantee != "estimated" else ""
+    return f"{name(method)}{samples} ({guarantee})"
 
 
 def looks(guarantees: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -144,7 +144,7 @@ def _guarantee(found: Cell) -> str:
     """Whether the radii behind a number are sound."""
     logs = [pd.read_csv(node.path, sep="\t") for node in found.table.inputs.values() if node.path.suffix == ".tsv"]
     words = {analysis.guarantee(log) for log in logs if "radius" in log and "sound" in log}
-    return next((f"; {word}" for word in ("estimated", "memory", "sound") if word in words), "")
+    return next((f"; {word}" for word in ("estimated", "memory", "sound", "deterministic") if word in words), "")
 
 
 def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:

@@ -1,0 +1,291 @@
+"""Tables and a figure of FaRS: values by hand, what each radius is worth, and what they refuse."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accelerated_smoothing import analysis, cli
+from accelerated_smoothing.analysis import fars, figure3, paper, style
+from accelerated_smoothing.analysis.fars import figure3 as figure
+from accelerated_smoothing.analysis.fars import table1, table3
+from accelerated_smoothing.config import Comparison
+from accelerated_smoothing.files import InputError
+from accelerated_smoothing.provenance import audit, cell, code
+
+RADII = analysis.Settings([0.05, 0.3])
+REPORTED = code.ROOT / "resources/reported/fars"
+IMAGES = 6
+
+
+def log(folder: Path, name: str, sigma0: float, radius: list[float], **more: object) -> Path:
+    """Certificates `<experiment>/<method>` of class 1; abstention where the radius is negative."""
+    experiment, method = name.split("/")
+    home = folder / ("results" if experiment == "main" else f"results/fars/{experiment}")
+    path = home / f"certificates/sigma{sigma0}/{method}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n = 0 if method in table1.METHODS else 100 if method == "baseline" else 1000
+    sound = int(not method.startswith(("top", "resnet")))
+    made = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": np.where(np.array(radius) < 0, -1, 1)})
+    made = made.assign(radius=np.maximum(radius, 0), time=[0.001 * (row + 1) for row in range(len(radius))])
+    made = made.assign(n=n, alpha=0.001 if n else 0.0, sigma=sigma0, sigma0=sigma0, noise="gaussian", sound=sound)
+    made = made.assign(**more)
+    made["correct"] = (made["predict"] == made["label"]).astype(int)
+    made.to_csv(path, sep="\t", index=False)
+    return path
+
+
+def radii(seed: int) -> list[float]:
+    """Random ones, of which some are negative."""
+    return list(np.random.default_rng(seed).uniform(-0.1, 0.5, IMAGES))
+
+
+def layers(folder: Path) -> list[Path]:
+    """All logs of table 1."""
+    pairs = itertools.product(fars.LAYERS, table1.METHODS)
+    paths = [log(folder, f"{layer}/{method}", 0.0, radii(seed)) for seed, (layer, method) in enumerate(pairs)]
+    return [*paths, *(log(folder, "mlp/embedded", sigma, radii(20)) for sigma in (0.25, 0.12))]
+
+
+def all_methods(folder: Path, sigmas: tuple[float, ...] = (0.25, 0.5)) -> list[Path]:
+    """Logs of table 3, at one sigma beside 0 for the figure."""
+    return [
+        *(log(folder, f"{layer}/margin", 0.0, radii(seed)) for seed, layer in enumerate(fars.LAYERS)),
+        log(folder, "mlp/embedded", 0.25, radii(3)),
+        log(folder, "cohen/cohen", 0.25, radii(4)),
+        *(
+            log(folder, f"main/{method}", sigma, radii(seed))
+            for seed, method in enumerate(["cohen", "baseline", "resnet8"], 5)
+            for sigma in sigmas
+        ),
+    ]
+
+
+def test_table1_by_hand(tmp_path: Path) -> None:
+    paths = [
+        log(tmp_path, "original/margin", 0.0, [0.5, 0.04, 0.3, -1, 0.1, 0.2], predict=[1, 1, 1, -1, 0, 1]),
+        log(tmp_path, "original/top-logit", 0.0, [0.6, 0.04, 0.2, 0.1, 0.3, 0.3], predict=[1, 1, 1, 1, 0, 1]),
+    ]
+    wanted = {"original": ["margin", "top-logit"]}
+    made = table1.make(fars.read_logs(paths, wanted), RADII).set_index("method")
+    exact, guess = made.loc["margin"], made.loc["top-logit"]
+    assert exact[["classifier", "sigma", "N", "guarantee"]].tolist() == ["original", 0, 0, "deterministic"]
+    assert exact[["natural", "r=0.05", "r=0.3"]].tolist() == pytest.approx([4 / 6, 3 / 6, 2 / 6], rel=1e-12)
+    assert exact["ACR"] == pytest.approx((0.5 + 0.04 + 0.3 + 0.2) / 6, rel=1e-12)
+    assert exact["seconds"] == pytest.approx(0.0035, rel=1e-12)  # the median of 1 to 6 ms
+    assert np.isnan(exact["exceeds"])
+    assert guess["guarantee"] == "estimated"
+    assert guess["natural"] == pytest.approx(5 / 6, rel=1e-12)
+    assert guess["exceeds"] == pytest.approx(4 / 6, rel=1e-12)  # the first, and the last three
+
+
+def recomputed(path: Path) -> dict[str, float]:
+    """The numbers of a row, plainly."""
+    rows = pd.read_csv(path, sep="\t")
+    right = rows[rows["label"] == rows["predict"]]
+    shares = {f"r={r:g}": (right["radius"] >= r).sum() / len(rows) for r in RADII.radii}
+    acr = right["radius"].sum() / len(rows)
+    return {"natural": len(right) / len(rows), **shares, "ACR": acr, "seconds": rows["time"].median()}
+
+
+def test_table1_has_each_classifier_with_each_certificate(tmp_path: Path) -> None:
+    paths = layers(tmp_path)
+    made = table1.make(table1.load(paths), RADII)
+    rows = [(layer, 0.0, method) for layer, method in itertools.product(fars.LAYERS, table1.METHODS)]
+    keys = [*rows, ("mlp", 0.12, "embedded"), ("mlp", 0.25, "embedded")]
+    assert list(made[table1.KEYS].itertuples(index=False, name=None)) == keys
+    words = ["deterministic", "deterministic", "estimated", "estimated"]
+    assert made["guarantee"].tolist() == [*words * 3, "sound", "sound"]
+    assert made["N"].tolist() == [0] * 12 + [1000] * 2
+    assert made["exceeds"].notna().tolist() == [word == "estimated" for word in made["guarantee"]]
+    for path, row in zip([*paths[:12], paths[13], paths[12]], made.to_dict("records"), strict=True):
+        found = recomputed(path)
+        assert {name: row[name] for name in found} == pytest.approx(found, rel=1e-12)
+
+
+def test_table3_holds_guesses_against_what_the_main_experiment_samples(tmp_path: Path) -> None:
+    paths = all_methods(tmp_path)
+    logs = table3.load(paths)
+    made = table3.make(logs, RADII)
+    assert made["classifier"].tolist() == ["original", "lmt", "backbone", "mlp", "cohen", *["main"] * 6]
+    assert made["guarantee"].tolist()[3:8] == ["sound", "sound", "sound", "sound", "estimated"]
+    assert made["N"].tolist()[5:7] == [1000, 100]
+    guess, sampled = (pd.read_csv(paths[place], sep="\t")["radius"] for place in (9, 5))
+    assert made.loc[7, "exceeds"] == pytest.approx((guess > sampled).mean(), rel=1e-12)
+    behind = table3.behind(logs, RADII, made.iloc[7], "exceeds")
+    assert np.flatnonzero(behind).tolist() == np.flatnonzero(guess > sampled).tolist()
+
+
+@pytest.mark.parametrize("column", ["natural", "r=0.05", "r=0.3"])
+def test_the_images_behind_a_share(column: str, tmp_path: Path) -> None:
+    logs = table1.load(layers(tmp_path))
+    made = table1.make(logs, RADII)
+    for _, row in made.iterrows():
+        assert table1.behind(logs, RADII, row, column).mean() == pytest.approx(row[column], rel=1e-12)
+
+
+def test_a_resample_is_of_the_same_images_everywhere(tmp_path: Path) -> None:
+    logs = table3.load(all_methods(tmp_path))
+    drawn = table3.resample(logs, np.random.default_rng(0))
+    (idx,) = {tuple(one["idx"]) for one in drawn.values()}
+    assert len(idx) == IMAGES
+    assert len(set(idx)) < IMAGES
+    assert list(drawn) == list(logs)
+    assert not table3.make(drawn, RADII).equals(table3.make(logs, RADII))
+
+
+def test_reported_numbers_stand_beside_ours(tmp_path: Path) -> None:
+    reported = pd.read_csv(REPORTED / "table1.csv")
+    assert reported[["method", "natural"]].to_numpy().tolist() == [["top-logit", 0.8041], ["top-sparsemax", 0.8041]]
+    assert (reported.filter(regex="^r=").diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
+    logs = table1.load(layers(tmp_path))
+    made = paper.compare(table1, logs, RADII, reported, Comparison(), False, "made up")  # type: ignore[arg-type]
+    assert len(made) == 2 * 3  # natural and two radii
+    assert set(made["experiment"]) == {"made up"}
+    assert (made["tolerance"] == Comparison().accuracy).all()
+    empty = pd.read_csv(REPORTED / "table3.csv")
+    assert empty.empty
+    assert empty.columns.tolist() == table3.KEYS
+
+
+def test_deterministic_radii_look_and_read_so(tmp_path: Path) -> None:
+    words = {"a": "deterministic", "b": "sound", "c": "deterministic", "d": "estimated"}
+    looks = style.looks(words)
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 4
+    assert looks["a"]["linestyle"] == looks["b"]["linestyle"] == "-"
+    assert looks["a"]["markerfacecolor"] == looks["a"]["color"]
+    colors = [{color for color, *_ in style.GUARANTEES[word]} for word in ("deterministic", "sound", "estimated")]
+    assert not colors[0] & (colors[1] | colors[2])
+    assert style.label("margin", "deterministic", 0) == "Margin (deterministic)"
+    # In the main paper's figure, too, where no limit of N = 0 samples is drawn.
+    paths = [log(tmp_path, "main/margin", 0.0, radii(0))]
+    drawn = figure3.draw(figure3.load(paths), analysis.Settings(), "made up")
+    assert [line.get_label() for line in drawn.axes[0].lines] == ["Margin (deterministic)"]
+
+
+def test_figure3_names_every_method_once(tmp_path: Path) -> None:
+    drawn = figure.draw(figure.load(all_methods(tmp_path, (0.25,))), RADII, "made up")
+    curves, points = drawn.axes
+    names = ["FaRS, one layer", "FaRS, one layer (LMT)", "FaRS, network (LMT)", "FaRS, MLP", "Cohen on FaRS's network"]
+    names += ["Cohen", "Baseline", "ResNet-8 surrogate"]
+    assert [text.get_text() for text in points.texts] == names
+    labels = [str(line.get_label()) for line in curves.lines]
+    assert labels[0] == "FaRS, one layer (deterministic)"
+    assert labels[3] == "FaRS, MLP, N = 1000 (sound)"
+    assert labels[-1] == "ResNet-8 surrogate (estimated)"
+    for curve, point in zip(curves.lines, points.lines, strict=True):
+        assert (curve.get_color(), curve.get_marker()) == (point.get_color(), point.get_marker())
+    boxes = [text.get_window_extent() for text in points.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    caption = drawn.get_supxlabel().replace("\n", " ")
+    assert "6 images, 0 to 5; σ\xa0=\xa00.25" in caption
+    assert all(word in caption for word in ("Deterministic: ", "Sound: ", "Estimated: ", "Seconds: "))
+
+
+def test_names_of_points_that_crowd_keep_apart() -> None:
+    drawn = style.figure(7, 4, "made up")
+    axes = drawn.subplots()
+    for place in range(5):
+        axes.plot(1 + 0.01 * place, 1 + 0.005 * place, marker="o", markersize=figure.MARKER)
+    axes.set(xlim=(0.5, 1.5), ylim=(0.5, 1.5))
+    drawn.draw_without_rendering()
+    figure.annotate(axes, [f"method {place}" for place in range(5)])
+    assert len(axes.texts) == 5
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def words(kind: str, number: str, paths: list[Path], output: str) -> list[str]:
+    return [kind, f"fars/{number}", *map(str, paths), "--radii", "0.05", "0.3", "--output", output]
+
+
+def test_tables_and_figure_by_their_verbs_with_cells_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = [path.relative_to(tmp_path) for path in layers(tmp_path)]
+    assert cli.main([*words("table", "1", paths, "table1.csv"), "--reported", str(REPORTED / "table1.csv")]) == 0
+    assert "| deterministic |" in Path("table1.md").read_text()
+    assert pd.read_csv("table1_vs_paper.csv")["classifier"].unique().tolist() == ["original"]
+    (node,) = audit.audit([Path("table1.csv")])
+    found = cell.cell(node, "classifier=lmt,method=margin,r=0.3")
+    assert [Path(name).parts[2:] for name in found.table.inputs] == [("lmt", "certificates", "sigma0.0", "margin.tsv")]
+    assert "; deterministic" in cell.report(found)
+    found = cell.cell(node, "classifier=lmt,method=top-logit,exceeds")
+    assert [Path(name).stem for name in found.table.inputs] == ["margin", "top-logit"]
+    assert "; estimated" in cell.report(found)
+
+    for number, sigmas in (("table", (0.25, 0.5)), ("figure", (0.25,))):
+        output = f"{number}3.{'csv' if number == 'table' else 'svg'}"
+        assert cli.main(words(number, "3", all_methods(tmp_path, sigmas), output)) == 0
+    assert Path("figure3.png").exists()
+    (node,) = audit.audit([Path("table3.csv")])
+    found = cell.cell(node, "classifier=main,method=resnet8,sigma=0.5,exceeds")
+    assert [Path(name).name for name in found.table.inputs] == ["cohen.tsv", "resnet8.tsv"]
+    assert {Path(name).parent.name for name in found.table.inputs} == {"sigma0.5"}
+
+
+def faulty(name: str, folder: Path) -> list[Path]:
+    """The logs of table 1 with one fault."""
+    paths = layers(folder)
+    first = paths[0]
+    more = {
+        "another method": lambda: log(folder, "original/embedded", 0.25, radii(0)),
+        "an experiment that is none of it": lambda: log(folder, "cohen/cohen", 0.25, radii(0)),
+        "the main experiment": lambda: log(folder, "main/cohen", 0.25, radii(0)),
+        "another paper's": lambda: log(folder / "results/data-dependent", "lmt/margin", 0.25, radii(0)),
+        "another folder's": lambda: log(folder / "other", "lmt/margin", 0.25, radii(0)),
+        "other images": lambda: log(folder, "lmt/margin", 0.5, radii(0)[1:]),
+        "top-logit called sound": lambda: log(folder, "lmt/top-logit", 0.0, radii(0), sound=1),
+        "a margin by samples": lambda: log(folder, "lmt/margin", 0.0, radii(0), alpha=0.001),
+        "times of other people": lambda: log(folder, "lmt/margin", 0.0, radii(0), time="0:00:15"),
+        "estimates alone": lambda: log(folder, "lmt/top-logit", 0.25, radii(0)),
+    }
+    if name == "a missing classifier":
+        return paths[:-2]
+    if name == "another place":
+        return [*paths, first.rename(folder / "margin.tsv")]
+    added = more[name]()
+    return paths if added in paths else [*paths, added]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a missing classifier", "no log of mlp/embedded at any sigma"),
+        ("another method", "found original/embedded; a log of these would do: original/margin"),
+        ("an experiment that is none of it", "found cohen/cohen; a log of these would do"),
+        ("the main experiment", "found main/cohen; a log of these would do"),
+        ("another paper's", "those of one folder would do"),
+        ("another folder's", "those of one folder would do"),
+        ("another place", "lies in no certificates/sigma<s>/"),
+        ("other images", "is of other images than"),
+        ("top-logit called sound", "its radii are marked deterministic; estimated ones would do"),
+        ("a margin by samples", "its radii are marked sound; deterministic ones would do"),
+        ("times of other people", "time is '0:00:15'; seconds would do"),
+        ("estimates alone", "no log of lmt/margin at sigma 0.25, to hold lmt/top-logit against"),
+    ],
+)
+def test_faults_end_with_one_line(
+    name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words("table", "1", faulty(name, tmp_path), "made.csv")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert not Path("made.csv").exists()
+
+
+def test_the_figure_wants_one_noise_level(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found logs at sigma 0\.0, 0\.25, 0\.5"):
+        figure.load(all_methods(tmp_path))
+    twice = log(tmp_path, "lmt/margin", 0.25, radii(0))
+    with pytest.raises(InputError, match="one of each method would do"):
+        figure.load([*all_methods(tmp_path, (0.25,)), twice])
+
+
+def test_a_folder_above_may_have_the_papers_name(tmp_path: Path) -> None:
+    paths = all_methods(tmp_path / "fars")
+    assert fars.place(paths[0]) == (str(tmp_path.resolve() / "fars/results"), "original")
+    assert fars.place(paths[-1]) == (str(tmp_path.resolve() / "fars/results"), "main")
+    assert len(table3.load(paths)) == len(paths)
