@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from accelerated_smoothing import analysis, cli
 from accelerated_smoothing.analysis import fars, figure3, paper, style
@@ -177,7 +178,7 @@ def test_figure3_names_every_method_once(tmp_path: Path) -> None:
     assert labels[-1] == "ResNet-8 surrogate (estimated)"
     for curve, point in zip(curves.lines, points.lines, strict=True):
         assert (curve.get_color(), curve.get_marker()) == (point.get_color(), point.get_marker())
-    boxes = [text.get_window_extent() for text in points.texts]
+    boxes = [Text.get_window_extent(text) for text in points.texts]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     caption = drawn.get_supxlabel().replace("\n", " ")
     assert "6 images, 0 to 5; σ\xa0=\xa00.25" in caption
@@ -187,13 +188,13 @@ def test_figure3_names_every_method_once(tmp_path: Path) -> None:
 def test_names_of_points_that_crowd_keep_apart() -> None:
     drawn = style.figure(7, 4, "made up")
     axes = drawn.subplots()
-    for place in range(5):
+    for place in range(8):
         axes.plot(1 + 0.01 * place, 1 + 0.005 * place, marker="o", markersize=figure.MARKER)
     axes.set(xlim=(0.5, 1.5), ylim=(0.5, 1.5))
     drawn.draw_without_rendering()
-    figure.annotate(axes, [f"method {place}" for place in range(5)])
-    assert len(axes.texts) == 5
-    boxes = [text.get_window_extent() for text in axes.texts]
+    figure.annotate(axes, [f"method {place}" for place in range(8)])
+    assert len(axes.texts) == 8
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 

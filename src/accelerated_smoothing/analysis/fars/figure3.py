@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
@@ -23,7 +24,7 @@ NAMES = {
     "cohen": "Cohen on FaRS's network",
 }
 MARKER = 8  # points, like the distances of a name from its marker, of which the nearest free one is taken
-AWAY = [7, *range(16, 120, 10)]
+AWAY = [7, *range(16, 100, 10)]
 SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)]
 
 
@@ -88,10 +89,8 @@ def annotate(axes: Axes, names: list[str]) -> None:
     """
     places = [(float(x), float(y)) for line in axes.lines for x, y in np.asarray(line.get_xydata())]
     size = MARKER / 72 * axes.figure.dpi
-    markers = [Bbox.from_bounds(x - size / 2, y - size / 2, size, size) for x, y in axes.transData.transform(places)]
-    boxes: list[Bbox] = []
-    for name, place, own in zip(names, places, markers, strict=True):
-        taken = [*boxes, *(marker for marker in markers if marker is not own)]
+    taken = [Bbox.from_bounds(x - size / 2, y - size / 2, size, size) for x, y in axes.transData.transform(places)]
+    for name, place in zip(names, places, strict=True):
         for away, (right, up) in itertools.product(AWAY, SIDES):
             text = axes.annotate(
                 name, place, xytext=(away * right, away * up), textcoords="offset points", fontsize=8,
@@ -99,9 +98,10 @@ def annotate(axes: Axes, names: list[str]) -> None:
                 arrowprops={"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6} if away > AWAY[0] else None,
             )  # fmt: skip
             text.set_in_layout(False)  # else its place would be another when the figure is saved
-            box = text.get_window_extent()
+            text.get_window_extent()  # finds its place
+            box = Text.get_window_extent(text)  # of the words, without the line to the point
             if not box.count_overlaps(taken) and all(axes.bbox.contains(*corner) for corner in box.corners()):
-                boxes.append(box)
+                taken.append(box)
                 break
             text.remove()
 
