@@ -196,6 +196,32 @@ def test_a_sister_papers_checkpoint_takes_the_place_of_its_training_alone(snakem
     assert plan == {"data": 1, "imported_base": 1, "base": 1, "total": 3}
 
 
+# Of original, lmt and backbone, each at no noise; of mlp and cohen each at two sigmas.
+FARS = {
+    "table1.csv": {"base": 5, "embeddings": 1, "counts": 4, "certificates": 3 * 4 + 2, "surrogate": 0},
+    "figure3.svg": {"base": 6, "embeddings": 1, "counts": 4 + 3, "certificates": 3 + 2 + 5, "surrogate": 3},
+}
+
+
+@pytest.mark.parametrize("target", FARS)
+def test_what_is_behind_a_backbone_is_embedded_once(snakemake, target: str) -> None:
+    plan = planned(snakemake, f"results/fars/{target}")
+    assert {rule: plan.get(rule, 0) for rule in FARS[target]} == FARS[target]
+    assert plan["data"] == plan[target[:-5]] == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_plan_a_backbone_and_what_is_beside_it(snakemake, preset: str) -> None:
+    home = f"results/{Path(preset).stem}/fars"
+    plan = planned(snakemake, f"{home}/table1.csv", "--configfile", preset)
+    assert {rule: plan.get(rule, 0) for rule in FARS["table1.csv"]} == FARS["table1.csv"]
+    plan = planned(snakemake, f"{home}/table3.csv", "--configfile", preset)
+    # Margins of three, two sigmas of mlp and of cohen, and all of the main experiment, which has two sigmas here
+    main = 4 if preset == PRESETS[0] else 3
+    assert (plan["base"], plan["certificates"]) == (3 + 2 + 2 + 2, 3 + 2 + 2 + 2 * main)
+    assert plan["surrogate"] == 2 * (main - 2)
+
+
 def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:
     done = snakemake("-n", "results/data-dependent/table6.csv")
     assert done.returncode != 0
