@@ -30,7 +30,7 @@ NAMED: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "figure": lambda told: [numbered("figure", told["number"])],
 }
 # Packages whose name is not that of their module.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"art": "adversarial-robustness-toolbox", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 
 
 def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
