@@ -16,7 +16,7 @@ try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
     EXPERIMENTS = CONFIG.experiments()
-    LIMITS = {home: plan.limits(made, home) for home, made in EXPERIMENTS.items()}
+    LIMITS = plan.all_limits(EXPERIMENTS)
 except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -87,6 +87,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/sample.smk"
 include: "rules/certify.smk"
+include: "rules/attack.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"

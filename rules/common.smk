@@ -2,6 +2,8 @@
 import functools
 import re
 
+from accelerated_smoothing.config import embedder
+
 TABLES = [f"{R}/table{number}.csv" for number in range(1, 7)]
 FIGURES = [f"{R}/figure{number}.svg" for number in range(1, 4)]
 NOTEBOOKS = [f"{R}/notebooks/{name}.html" for name in ("table1", "image")]
@@ -152,19 +154,22 @@ def seen(split=None):
     """The images that an experiment sees, of one split or of the wildcard's: their embeddings where it names some."""
 
     def file(wildcards):
-        folder = f"{R}/data"
-        if of(wildcards).embedding:
-            folder = "{}embeddings/{}".format(*backbone(wildcards))
+        folder, home = f"{R}/data", embedder(EXPERIMENTS, wildcards.home)
+        if home:
+            (sigma,) = EXPERIMENTS[home].sigmas
+            folder = f"{R}/{home}embeddings/sigma{sigma}"
         return f"{folder}/{split or wildcards.split}.npz"
 
     return file
 
 
 def backbone(wildcards):
-    """Where the experiment lies by whose backbone images are embedded, and its sigma."""
-    home = f"{Path(wildcards.home).parent}/{of(wildcards).embedding}/"
+    """The weights of the network that embeds an experiment's images, where one does."""
+    home = embedder(EXPERIMENTS, wildcards.home)
+    if not home:
+        return {}
     (sigma,) = EXPERIMENTS[home].sigmas
-    return f"{R}/{home}", f"sigma{sigma}"
+    return {"backbone": f"{R}/{home}base/sigma{sigma}.safetensors"}
 
 
 def timed(wildcards):
@@ -173,8 +178,7 @@ def timed(wildcards):
     level = f"sigma{made.timing.sigma}"
     own = f"{home}base/{level}.safetensors"
     if made.embedding:
-        folder, trained = backbone(wildcards)
-        return {"base": f"{folder}base/{trained}.safetensors", "head": own}
+        return {"base": backbone(wildcards)["backbone"], "head": own}
     files = [f"{home}surrogates/{level}/resnet{n}.safetensors" for n in made.depths()]
     return {"base": own, "surrogates": files}
 

@@ -265,6 +265,27 @@ def time_certificates(arguments: argparse.Namespace) -> None:
     )
 
 
+def attack(arguments: argparse.Namespace) -> None:
+    from accelerated_smoothing import attack, data
+
+    settings = section(config.Attack, arguments)
+    where = device(arguments)
+    attack.run(
+        arguments.base,
+        arguments.backbone,
+        data.read(arguments.images, arguments.slice),
+        arguments.output,
+        epsilons=arguments.epsilons,
+        settings=settings,
+        sigma=arguments.sigma,
+        distribution=arguments.noise,
+        seed=arguments.seed,
+        alpha=arguments.alpha,
+        precision=arguments.precision,
+        device=where,
+    )
+
+
 def analysis_settings(arguments: argparse.Namespace) -> Any:
     from accelerated_smoothing import analysis
 
@@ -362,7 +383,8 @@ def plan(arguments: argparse.Namespace) -> None:
     if arguments.rate:
         given = settings.shards.model_copy(update={"rate": arguments.rate})
         settings = settings.model_copy(update={"shards": given})
-    print(plan.report(settings, device(arguments) if arguments.measure else None, home))
+    where = device(arguments) if arguments.measure else None
+    print(plan.report(settings, where, home, plan.backbone(experiments, home)))
 
 
 def recover(arguments: argparse.Namespace) -> None:
@@ -625,6 +647,27 @@ def parser() -> argparse.ArgumentParser:
     confidence(made)
     add_flags(made, config.Timing)
     add_flags(made, config.Sampling)
+    add_flags(made, config.Compute)
+
+    made = verb(
+        "attack",
+        attack,
+        "Attack a classifier by l2-PGD, to check its certificates.",
+        "--base head.safetensors --backbone base.safetensors --images test.npz --sigma 0 --output attacks.tsv",
+    )
+    needs(made, base="weights of a head, or of f", images="images, not embedded", output="attacks, TSV")
+    made.add_argument("--backbone", type=Path, metavar="FILE", help="weights of the SLL network behind which a head is")
+    radius = checked("epsilons", config.Radius)
+    text = "l2 sizes, [0,1] pixels (default those of Table I)"
+    made.add_argument("--epsilons", type=radius, nargs="+", default=config.Config().radii, metavar="E", help=text)
+    noise(made)
+    part(made)
+    alpha = checked("alpha", config.Alpha)
+    text = "probability that a prediction marked sure is wrong (default 0.001)"
+    made.add_argument("--alpha", type=alpha, default=0.001, help=text)
+    precisions = get_args(config.Precision)
+    made.add_argument("--precision", choices=precisions, default="fp32", help="of the draws that decide (default fp32)")
+    add_flags(made, config.Attack)
     add_flags(made, config.Compute)
 
     for kind, run, output in (("table", table, "csv"), ("figure", figure, "svg")):

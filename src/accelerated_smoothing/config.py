@@ -198,6 +198,15 @@ class Timing(Section):
     repeats: int = Field(5, ge=1, description="interleaved repeats, of which the median is taken")
 
 
+class Attack(Section):
+    """The l2-PGD attacks that certificates are checked against (Ghazanfari 2023, section 3, Table 2)."""
+
+    steps: int = Field(50, ge=1, description="of an attack, along the gradient")
+    restarts: int = Field(1, ge=1, description="attacks on an image; the first starts from it, others beside it")
+    samples: int = Field(16, ge=1, description="noisy copies in a gradient, where the classifier is sampled")
+    n: int = Field(1000, ge=1, description="draws that decide the attacked prediction there")
+
+
 class Compute(Section):
     """Where and how models run."""
 
@@ -274,6 +283,7 @@ class Config(Section):
     )
     reference: str = Field("cohen", description="the method whose radii the estimated ones are held against")
     timing: Timing = Timing()
+    attack: Attack = Attack()
     compute: Compute = Compute()
     comparison: Comparison = Comparison()
     papers: dict[Name, Paper] = Field({}, description="sister papers, by the folder of their results")
@@ -512,6 +522,12 @@ certifier_module = functools.partial(_module, "certify")
 chooser_module = functools.partial(_module, "choose")
 distribution_module = functools.partial(_module, "distributions")
 trainer_module = functools.partial(_module, "training.ways")
+
+
+def embedder(experiments: Mapping[str, Config], home: str) -> str | None:
+    """Where the experiment lies whose network embeds the images of the one at `home`, if one does."""
+    name = experiments[home].embedding
+    return f"{Path(home).parent}/{name}/" if name else None
 
 
 def load(settings: Mapping[str, Any]) -> Config:

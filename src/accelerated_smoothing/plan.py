@@ -6,12 +6,13 @@ Hours follow from one rate, the config's `shards.rate`, or from rates that are m
 import functools
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelerated_smoothing.architectures import cost, embeds
-from accelerated_smoothing.config import Config, chooser_module, trainer_module
+from accelerated_smoothing.config import Config, chooser_module, embedder, trainer_module
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 from accelerated_smoothing.files import InputError
 
@@ -95,11 +96,12 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     return Counting(images, sizes, min(images, math.ceil(images * sizes[-1] / draws)))
 
 
-def stages(config: Config, home: str = "") -> list[Stage]:
+def stages(config: Config, home: str = "", backbone: Config | None = None) -> list[Stage]:
     """Every stage of a whole experiment that runs a model.
 
     Args:
         home: where an experiment of a sister paper lies; these measure no times and no variance.
+        backbone: the experiment whose network embeds its images, if one does.
     """
     whole = shape(config)
     sigmas, base = len(config.sigmas), config.base.arch
@@ -127,6 +129,14 @@ def stages(config: Config, home: str = "") -> list[Stage]:
     if not home:
         timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
         made.append(Stage("timing", base, 1, timed, timed))
+    network = backbone or config
+    if embeds(network.base.arch):
+        images, told = sigmas * counting(config, "test", "selection").images, config.attack
+        attacks = images * len(config.radii) * told.restarts
+        steps = attacks * told.steps * TRAINING_COST
+        draws = 0 if 0 in config.sigmas else (images + attacks) * told.n
+        ratio = config.shards.rate / network.shards.rate
+        made.append(Stage("attacks", network.base.arch, sigmas, steps, steps * ratio + draws))
     for depth in config.depths():
         arch = f"resnet{depth}"
         passes = sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images
@@ -144,12 +154,13 @@ def copies(config: Config) -> float:
     return trainer_module(config.training).passes(settings) + settings.ascent * settings.ascent_samples * ascending
 
 
-def limits(config: Config, home: str = "") -> dict[str, int]:
+def limits(config: Config, home: str = "", backbone: Config | None = None) -> dict[str, int]:
     """The time limit of each stage's jobs at their first attempt, in minutes, by the stage's name.
 
     Twice what it should take, and half an hour: a job that is stopped by it goes on where it was, with more time.
     """
-    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in stages(config, home)}
+    made = stages(config, home, backbone)
+    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in made}
     return {name: 30 + math.ceil(2 * expected) for name, expected in minutes.items()}
 
 
@@ -212,20 +223,32 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         amount *= 2
 
 
-def report(config: Config, device: "torch.device | None", home: str = "") -> str:
+def all_limits(experiments: Mapping[str, Config]) -> dict[str, dict[str, int]]:
+    """Those of all experiments, by where they lie."""
+    return {home: limits(made, home, backbone(experiments, home)) for home, made in experiments.items()}
+
+
+def backbone(experiments: Mapping[str, Config], home: str) -> Config | None:
+    """The experiment whose network embeds the images of the one at `home`, if one does."""
+    where = embedder(experiments, home)
+    return experiments[where] if where else None
+
+
+def report(config: Config, device: "torch.device | None", home: str = "", backbone: Config | None = None) -> str:
     """The plan of one experiment as text.
 
     Args:
-        home: where it lies, if it is one of a sister paper.
+        home, backbone: as for `stages`.
         device: where rates are measured; None for hours from the config's rate.
     """
     measured: dict[tuple[str, str], float] = {}
     if device is not None:
-        kinds = {(stage.arch, stage.trains): stage for stage in stages(config, home)}
+        kinds = {(stage.arch, stage.trains): stage for stage in stages(config, home, backbone)}
         measured = {kind: measure(stage, config, device) for kind, stage in kinds.items()}
         found = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '']:.3g}")})
         config = config.model_copy(update={"shards": found})
-    made, asked, rate = stages(config, home), limits(config, home), config.shards.rate
+    made, asked = stages(config, home, backbone), limits(config, home, backbone)
+    rate = config.shards.rate
     lines = [
         f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9} {'limit':>9}"
     ]

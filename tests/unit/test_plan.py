@@ -158,3 +158,19 @@ def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
     assert plan.counting(settings, "train", "estimation").shards == 7  # at most one an image
     with pytest.raises(InputError, match=r"dataset\.test: found '3:': leaves no image"):
         plan.limits(config.load({"dataset": {**own, "test": "3:"}}))
+
+
+@pytest.mark.parametrize(("name", "network", "rate", "draws"), [("backbone", 5000, 5000, 0), ("mlp", 5000, 500000, 2)])
+def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, draws: int) -> None:
+    """Of 500 digits at four radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
+    experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
+    home = f"fars/{name}/"
+    made = experiments[home]
+    stage = next(s for s in plan.stages(made, home, plan.backbone(experiments, home)) if s.name == "attacks")
+    jobs = max(draws, 1)
+    assert (stage.arch, stage.jobs, made.shards.rate) == ("sll8-2", jobs, rate)
+    steps = jobs * 500 * 4 * 50 * plan.TRAINING_COST
+    assert stage.cost / rate == pytest.approx(steps / network + draws * 500 * 5 * 1000 / rate)
+    minutes = stage.cost / jobs / rate / 60
+    assert plan.all_limits(experiments)[home]["attacks"] == 30 + math.ceil(2 * minutes)
+    assert "attacks" not in plan.all_limits(experiments)["data-dependent/cohen/"]
