@@ -1,4 +1,4 @@
-"""Tables and figures of FaRS: Fast Randomized Smoothing (Ghazanfari 2023), and of what it is held against.
+"""Tables and figures of FaRS: Fast Randomized Smoothing, and of what it is held against.
 
 A log of an experiment of that paper lies at `<results>/fars/<experiment>/certificates/sigma<s>/<method>.tsv`, one of
 the main experiment at `<results>/certificates/sigma<s>/<method>.tsv`. Every radius is one of the image, wherever the
