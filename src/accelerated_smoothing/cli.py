@@ -520,7 +520,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("dataset", choices=list(DATASETS))
     made.add_argument("--folder", type=Path, default=Path("data"), help="of the raw files (default data)")
     size = checked("size", PositiveInt)
-    made.add_argument("--size", type=size, default=32, help="of an imagefolder's images, pixels (default 32)")
+    made.add_argument("--size", type=size, default=32, help="of images of imagenette or an imagefolder (default 32)")
     needs(made, train="output", test="output")
 
     made = verb(

@@ -77,7 +77,9 @@ class Dataset(Section):
     folder: str = Field(
         "data", min_length=1, description="folder of the raw files: looked into first, and filled by a download"
     )
-    size: int = Field(32, ge=1, description="height and width to which an imagefolder's images are brought, pixels")
+    size: int = Field(
+        32, ge=1, description="height and width to which images of imagenette or an imagefolder are brought, pixels"
+    )
     train: Slice = Field(":", description="training images whose counts the surrogates learn from")
     test: Slice = Field(":", description="test images that are certified")
 

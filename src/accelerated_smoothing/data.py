@@ -14,6 +14,8 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -221,32 +223,54 @@ class Cifar100:
         return splits, {"classes": 100, "white": 255}
 
 
-class ImageFolder:
-    """The user's own images: <folder>/train/<class>/* and <folder>/test/<class>/*, RGB.
+class Imagenette:
+    """Ten classes of ImageNet in torchvision's layout, as `_squares` of `size` pixels; its `val` is our test.
 
-    Each is scaled so that its shorter side has `size` pixels, and cut to the middle square.
+    There are three archives, by the length of the images' shorter side, and the smallest that is at least `size` is
+    taken. An archive is checked by torchvision against its MD5 sum; of a folder the images are counted.
     """
+
+    ARCHIVES = {"160px": "imagenette2-160", "320px": "imagenette2-320", "full": "imagenette2"}  # noqa: RUF012
+    IMAGES = {"train": 9469, "val": 3925}  # noqa: RUF012
+
+    def shape(self, folder: Path, size: int) -> Shape:
+        return Shape(self.IMAGES["train"], self.IMAGES["val"], classes=10, channels=3, size=size)
+
+    def load(self, folder: Path, size: int) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
+        import torchvision
+
+        archive = "160px" if size <= 160 else "320px" if size <= 320 else "full"
+        place = folder / self.ARCHIVES[archive]
+        splits = {}
+        for split, (part, wanted) in zip(SPLITS, self.IMAGES.items(), strict=True):
+            try:
+                with _patience():
+                    found = torchvision.datasets.Imagenette(
+                        folder, part, archive, download=not place.is_dir(), loader=Path
+                    )
+            except (OSError, RuntimeError) as error:
+                raise InputError(
+                    f"{place}: no whole Imagenette here, and none could be fetched ({error}); "
+                    f"put torchvision's {place.name} into the folder that dataset.folder names"
+                ) from error
+            if len(found) != wanted:
+                raise InputError(
+                    f"{place / part}: holds {len(found)} images, where Imagenette has {wanted}; "
+                    f"delete {place} and fetch it again"
+                )
+            splits[split] = _squares([found[row] for row in range(wanted)], size)
+        return splits, {"classes": 10, "white": 255}
+
+
+class ImageFolder:
+    """The user's own images: <folder>/train/<class>/* and <folder>/test/<class>/*, as `_squares` of `size` pixels."""
 
     def shape(self, folder: Path, size: int) -> Shape:
         train, test = (len(self._files(folder, split)) for split in SPLITS)
         return Shape(train, test, classes=len(self._classes(folder)), channels=3, size=size)
 
     def load(self, folder: Path, size: int) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Any]]:
-        from PIL import Image, ImageOps
-
-        splits = {}
-        for split in SPLITS:
-            files = self._files(folder, split)
-            images = np.empty((len(files), 3, size, size), np.uint8)
-            for row, (path, _) in enumerate(files):
-                try:
-                    with Image.open(path) as image:
-                        images[row] = np.moveaxis(
-                            np.asarray(ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (size, size))), 2, 0
-                        )
-                except (OSError, Image.DecompressionBombError) as error:
-                    raise InputError(f"{path}: not a readable image ({error})") from error
-            splits[split] = (images, np.array([label for _, label in files]))
+        splits = {split: _squares(self._files(folder, split), size) for split in SPLITS}
         return splits, {"classes": len(self._classes(folder)), "white": 255}
 
     def _classes(self, folder: Path) -> list[str]:
@@ -277,6 +301,7 @@ DATASETS: dict[str, type[Dataset]] = {
     "digits": Digits,
     "cifar10": Cifar10,
     "cifar100": Cifar100,
+    "imagenette": Imagenette,
     "imagefolder": ImageFolder,
 }
 
@@ -287,7 +312,7 @@ def prepare(name: str, folder: Path, size: int, outputs: dict[str, Path]) -> Non
     Args:
         name: a key of `DATASETS`.
         folder: of the raw files.
-        size: height and width of an imagefolder's images, pixels.
+        size: height and width to which images of imagenette or an imagefolder are brought, pixels.
         outputs: where to write each of `SPLITS`.
 
     Raises:
@@ -297,7 +322,9 @@ def prepare(name: str, folder: Path, size: int, outputs: dict[str, Path]) -> Non
     train = splits["train"][0]
     if "mean" not in description:
         levels = np.arange(256)
-        shares = np.stack([np.bincount(train[:, c].ravel(), minlength=256) for c in range(train.shape[1])])
+        some = np.array_split(train, 1 + len(train) // 1000)  # counting needs eight bytes a pixel
+        counts = [[np.bincount(part[:, c].ravel(), minlength=256) for c in range(train.shape[1])] for part in some]
+        shares = np.sum(counts, axis=0)
         shares = shares / shares.sum(axis=1, keepdims=True)
         mean = shares @ levels
         std = np.sqrt(shares @ levels**2 - mean**2)
@@ -372,10 +399,39 @@ def _torchvision(name: str, folder: Path, download: bool) -> list[tuple[np.ndarr
         for file, official in kind.train_list + kind.test_list:
             path = folder / kind.base_folder / file
             _same_sum(path, _read(path), official)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # torchvision sets none, and a silent network would hold the job for ever
-    try:
+    with _patience():
         sets = [kind(str(folder), train=train, download=download) for train in (True, False)]
+    return [(dataset.data, dataset.targets) for dataset in sets]
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Give up on a network that is silent: torchvision sets no limit, and would hold the job for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        yield
     finally:
         socket.setdefaulttimeout(before)
-    return [(dataset.data, dataset.targets) for dataset in sets]
+
+
+def _squares(files: Sequence[tuple[Path, int]], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images [n, 3, size, size] uint8 and labels [n] of picture files.
+
+    Each is made RGB, scaled so that its shorter side has `size` pixels, and cut to the middle square.
+
+    Raises:
+        InputError: naming the first file that is no readable image.
+    """
+    from PIL import Image, ImageOps
+
+    images = np.empty((len(files), 3, size, size), np.uint8)
+    for row, (path, _) in enumerate(files):
+        try:
+            with Image.open(path) as image:
+                images[row] = np.moveaxis(
+                    np.asarray(ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (size, size))), 2, 0
+                )
+        except (OSError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path}: not a readable image ({error})") from error
+    return images, np.array([label for _, label in files])

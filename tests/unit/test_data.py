@@ -389,3 +389,104 @@ def test_imagefolder_with_an_unreadable_image(folder: Path, tmp_path: Path, faul
     (folder / "train" / "dog" / "z.png").write_bytes(content)
     told = refused("imagefolder", folder, tmp_path / "out", r"z\.png: not a readable image")
     assert told.startswith(str(folder / "train" / "dog" / "z.png"))
+
+
+# Imagenette: real digits as JPEGs stand in for its images, and their numbers for the official ones.
+
+
+@pytest.fixture
+def imagenette(digits: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Torchvision's folder for 320 pixels: of two classes, twelve wide digits to train and four to test."""
+    monkeypatch.setattr(data.Imagenette, "IMAGES", {"train": 12, "val": 4})
+    images = data.read(digits.test).images
+    for split, rows in (("train", range(12)), ("val", range(12, 16))):
+        for row in rows:
+            folder = tmp_path / "raw" / "imagenette2-320" / split / ("n01440764", "n02102040")[row % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            wide = Image.fromarray(images[row, 0] * np.uint8(15)).resize((20, 12))
+            wide.save(folder / f"ILSVRC2012_{row}.JPEG")
+    return tmp_path / "raw"
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("size", [161, 224, 320])
+def test_imagenette(imagenette: Path, digits: SimpleNamespace, tmp_path: Path, size: int) -> None:
+    train, test = prepared("imagenette", imagenette, tmp_path / "out", size)
+    assert train.images.shape == (12, 3, size, size)
+    assert train.labels.tolist() == [0] * 6 + [1] * 6
+    assert test.labels.tolist() == [0, 0, 1, 1]
+    assert test.meta["split"] == "test"
+    assert train.meta["classes"] == 10
+    assert train.meta["white"] == 255
+    # Files are taken by their names, of which number 12 and 14 are the first class's; grey, so that channels agree.
+    original = data.read(digits.test).images[[12, 14, 13, 15], 0] * 15.0
+    for image, digit in zip(test.images, original, strict=True):
+        assert (image[0] == image[2]).all()
+        wide = Image.fromarray(digit.astype(np.uint8)).resize((20, 12)).crop((4, 0, 16, 12)).resize((size, size))
+        assert np.abs(image[1].astype(float) - np.asarray(wide)).mean() < 12  # of 255: what JPEG and scaling blur
+    moments = train.pixels().mean((0, 2, 3), dtype=float)
+    assert train.meta["mean"] == pytest.approx(moments, rel=1e-5)  # pixels are float32
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    ("size", "archive"), [(8, "imagenette2-160"), (160, "imagenette2-160"), (321, "imagenette2"), (500, "imagenette2")]
+)
+def test_imagenette_is_never_scaled_up_if_it_need_not(
+    imagenette: Path, tmp_path: Path, size: int, archive: str
+) -> None:
+    """Only the archive of 320 pixels is there, and that of the size is asked for."""
+    with pytest.raises(InputError) as error:
+        prepared("imagenette", imagenette, tmp_path / "out", size)
+    assert str(error.value).startswith(f"{imagenette / archive}: no whole Imagenette here, and none could be fetched")
+    assert f"put torchvision's {archive} into the folder" in str(error.value)
+    (imagenette / "imagenette2-320").rename(imagenette / archive)
+    assert prepared("imagenette", imagenette, tmp_path / "out", size)[1].images.shape == (4, 3, size, size)
+
+
+@pytest.mark.usefixtures("offline")
+def test_imagenette_nowhere(tmp_path: Path) -> None:
+    told = refused("imagenette", tmp_path / "raw", tmp_path / "out", "no whole Imagenette here, and none could be")
+    assert "no network" in told
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_imagenette_that_is_not_whole(imagenette: Path, tmp_path: Path, split: str) -> None:
+    place = (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
+    next((place / split).glob("*/*_1*.JPEG")).unlink()
+    left = {"train": 12, "val": 4}[split] - 1
+    told = refused("imagenette", imagenette, tmp_path / "out", f"{split}: holds {left} images, where Imagenette has")
+    assert f"delete {place} and fetch it again" in told
+    shutil.rmtree(place / split)
+    refused("imagenette", imagenette, tmp_path / "out", "no whole Imagenette here")
+
+
+@pytest.mark.usefixtures("offline")
+def test_imagenette_with_an_unreadable_image(imagenette: Path, tmp_path: Path) -> None:
+    (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
+    path = imagenette / "imagenette2-160/val/n02102040/ILSVRC2012_13.JPEG"
+    path.write_bytes(path.read_bytes()[:200])
+    told = refused("imagenette", imagenette, tmp_path / "out", "not a readable image")
+    assert told.startswith(f"{path}: ")
+
+
+def test_imagenettes_shape_is_known_without_fetching(tmp_path: Path) -> None:
+    """The official numbers of images: FaRS, section 3."""
+    assert data.Imagenette().shape(tmp_path, 224) == data.Shape(train=9469, test=3925, classes=10, channels=3, size=224)
+
+
+def test_imagenettes_archives_are_torchvisions() -> None:
+    import torchvision
+
+    archives = torchvision.datasets.Imagenette._ARCHIVES
+    assert {size: Path(url).stem for size, (url, _) in archives.items()} == data.Imagenette.ARCHIVES
+
+
+def test_the_moments_of_many_images_are_counted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2500, 2, 1, 1), np.uint8)  # in three parts
+    splits = {split: (images, np.arange(2500) % 10) for split in data.SPLITS}
+    monkeypatch.setattr(data.Digits, "load", lambda *_: (splits, {"classes": 10, "white": 255}))
+    train = prepared("digits", tmp_path, tmp_path / "out")[0]
+    assert train.meta["mean"] == pytest.approx(images.mean((0, 2, 3)) / 255, rel=1e-12)
+    assert train.meta["std"] == pytest.approx(images.std((0, 2, 3)) / 255, rel=1e-12)
