@@ -16,7 +16,7 @@ try:
     CONFIG = load(config)
     check_writable(Path(CONFIG.results))
     EXPERIMENTS = CONFIG.experiments()
-    LIMITS = plan.all_limits(EXPERIMENTS)
+    LIMITS = {home: plan.limits(EXPERIMENTS, home) for home in EXPERIMENTS}
 except InputError as error:
     print(f"config: error: {error}", file=sys.stderr)
     sys.exit(2)

@@ -42,7 +42,9 @@ def main() -> None:
     shutil.rmtree(ROOT / RESULTS)
 
     paper = config.Config()
-    stages = [stage for stage in plan.stages(paper) if stage.name not in ("timing", "counts/train-variance")]
+    stages = [
+        stage for stage in plan.stages(paper.experiments()) if stage.name not in ("timing", "counts/train-variance")
+    ]
     jobs = sum(stage.jobs for stage in stages) + len(paper.sigmas) * len(paper.methods)
     hours = sum(stage.cost for stage in stages) / paper.shards.rate / 3600
     level, job = (slurm - local for slurm, local in zip(costs["slurm"], costs["local"], strict=True))

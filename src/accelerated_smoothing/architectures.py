@@ -78,8 +78,7 @@ def cost(arch: str) -> float:
         return FOUR_STAGES[arch]
     if embeds(arch):
         shape = sll(arch)
-        adds = sum(18 * width**2 * side**2 for width, side in shape.stages) + 8 * shape.features**2
-        return shape.depth * adds * (32 / (shape.unshuffle * shape.stages[0][1])) ** 2 / LAYER
+        return _adds(shape) * (32 / (shape.unshuffle * shape.stages[0][1])) ** 2 / LAYER
     hidden = head(arch)
     if hidden is not None:
         return max(sum(a * b for a, b in itertools.pairwise([256, *hidden, 10])) / LAYER, 1e-3)
@@ -88,3 +87,22 @@ def cost(arch: str) -> float:
         some = ", ".join(["resnet20", "resnet56", "resnet110", *FOUR_STAGES, "sll32-2", "linear", "mlp-128"])
         raise ValueError(f"unknown architecture; one of {some} would do")
     return resnet_depth(int(found[1])) - 2
+
+
+def rescaling(arch: str) -> float:
+    """What a training step computes whatever its batch, in passes of an image: the scaling T of an SLL network."""
+    if not embeds(arch):
+        return 0
+    shape = sll(arch)
+    (last, side), narrower = shape.stages[-1], shape.stages[1:]
+    layers = sum(225 * width**3 for width, _ in shape.stages) + 16 * shape.features**3  # at 5x5 shifts of 3x3 weights
+    narrowings = sum(2 * width**3 for width, _ in narrower) + last * side**2 * shape.features**2
+    return (shape.depth * layers + narrowings) / _adds(shape)
+
+
+def _adds(shape: SllShape) -> int:
+    """Multiply-adds of a pass: two in each layer for a weight, and the narrowings between stages and behind them."""
+    (last, side), narrower = shape.stages[-1], shape.stages[1:]
+    layers = sum(18 * width**2 * side**2 for width, side in shape.stages) + 8 * shape.features**2
+    narrowings = sum(2 * width**2 * side**2 for width, side in narrower) + last * side**2 * shape.features
+    return shape.depth * layers + narrowings

@@ -382,9 +382,8 @@ def plan(arguments: argparse.Namespace) -> None:
         setattr(arguments, name, value or getattr(settings.compute, name))
     if arguments.rate:
         given = settings.shards.model_copy(update={"rate": arguments.rate})
-        settings = settings.model_copy(update={"shards": given})
-    where = device(arguments) if arguments.measure else None
-    print(plan.report(settings, where, home, plan.backbone(experiments, home)))
+        experiments[home] = settings.model_copy(update={"shards": given})
+    print(plan.report(experiments, device(arguments) if arguments.measure else None, home))
 
 
 def recover(arguments: argparse.Namespace) -> None:

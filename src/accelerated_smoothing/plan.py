@@ -7,11 +7,11 @@ import functools
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerated_smoothing.architectures import cost, embeds
+from accelerated_smoothing.architectures import cost, embeds, rescaling, sll
 from accelerated_smoothing.config import Config, chooser_module, embedder, trainer_module
 from accelerated_smoothing.data import DATASETS, Shape, as_slice
 from accelerated_smoothing.files import InputError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TRAINING_COST = 3  # passes: where only the rate of predicting is known, one forward and backward is taken for three
 EXACT_COST = 20  # passes: where only the rate of predicting is known, one in float64 is taken for so many
 MEASURE_SECONDS = 2.0
+THROUGH = ("timing", "attacks")  # stages of a head that go through the backbone, too
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Stage:
         passes: of all its jobs together: noisy copies predicted, or images of all epochs trained on.
         cost: the passes, in passes of the base classifier: by layers and channels, and more for a training step, which
             may take several copies of an image forward and backward.
-        disk: bytes of counts that it leaves behind.
+        disk: bytes of counts or embeddings that it leaves behind.
         trains: the config's section of the training, or "".
+        exact: whether its passes are those of a backbone, in float64 and without noise.
     """
 
     name: str
@@ -61,11 +63,22 @@ class Stage:
     cost: float
     disk: int = 0
     trains: str = ""
+    exact: bool = False
 
 
 def shape(config: Config) -> Shape:
     """How much there is of the config's dataset."""
     return _shape(config.dataset.name, config.dataset.folder, config.dataset.size)
+
+
+def seen(experiments: Mapping[str, Config], home: str) -> Shape:
+    """The same as an experiment's networks see it: as embeddings, where it names some.
+
+    Args:
+        experiments, home: as for `stages`.
+    """
+    whole, backbone = shape(experiments[home]), embedder(experiments, home)
+    return replace(whole, channels=sll(experiments[backbone].base.arch).features, size=1) if backbone else whole
 
 
 @functools.cache
@@ -96,29 +109,34 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     return Counting(images, sizes, min(images, math.ceil(images * sizes[-1] / draws)))
 
 
-def stages(config: Config, home: str = "", backbone: Config | None = None) -> list[Stage]:
+def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
     """Every stage of a whole experiment that runs a model.
 
     Args:
-        home: where an experiment of a sister paper lies; these measure no times and no variance.
-        backbone: the experiment whose network embeds its images, if one does.
+        experiments: all of them, by where they lie: some see what others embed.
+        home: where this one lies; those of sister papers measure no times and no variance.
     """
+    config = experiments[home]
     whole = shape(config)
     sigmas, base = len(config.sigmas), config.base.arch
     trained = sigmas - len(config.checkpoints)
     training = trained * config.base.epochs * whole.train
-    made = [Stage("base", base, trained, training, training * TRAINING_COST * copies(config), trains="base")]
-    if embeds(base):
-        both = whole.train + whole.test
-        made.append(Stage("embeddings", base, sigmas, sigmas * both, sigmas * both * EXACT_COST))
+    step = copies(config) + rescaling(base) / config.base.batch_size
+    made = [Stage("base", base, trained, training, training * TRAINING_COST * step, trains="base")]
+    if home in {embedder(experiments, other) for other in experiments}:
+        both = sigmas * (whole.train + whole.test)
+        disk = both * sll(base).features * 4
+        made.append(Stage("embeddings", base, sigmas, both, both * EXACT_COST, disk, exact=True))
     chosen = config.chosen()
     for way, at in chosen.items():
         passes = (
             sigmas * counting(config, "test", "selection").images * chooser_module(way).passes(config.chooser(way), at)
         )
         made.append(Stage(f"sigmas/{way}", base, sigmas, passes, passes))
-    kinds = ["train-estimation", "test-estimation", "test-selection", *([] if home else ["train-variance"])]
-    for kind in kinds if config.samples() else []:
+    kinds = ["train-estimation"] if config.depths() else []
+    kinds += ["test-estimation", "test-selection"] if config.samples() else []
+    kinds += [] if home else ["train-variance"]
+    for kind in kinds:
         counted = counting(config, *kind.split("-"))
         # Test images are counted at the sigma of the training, and at each that is chosen for them.
         levels = sigmas * (1 + sum(map(len, chosen.values())) if kind.startswith("test") else 1)
@@ -129,14 +147,18 @@ def stages(config: Config, home: str = "", backbone: Config | None = None) -> li
     if not home:
         timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
         made.append(Stage("timing", base, 1, timed, timed))
-    network = backbone or config
+    backbone = embedder(experiments, home)
+    network = experiments[backbone] if backbone else config
+    slower = config.shards.rate / network.shards.rate
+    if backbone and config.samples():
+        timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
+        made.append(Stage("timing", network.base.arch, 1, timed, timed * (1 + slower)))
     if embeds(network.base.arch):
         images, told = sigmas * counting(config, "test", "selection").images, config.attack
         attacks = images * len(config.radii) * told.restarts
         steps = attacks * told.steps * TRAINING_COST
         draws = 0 if 0 in config.sigmas else (images + attacks) * told.n
-        ratio = config.shards.rate / network.shards.rate
-        made.append(Stage("attacks", network.base.arch, sigmas, steps, steps * ratio + draws))
+        made.append(Stage("attacks", network.base.arch, sigmas, steps, steps * slower + draws))
     for depth in config.depths():
         arch = f"resnet{depth}"
         passes = sigmas * config.surrogate.epochs * counting(config, "train", "estimation").images
@@ -154,25 +176,35 @@ def copies(config: Config) -> float:
     return trainer_module(config.training).passes(settings) + settings.ascent * settings.ascent_samples * ascending
 
 
-def limits(config: Config, home: str = "", backbone: Config | None = None) -> dict[str, int]:
+def limits(experiments: Mapping[str, Config], home: str = "") -> dict[str, int]:
     """The time limit of each stage's jobs at their first attempt, in minutes, by the stage's name.
 
     Twice what it should take, and half an hour: a job that is stopped by it goes on where it was, with more time.
+
+    Args:
+        experiments, home: as for `stages`.
     """
-    made = stages(config, home, backbone)
-    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / config.shards.rate / 60 for stage in made}
+    made, rate = stages(experiments, home), experiments[home].shards.rate
+    minutes = {stage.name: stage.cost / max(stage.jobs, 1) / rate / 60 for stage in made}
     return {name: 30 + math.ceil(2 * expected) for name, expected in minutes.items()}
 
 
-def weights(arch: str) -> int:
-    """Bytes of a network's weights; the input and the classes hardly matter."""
+def network(arch: str, whole: Shape) -> "torch.nn.Sequential":
+    """A network with random weights for images of this shape."""
     from accelerated_smoothing import models
 
-    model = models.build(arch, 10, [0.5] * 3, [0.25] * 3)
-    return sum(tensor.nbytes for tensor in model.state_dict().values())
+    return models.build(arch, whole.classes, [0.5] * whole.channels, [0.25] * whole.channels)
 
 
-def measure(stage: Stage, config: Config, device: "torch.device") -> float:
+def weights(arch: str, whole: Shape) -> int:
+    """Bytes of a network's weights."""
+    import torch
+
+    with torch.device("meta"):  # where they take no memory, and no time
+        return sum(tensor.nbytes for tensor in network(arch, whole).state_dict().values())
+
+
+def measure(stage: Stage, config: Config, whole: Shape, device: "torch.device") -> float:
     """Images per second of a stage on this machine, from noise to counts or in training, with random weights.
 
     Where sigma_x ascends, it does in every step that is measured, though not in every epoch.
@@ -180,12 +212,11 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
     import numpy as np
     import torch
 
-    from accelerated_smoothing import engines, models, sampling
+    from accelerated_smoothing import embedding, engines, models, sampling
     from accelerated_smoothing.training import base, loop, surrogate
 
-    whole = shape(config)
     size = (whole.channels, whole.size, whole.size)
-    model = models.build(stage.arch, whole.classes, [0.5] * whole.channels, [0.25] * whole.channels)
+    model = network(stage.arch, whole)
     if stage.trains:
         batch = getattr(config, stage.trains).batch_size
         inputs = torch.rand((batch, *size), device=device).to(memory_format=torch.channels_last)
@@ -202,6 +233,15 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
             for _ in range(0, amount, batch):
                 loss = step(inputs, *rest)
             loss.item()
+    elif stage.exact:
+        batch = embedding.BATCH
+        linear = models.linear(model.eval().double().to(device))
+        images = torch.rand((batch, *size), dtype=torch.float64, device=device)
+
+        def work(amount: int) -> None:
+            with torch.inference_mode():
+                for _ in range(0, amount, batch):
+                    linear.features(images).cpu()
     else:
         sampled, batch = config.sampling, 256
         engine = engines.build(
@@ -223,55 +263,49 @@ def measure(stage: Stage, config: Config, device: "torch.device") -> float:
         amount *= 2
 
 
-def all_limits(experiments: Mapping[str, Config]) -> dict[str, dict[str, int]]:
-    """Those of all experiments, by where they lie."""
-    return {home: limits(made, home, backbone(experiments, home)) for home, made in experiments.items()}
-
-
-def backbone(experiments: Mapping[str, Config], home: str) -> Config | None:
-    """The experiment whose network embeds the images of the one at `home`, if one does."""
-    where = embedder(experiments, home)
-    return experiments[where] if where else None
-
-
-def report(config: Config, device: "torch.device | None", home: str = "", backbone: Config | None = None) -> str:
+def report(experiments: Mapping[str, Config], device: "torch.device | None", home: str = "") -> str:
     """The plan of one experiment as text.
 
     Args:
-        home, backbone: as for `stages`.
+        experiments, home: as for `stages`.
         device: where rates are measured; None for hours from the config's rate.
     """
-    measured: dict[tuple[str, str], float] = {}
+    config, whole = experiments[home], seen(experiments, home)
+    measured: dict[tuple[str, str, bool], float] = {}
     if device is not None:
-        kinds = {(stage.arch, stage.trains): stage for stage in stages(config, home, backbone)}
-        measured = {kind: measure(stage, config, device) for kind, stage in kinds.items()}
-        found = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '']:.3g}")})
+        counts = Stage("counts", config.base.arch, jobs=0, passes=0, cost=0)  # of which the rate is, counted or not
+        own = [stage for stage in stages(experiments, home) if not (config.embedding and stage.name in THROUGH)]
+        kinds = {(stage.arch, stage.trains, stage.exact): stage for stage in [counts, *own]}
+        measured = {kind: measure(stage, config, whole, device) for kind, stage in kinds.items()}
+        found = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '', False]:.3g}")})
         config = config.model_copy(update={"shards": found})
-    made, asked = stages(config, home, backbone), limits(config, home, backbone)
-    rate = config.shards.rate
-    lines = [
-        f"{'stage':24} {'network':10} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} {'hours':>9} {'limit':>9}"
-    ]
+        experiments = {**experiments, home: config}
+    made, asked, rate = stages(experiments, home), limits(experiments, home), config.shards.rate
+    width = max(10, *(len(stage.arch) for stage in made))
+    head = f"{'stage':24} {'network':{width}} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} "
+    lines = [head + f"{'hours':>9} {'limit':>9}"]
     hours = longest = disk = 0.0
     for stage in made:
-        speed = measured.get((stage.arch, stage.trains)) or rate * stage.passes / max(stage.cost, 1)
-        left = stage.jobs * weights(stage.arch) if stage.trains else stage.disk
+        kind = (stage.arch, stage.trains, stage.exact)
+        speed = measured.get(kind) or rate * stage.passes / max(stage.cost, 1)
+        left = stage.jobs * weights(stage.arch, whole) if stage.trains else stage.disk
         hours, disk = hours + stage.passes / speed / 3600, disk + left
         longest += stage.jobs * asked[stage.name] / 60
         lines.append(
-            f"{stage.name:24} {stage.arch:10} {stage.jobs:5} {stage.passes:15.4g} {left / 1e6:6.1f} MB {speed:9.0f} "
-            f"{stage.passes / speed / 3600:9.2f} {asked[stage.name]:5} min"
+            f"{stage.name:24} {stage.arch:{width}} {stage.jobs:5} {stage.passes:15.4g} {left / 1e6:6.1f} MB "
+            f"{speed:9.0f} {stage.passes / speed / 3600:9.2f} {asked[stage.name]:5} min"
         )
     jobs, passes = sum(stage.jobs for stage in made), sum(stage.passes for stage in made)
     lines += [
-        f"{'all':24} {'':10} {jobs:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {hours:9.2f} {longest:7.1f} h",
+        f"{'all':24} {'':{width}} {jobs:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {hours:9.2f} {longest:7.1f} h",
         "images: noisy copies predicted, or images of all epochs trained on; tables and figures take seconds",
         f"limit: of a job's first attempt; counting is cut into jobs of {config.shards.minutes:g} minutes",
     ]
     if device is None:
         lines.append(
             f"hours: {config.base.arch} taken to predict {rate:g} images/s (shards.rate), a training step for "
-            f"{TRAINING_COST} passes, the cost of a network from its layers and channels; --measure measures them here"
+            f"{TRAINING_COST} passes, one in float64 for {EXACT_COST}, the cost of a network from its layers and "
+            "channels; --measure measures them here"
         )
     else:
         import torch

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from accelerated_smoothing import cli, config, plan, sampling
+from accelerated_smoothing import architectures, cli, config, models, plan, sampling
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import loop
 
@@ -87,7 +87,7 @@ def test_the_papers_counting_is_cut_into_jobs_of_its_minutes() -> None:
 
 def test_a_cpu_has_no_gpu_hours() -> None:
     settings = config.Config(compute=config.Compute(device="cpu"))
-    assert "GPU-hours" not in plan.report(settings, None)
+    assert "GPU-hours" not in plan.report(settings.experiments(), None)
 
 
 def test_a_deeper_network_costs_in_proportion() -> None:
@@ -95,7 +95,7 @@ def test_a_deeper_network_costs_in_proportion() -> None:
     deeper = settings.model_copy(
         update={"methods": {**settings.methods, "resnet20": {"certifier": "accelerated", "n": 250, "depth": 20}}}
     )
-    costs = {stage.name: stage.cost for stage in plan.stages(deeper)}
+    costs = {stage.name: stage.cost for stage in plan.stages(deeper.experiments())}
     ratio = costs["surrogates/resnet20"] / costs["surrogates/resnet8"]
     assert ratio == pytest.approx((20 - 2) / (8 - 2))  # layers but for the first and the last
 
@@ -122,9 +122,9 @@ def test_a_rate_is_images_per_second(monkeypatch: pytest.MonkeyPatch, trains: st
     monkeypatch.setattr(loop.Step, "__call__", step)
     monkeypatch.setattr(sampling, "count_predictions", count)
     settings = config.read([Path(name) for name in FILES])
-    stage = next(stage for stage in plan.stages(settings) if stage.trains == trains)
+    stage = next(stage for stage in plan.stages(settings.experiments()) if stage.trains == trains)
     # A sleep is never shorter, and on a busy machine several times as long.
-    assert 50_000 / 4 < plan.measure(stage, settings, torch.device("cpu")) <= 50_000
+    assert 50_000 / 4 < plan.measure(stage, settings, plan.shape(settings), torch.device("cpu")) <= 50_000
 
 
 def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,20 +157,148 @@ def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
     settings = config.load({"dataset": own, "shards": {"minutes": 1, "rate": 1}})
     assert plan.counting(settings, "train", "estimation").shards == 7  # at most one an image
     with pytest.raises(InputError, match=r"dataset\.test: found '3:': leaves no image"):
-        plan.limits(config.load({"dataset": {**own, "test": "3:"}}))
+        plan.limits(config.load({"dataset": {**own, "test": "3:"}}).experiments())
 
 
-@pytest.mark.parametrize(("name", "network", "rate", "draws"), [("backbone", 5000, 5000, 0), ("mlp", 5000, 500000, 2)])
-def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, draws: int) -> None:
-    """Of 500 digits at four radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
-    experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
+# FaRS: a backbone of 64 features, and what sees the embeddings by it.
+
+
+@pytest.fixture
+def fars() -> dict[str, config.Config]:
+    """Two epochs on 1,297 digits, and 40 of 500 certified; N = 250; a job of one minute counts 9,000."""
+    deterministic = {"margin": {"certifier": "margin"}, "cohen": None}
+    sampled = {"sigmas": [0.25, 0.5]}
+    base = {"arch": "sll8-2", "epochs": 2, "batch_size": 64, "crop": 0}
+    experiments: dict[str, Any] = {
+        "backbone": {"training": "margin"},
+        "original": {"embedding": "backbone", "base": {"arch": "linear"}},
+        "mlp": {
+            **sampled,
+            "embedding": "backbone",
+            "base": {"arch": "mlp-16"},
+            "reference": "embedded",
+            "methods": {"embedded": {"certifier": "embedded"}, "margin": None},
+        },
+        "cohen": {**sampled, "reference": "cohen", "methods": {"cohen": {"certifier": "cohen"}, "margin": None}},
+    }
+    common = {"sigmas": [0], "reference": "margin", "base": base, "methods": deterministic}
+    settings = {
+        "dataset": {"name": "digits", "test": ":40"},
+        "sampling": {"sizes": [250]},
+        "methods": {"cohen": {"certifier": "cohen"}},
+        "shards": {"minutes": 1, "rate": RATE},
+        "papers": {"fars": {"common": common, "experiments": experiments}},
+    }
+    return config.load(settings).experiments()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("backbone", {"base": ("sll8-2", 1, 2 * 1297), "embeddings": ("sll8-2", 1, 1297 + 500)}),
+        ("original", {"base": ("linear", 1, 2 * 1297)}),  # nothing is sampled
+        (
+            "mlp",
+            {
+                "base": ("mlp-16", 2, 2 * 2 * 1297),
+                "counts/test-estimation": ("mlp-16", 2 * 2, 2 * 40 * 250),
+                "counts/test-selection": ("mlp-16", 2, 2 * 40 * 100),
+            },
+        ),
+        (
+            "cohen",  # a backbone that nobody sees through
+            {
+                "base": ("sll8-2", 2, 2 * 2 * 1297),
+                "counts/test-estimation": ("sll8-2", 2 * 2, 2 * 40 * 250),
+                "counts/test-selection": ("sll8-2", 2, 2 * 40 * 100),
+            },
+        ),
+    ],
+)
+def test_stages_of_fars(fars: dict[str, config.Config], name: str, wanted: dict[str, tuple[str, int, int]]) -> None:
     home = f"fars/{name}/"
-    made = experiments[home]
-    stage = next(s for s in plan.stages(made, home, plan.backbone(experiments, home)) if s.name == "attacks")
-    jobs = max(draws, 1)
-    assert (stage.arch, stage.jobs, made.shards.rate) == ("sll8-2", jobs, rate)
-    steps = jobs * 500 * 4 * 50 * plan.TRAINING_COST
-    assert stage.cost / rate == pytest.approx(steps / network + draws * 500 * 5 * 1000 / rate)
-    minutes = stage.cost / jobs / rate / 60
-    assert plan.all_limits(experiments)[home]["attacks"] == 30 + math.ceil(2 * minutes)
-    assert "attacks" not in plan.all_limits(experiments)["data-dependent/cohen/"]
+    made = plan.stages(fars, home)
+    assert {stage.name: (stage.arch, stage.jobs, stage.passes) for stage in made} == wanted
+
+
+def test_limits_of_a_backbone(fars: dict[str, config.Config]) -> None:
+    asked = plan.limits(fars, "fars/backbone/")
+    step = 3 * (1 + architectures.rescaling("sll8-2") / 64)  # passes, of each image of a batch
+    assert asked == {
+        "base": 30 + math.ceil(2 * 2 * 1297 * step / RATE / 60),
+        "embeddings": 30 + math.ceil(2 * 1797 * plan.EXACT_COST / RATE / 60),
+    }
+
+
+def test_only_the_same_papers_experiments_are_embedded(fars: dict[str, config.Config]) -> None:
+    backbone = "fars/backbone/"
+    other = {place.replace("fars", "other"): made for place, made in fars.items()}
+    assert [stage.name for stage in plan.stages({**other, backbone: fars[backbone]}, backbone)] == ["base"]
+
+
+@pytest.mark.parametrize("measured", [True, False])
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        # A mean and a deviation of each of 64 features, and the layers with their biases.
+        ("original", 2 * 64 + 64 * 10 + 10),
+        ("mlp", 2 * (2 * 64 + 64 * 16 + 16 + 16 * 10 + 10)),
+    ],
+)
+def test_networks_on_embeddings_are_as_wide_as_these(
+    fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch, name: str, weights: int, measured: bool
+) -> None:
+    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(plan, "weights", lambda *found: sizes.append(found) or 4)
+    sizes: list[Any] = []
+    home = f"fars/{name}/"
+    text = plan.report(fars, torch.device("cpu") if measured else None, home)
+    monkeypatch.undo()
+    assert fars[home].base.arch in text
+    (found,) = sizes
+    assert plan.weights(*found) * len(fars[home].sigmas) == 4 * weights  # float32
+
+
+def test_embeddings_are_measured_in_their_own_arithmetic(
+    fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {"base": 10.0, "": 20.0, "exact": 5.0}
+    monkeypatch.setattr(plan, "measure", lambda stage, *_: rates["exact" if stage.exact else stage.trains])
+    lines = plan.report(fars, torch.device("cpu"), "fars/backbone/").splitlines()
+    assert [line.split()[6] for line in lines[1:3]] == ["10", "5"]
+    assert "rate: 20}" in lines[-2 if "GPU-hours" in lines[-1] else -1]
+
+
+def test_a_backbones_passes_are_timed_in_float64(
+    fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        time.sleep(1e-3)
+        return images
+
+    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.05)
+    monkeypatch.setattr(models, "linear", lambda model: models.Linear(features, *model[1].fc.parameters()))
+    made = plan.stages(fars, "fars/backbone/")[1]
+    whole = plan.shape(fars[""])
+    # 100 images a millisecond; a sleep is never shorter, and on a busy machine several times as long.
+    assert 1e5 / 8 < plan.measure(made, fars["fars/backbone/"], whole, torch.device("cpu")) <= 1e5
+    assert {(tuple(images.shape), images.dtype) for images in seen} == {((100, 1, 8, 8), torch.float64)}
+
+
+def test_what_an_sll_network_costs_is_what_torch_counts() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = models.build("sll8-2", 10, [0.5], [0.25]).eval()
+    counted = []
+    for images in (1, 2):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(images, 1, 8, 8))
+        counted.append(counter.get_total_flops() / 2)  # multiply-adds
+    one = counted[1] - counted[0]
+    # The last layer, 64 x 10 of 2.6e6, is left out.
+    assert architectures.cost("sll8-2") * architectures.LAYER / 16 == pytest.approx(one, rel=1e-3)
+    assert architectures.rescaling("sll8-2") == pytest.approx((counted[0] - one) / one, rel=1e-3)
+    assert architectures.rescaling("resnet8") == 0

@@ -226,3 +226,18 @@ def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:
     done = snakemake("-n", "results/data-dependent/table6.csv")
     assert done.returncode != 0
     assert "data-dependent/table6: the paper has no such table or figure" in done.stdout + done.stderr
+
+
+def test_imagenette_is_planned_without_its_images(snakemake) -> None:
+    fars = "results/imagenette/fars"
+    targets = [f"{fars}/original/certificates/sigma0.0/margin.tsv", f"{fars}/mlp/certificates/sigma0.25/embedded.tsv"]
+    plan = planned(snakemake, *targets, "--configfile", "presets/imagenette.yaml")
+    # One backbone and two heads, and the draws of one, which are jobs of less than two hours: to bound and to select.
+    wanted = {"data": 1, "base": 3, "embeddings": 1, "shard": 2, "counts": 2, "certificates": 2}
+    assert plan == {**wanted, "total": sum(wanted.values())}
+
+
+def test_what_nobody_sees_is_not_embedded(snakemake) -> None:
+    done = snakemake("-n", "results/fars/cohen/embeddings/sigma0.25/test.npz")
+    assert done.returncode != 0
+    assert "fars/cohen/ has no embeddings" in done.stdout + done.stderr
