@@ -41,7 +41,7 @@ def sll(arch: str) -> SllShape:
     Raises:
         ValueError: there is no such network.
     """
-    found = re.fullmatch(r"sll(\d+)-([1-9]\d*)", arch)
+    found = re.fullmatch(r"sll([1-9]\d*)-([1-9]\d*)", arch)
     if not found:
         raise ValueError(f"found {arch!r}; sll<side of the images>-<layers a stage> would do, such as sll32-2")
     whole, depth = int(found[1]), int(found[2])
@@ -69,6 +69,14 @@ def embeds(arch: str) -> bool:
     return arch.startswith("sll")
 
 
+def side(arch: str) -> int | None:
+    """Pixels a side of the images that a network is made for, 1 for embeddings; None where any will do."""
+    if embeds(arch):
+        shape = sll(arch)
+        return shape.unshuffle * shape.stages[0][1]
+    return None if head(arch) is None else 1
+
+
 def cost(arch: str) -> float:
     """What a pass costs, in layers of a CIFAR ResNet on images of the same size; a check that `arch` exists, too.
 
@@ -78,7 +86,7 @@ def cost(arch: str) -> float:
         return FOUR_STAGES[arch]
     if embeds(arch):
         shape = sll(arch)
-        return _adds(shape) * (32 / (shape.unshuffle * shape.stages[0][1])) ** 2 / LAYER
+        return _adds(shape) * (32 / (side(arch) or 32)) ** 2 / LAYER
     hidden = head(arch)
     if hidden is not None:
         return max(sum(a * b for a, b in itertools.pairwise([256, *hidden, 10])) / LAYER, 1e-3)

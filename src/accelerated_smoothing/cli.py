@@ -246,6 +246,8 @@ def time_certificates(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import data, timing
 
     settings, sampling = section(config.Timing, arguments), section(config.Sampling, arguments)
+    if not settings.sigma:
+        raise InputError("--sigma: found 0, which is no noise; at least 0.001 would do")
     where = device(arguments)
     images = data.read(arguments.images, arguments.slice).spread(settings.count)
     timing.measure(
@@ -485,16 +487,16 @@ def parser() -> argparse.ArgumentParser:
     def rooted(made: argparse.ArgumentParser) -> None:
         made.add_argument("--seed", type=checked("seed", config.Seed), default=0, help="the root seed (default 0)")
 
-    def noisy(made: argparse.ArgumentParser) -> None:
-        sigma = checked("sigma", config.Sigma)
+    def noisy(made: argparse.ArgumentParser, kind: Any) -> None:
+        sigma = checked("sigma", kind)
         made.add_argument("--sigma", type=sigma, required=True, help="scale of the noise, [0,1] pixels")
 
     def distributed(made: argparse.ArgumentParser) -> None:
         names = config.modules("distributions")
         made.add_argument("--noise", choices=names, default="gaussian", help="its distribution (default gaussian)")
 
-    def noise(made: argparse.ArgumentParser) -> None:
-        noisy(made)
+    def noise(made: argparse.ArgumentParser, kind: Any) -> None:
+        noisy(made, kind)
         distributed(made)
         rooted(made)
 
@@ -533,7 +535,7 @@ def parser() -> argparse.ArgumentParser:
         way = config.trainer_module(name)
         made = ways.add_parser(name, help=way.__doc__.splitlines()[0], description=way.__doc__)
         needs(made, train="training images", test="images for the log", output="weights")
-        noise(made)
+        noise(made, config.Sigma)
         made.add_argument("--initial", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")
         add_flags(made, way.Settings)
         add_flags(made, config.Compute)
@@ -546,7 +548,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("checkpoint", type=Path)
     needs(made, images="images of its dataset", output="weights")
-    noisy(made)
+    noisy(made, config.Sigma)
 
     made = verb(
         "embed",
@@ -565,7 +567,7 @@ def parser() -> argparse.ArgumentParser:
         "--base base.safetensors --images test.npz --sigma 0.25 --sizes 100 1000 --output counts.npz",
     )
     needs(made, base="weights of f", images="images", output="counts")
-    noise(made)
+    noise(made, config.Sampled)
     part(made)
     made.add_argument("--spread", type=checked("spread", PositiveInt), metavar="K", help="K of them, evenly spaced")
     made.add_argument("--shard", type=shard, default=(0, 1), metavar="K/M", help="the K-th of M shards, from 0")
@@ -591,7 +593,7 @@ def parser() -> argparse.ArgumentParser:
         number = checked("at", PositiveInt)
         made.add_argument("--at", type=number, nargs="+", required=True, metavar="K", help="steps, or samples a point")
         needs(made, base="weights of f", images="images", output="sigmas")
-        noise(made)
+        noise(made, config.Sampled)
         part(made)
         add_flags(made, config.Compute)
 

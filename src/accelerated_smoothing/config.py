@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from accelerated_smoothing.architectures import cost, embeds, head, resnet_depth
+from accelerated_smoothing.architectures import cost, embeds, head, resnet_depth, side
 from accelerated_smoothing.data import DATASETS, SPLITS, as_slice
 from accelerated_smoothing.files import InputError
 
@@ -35,6 +35,7 @@ def _noise_or_none(sigma: float) -> float:
 
 
 Sigma = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_noise_or_none)]
+Sampled = Annotated[float, Field(ge=0.001, le=100, allow_inf_nan=False)]  # a sigma that something is drawn under
 Slice = Annotated[str, Field(pattern=r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$", description="images, as a Python slice")]
 Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -345,6 +346,12 @@ class Config(Section):
             raise ValueError(
                 f"base.arch: found {self.base.arch!r}; `linear`, or `mlp-128`, is for embeddings, and no other"
             )
+        pixels = self._side()
+        if not self.embedding and side(self.base.arch) not in (None, pixels):
+            raise ValueError(
+                f"base.arch: found {self.base.arch!r}; the images have {pixels} pixels a side, and sll{pixels}-2 is "
+                "for these"
+            )
         if self.embedding and self.base.crop:
             raise ValueError(f"base.crop: found {self.base.crop}; of an embedding nothing can be cropped, 0 would do")
         for split, images in self.images().items():
@@ -475,6 +482,11 @@ class Config(Section):
         whole = DATASETS[self.dataset.name]().shape(Path(self.dataset.folder), self.dataset.size)
         return {split: len(range(getattr(whole, split))[as_slice(getattr(self.dataset, split))]) for split in SPLITS}
 
+    def _side(self) -> int:
+        """Pixels a side of the images, which of an imagefolder's are brought to that."""
+        name, folder, size = self.dataset.name, Path(self.dataset.folder), self.dataset.size
+        return size if name == "imagefolder" else DATASETS[name]().shape(folder, size).size
+
     def chooser(self, way: str) -> Any:
         """The settings of one way of choosing sigma, as the `Settings` model of its module.
 
@@ -542,8 +554,9 @@ def load(settings: Mapping[str, Any]) -> Config:
         made = Config.model_validate(dict(settings))
     except ValidationError as error:
         raise InputError(_first(error, "")) from None
-    if made.initial:
-        raise InputError(f"initial: found {made.initial!r}: is for an experiment of a sister paper, under papers")
+    for key in ("initial", "embedding"):
+        if name := getattr(made, key):
+            raise InputError(f"{key}: found {name!r}: is for an experiment of a sister paper, under papers")
     return made
 
 

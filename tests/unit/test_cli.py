@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from accelerated_smoothing import cli, config, counts, data
-from accelerated_smoothing.certify import accelerated, cohen
+from accelerated_smoothing.certify import accelerated, cohen, top_logit
 from accelerated_smoothing.files import atomic
-from accelerated_smoothing.training.ways import macer, smoothadv
+from accelerated_smoothing.training.ways import macer, margin, smoothadv
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -54,7 +54,9 @@ SECTIONS = [
     (config.Comparison, {"accuracy": 0.0, "relative": 1e-9}),
     (smoothadv.Settings, {"steps": 10, "epsilon": 1.5, "ascent": 1, "ascent_lr": 1e-3}),
     (macer.Settings, {"samples": 4, "weight": 0.0, "margin_gamma": 6.5, "gamma": 0.5}),
+    (margin.Settings, {"arch": "sll8-1", "epsilon": 0.0, "optimizer": "adam"}),
     (accelerated.Settings, {"n": 500, "depth": 56}),
+    (top_logit.Settings, {"simplex": 1.5}),
     (cohen.Settings, {"n": 500}),
 ]
 
@@ -68,7 +70,7 @@ def test_sections_pass_through_flags(model: Any, changes: dict[str, Any], change
     arguments = parser.parse_args(shlex.split(cli.flags(settings)))
     # Nothing is left to a default but what the config itself leaves to the device.
     assert set(vars(arguments)) == {name for name, value in settings if value is not None}
-    assert {name for name, value in settings if value is None} <= {"batch_size", "precision"}
+    assert {name for name, value in settings if value is None} <= {"batch_size", "precision", "simplex"}
     assert cli.section(model, arguments) == settings
     assert cli.section(model, parser.parse_args([])) == model()
 
@@ -116,6 +118,9 @@ COUNT = "count --base {base} --images {test} --slice :4 --sizes 10 --sigma 0.5 -
 TRAIN = (
     "train-base gaussian --train {train} --test {test} --arch resnet8 --epochs 1 --sigma 0.5 --output {out} --threads 1"
 )
+EMBED = "embed --base {base} --train {train} --test {test} --train-output {out} --test-output {out}.test --threads 1"
+CHOOSE = "choose grid --at 1 --base {base} --images {test} --slice :4 --sigma 0.5 --output {out} --threads 1"
+TIME = "time --base {base} --images {test} --slice :4 --output {out} --threads 1"
 TEACH = "train-surrogate --images {train} --slice :6 --counts {folder}/train.npz --epochs 1 --output {out} --threads 1"
 CERTIFY = "certify cohen --n 100 --selection {folder}/selection.npz --estimation {folder}/estimation.npz --output {out}"
 WRONG = [
@@ -136,7 +141,9 @@ WRONG = [
     (COUNT, "--batch-size many", "batch_size: found 'many'"),
     (COUNT, "--precision fp16", "precision: found 'fp16'"),
     (COUNT, "--sigma -0.5", "sigma"),
-    (COUNT, "--sigma 0", "sigma"),
+    (COUNT, "--sigma 0", "--sigma: found '0': input should be greater than or equal to 0.001"),
+    (CHOOSE, "--sigma 0", "--sigma: found '0': input should be greater than or equal to 0.001"),
+    (TIME, "--sigma 0", "--sigma: found 0, which is no noise; at least 0.001 would do"),
     (COUNT, "--sigma nan", "sigma"),
     (COUNT, "--device tpu", "device: found 'tpu'"),
     (COUNT, "--threads 0", "threads: found '0'"),
@@ -151,6 +158,14 @@ WRONG = [
     (TRAIN, "--initial {folder}/none.safetensors", "none.safetensors: no such file"),
     (TRAIN, "--initial {base} --arch resnet14", "made for arch resnet8, where resnet14 is to be trained"),
     (TRAIN, "--ascent -1", "ascent: found '-1'"),
+    (TRAIN, "--sigma 0.0001", "--sigma: found '0.0001': a noise level is at least 0.001; 0 is none"),
+    (TRAIN, "--optimizer lion", "optimizer: found 'lion'"),
+    (TRAIN, "--arch sll8", "arch: found 'sll8'"),
+    (TRAIN, "--arch sll16-1", "arch: found 'sll16-1', which is for other images; these have 8x8 pixels"),
+    (TRAIN, "--arch linear", "arch: found 'linear', which is for other images; these have 8x8 pixels"),
+    (TRAIN.replace("gaussian", "margin"), "", "arch: found 'resnet8': no 1-Lipschitz network; one such as sll32-2"),
+    (EMBED, "--base {folder}/none.safetensors", "none.safetensors: no such file"),
+    (EMBED, "", "its resnet8 is not 1-Lipschitz; a network such as sll32-2 would do"),
     (TRAIN.replace("gaussian", "smoothadv"), "--epsilon 0", "epsilon: found '0'"),
     (TEACH, "--depth 21", "6n+2"),
     (TEACH, "--counts {folder}/none.npz", "none.npz: no such file"),

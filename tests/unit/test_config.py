@@ -97,7 +97,7 @@ def test_keys_that_are_no_text(key: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "key", "found"),
     [
-        ({"sigmas": [0.25, 0]}, "sigmas.1", "0"),
+        ({"sigmas": [0.25, 1e-5]}, "sigmas.1", "1e-05"),
         ({"sigmas": [-0.25]}, "sigmas.0", "-0.25"),
         ({"sigmas": ["much"]}, "sigmas.0", "'much'"),
         ({"sigmas": [float("nan")]}, "sigmas.0", "nan"),
@@ -141,7 +141,7 @@ def test_keys_that_are_no_text(key: Any) -> None:
         ({"shards": {"rate": float("inf")}}, "shards.rate", "inf"),
         ({"variance": {"repeats": 1}}, "variance.repeats", "1"),
         ({"compute": {"device": "tpu"}}, "compute.device", "'tpu'"),
-        ({"timing": {"sigma": 0}}, "timing.sigma", "0"),
+        ({"timing": {"sigma": -1}}, "timing.sigma", "-1"),
         ({"checkpoints": {"none": "file"}}, "checkpoints.none", "'none'"),
         ({"methods": {}}, "methods", "{}"),
         ({"methods": {"Two Words": {}}}, "methods.Two Words", "'Two Words'"),
@@ -165,6 +165,8 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, found: str) -> 
         ({"reference": "other"}, "reference: 'other' is none of the methods"),
         ({"sigmas": [0.5], "timing": {"sigma": 0.5}}, "figure_sigmas: 0.25 is none of the sigmas [0.5]"),
         ({"sigmas": [0.5], "figure_sigmas": [0.5]}, "timing.sigma: 0.25 is none of the sigmas [0.5]"),
+        ({"sigmas": [0.25, 0.5, 0]}, "sigmas: found 0, which is no noise, and some methods count under noise"),
+        ({"timing": {"sigma": 0}}, "timing.sigma: 0.0 is none of the sigmas"),
         ({"checkpoints": {0.3: "file"}}, "checkpoints: 0.3 is none of the sigmas"),
     ],
 )
@@ -192,7 +194,7 @@ def test_the_schema_refuses_what_the_models_refuse() -> None:
     schema = json.loads(config.schema())
     validator = jsonschema.Draft202012Validator(schema)
     assert validator.is_valid(Config().model_dump(mode="json"))
-    for wrong in ({"sigma": [0.5]}, {"alpha": 2}, {"sigmas": [0]}, {"surrogate": {"epoch": 3}}):
+    for wrong in ({"sigma": [0.5]}, {"alpha": 2}, {"sigmas": [-1]}, {"surrogate": {"epoch": 3}}):
         assert not validator.is_valid(wrong)
 
 
@@ -274,7 +276,7 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"epochs": 3}, "papers.other.experiments.two.epochs: unknown key"),
         ({"n0": 0}, "papers.other.experiments.two.n0: found 0"),
         ({"noise": "pink"}, "noise: found 'pink'; one of gaussian, laplace, uniform would do"),
-        ({"training": "magic"}, "training: found 'magic'; one of gaussian, macer, smoothadv would do"),
+        ({"training": "magic"}, "training: found 'magic'; one of gaussian, macer, margin, smoothadv would do"),
         ({"seed": 3}, "papers.other.experiments.two.seed: is the same for all experiments"),
         ({"results": "elsewhere"}, "papers.other.experiments.two.results: is the same for all experiments"),
         ({"dataset": {"name": "digits"}}, "papers.other.experiments.two.dataset.name: is the same for all experiments"),
@@ -309,8 +311,10 @@ def test_checkpoints_are_of_one_experiment() -> None:
     assert "papers.other.common.checkpoints: are of one base classifier" in told
 
 
-def test_the_main_experiment_starts_afresh() -> None:
-    assert "initial: found 'one'" in refused({"initial": "one", **paper()})
+@pytest.mark.parametrize("key", ["initial", "embedding"])
+def test_the_main_experiment_builds_on_no_other(key: str) -> None:
+    base = {"base": {"arch": "linear", "crop": 0}} if key == "embedding" else {}
+    assert f"{key}: found 'one': is for an experiment of a sister paper" in refused({key: "one", **base})
 
 
 def test_what_methods_need_is_chosen_once_for_all_of_them() -> None:
@@ -326,7 +330,7 @@ def test_the_experiments_of_alfarra_et_al_are_the_papers() -> None:
     """Alfarra et al. (2022), section 4 and appendix B, as config.yaml has them."""
     made = config.read([ROOT / "config.yaml"]).experiments()
     names = ["cohen", "cohen-ds", "smoothadv", "smoothadv-ds", "macer", "macer-ds", "yang"]
-    assert list(made) == ["", *(f"data-dependent/{name}/" for name in names)]
+    assert [home for home in made if home.startswith("data")] == [f"data-dependent/{name}/" for name in names]
     cohen, ds = made["data-dependent/cohen/"], made["data-dependent/cohen-ds/"]
     assert (cohen.base.arch, cohen.base.epochs, cohen.sigmas) == ("resnet18", 200, [0.12, 0.25, 0.5])
     assert (cohen.n0, cohen.alpha, cohen.method("cohen").n) == (100, 0.001, 100000)
@@ -340,3 +344,87 @@ def test_the_experiments_of_alfarra_et_al_are_the_papers() -> None:
     assert macer.chooser("ascent").samples == 8
     yang = made["data-dependent/yang/"]
     assert (yang.noise, yang.sigmas) == ("uniform", [0.25, 0.5, 1.0])
+
+
+# Embeddings: FaRS.
+
+
+MARGIN = {"methods": {"margin": {"certifier": "margin"}, **dict.fromkeys(Config().methods)}, "reference": "margin"}
+BACKBONE = {"sigmas": [0], "training": "margin", "base": {"arch": "sll32-1"}, **MARGIN}
+HEAD = {"sigmas": [0], "embedding": "one", "base": {"arch": "linear", "crop": 0}, **MARGIN}
+
+
+def embedded(backbone: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """A config with a sister paper of a backbone and a head, some keys of either changed."""
+    return {"papers": {"other": {"experiments": {"one": BACKBONE | (backbone or {}), "two": HEAD | changes}}}}
+
+
+def test_heads_see_the_embeddings_of_a_backbone() -> None:
+    made = config.load(embedded()).experiments()
+    assert (made["other/one/"].embedding, made["other/two/"].embedding) == (None, "one")
+    assert (made["other/two/"].sigmas, made["other/two/"].timing.sigma) == ([0], 0)
+    assert not made["other/two/"].samples()
+    sampled = {"methods": {"embedded": {"certifier": "embedded"}, **dict.fromkeys(Config().methods)}}
+    two = config.load(
+        embedded(sigmas=[0.5, 0.25], base={"arch": "mlp-8-4", "crop": 0}, reference="embedded", **sampled)
+    ).experiment("other", "two")
+    assert two.samples()
+    assert two.sigmas == [0.25, 0.5]  # of one backbone, whose own sigma is 0
+
+
+RESNET = {"training": "gaussian", "base": {"arch": "resnet20"}}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "changes", "told"),
+    [
+        ({}, {"embedding": "three"}, "experiments.two.embedding: found 'three'; one of one would do"),
+        ({}, {"embedding": "two"}, "experiments.two.embedding: found 'two'; one of one would do"),
+        (RESNET, {}, "two.embedding: found 'one', whose resnet20 is not 1-Lipschitz; one such as sll32-2 would do"),
+        ({"sigmas": [0, 0.25]}, {}, "two.embedding: found 'one', with backbones of several sigmas"),
+        ({}, {"base": {"arch": "linear", "crop": 1}}, "base.crop: found 1; of an embedding nothing can be cropped"),
+        ({}, {"base": {"arch": "sll32-1", "crop": 0}}, "base.arch: found 'sll32-1'; `linear`, or `mlp-128`, is for"),
+        (
+            {"base": {"arch": "sll28-1"}},
+            {},
+            "base.arch: found 'sll28-1'; the images have 32 pixels a side",
+        ),
+        ({}, {"embedding": None}, "base.arch: found 'linear'; `linear`, or `mlp-128`, is for embeddings"),
+        ({"base": {"arch": "mlp-8", "crop": 0}}, {}, "one.base.arch: found 'mlp-8': no 1-Lipschitz network"),
+        ({"base": {"arch": "resnet20"}}, {}, "one.base.arch: found 'resnet20': no 1-Lipschitz network"),
+        ({"base": {"arch": "sll0-1"}}, {}, "one.base.arch: found 'sll0-1': "),
+        ({}, {"base": {"arch": "mlp-0", "crop": 0}}, "two.base.arch: found 'mlp-0': unknown architecture"),
+        ({}, {"base": {"optimizer": "lion"}}, "two.base.optimizer: found 'lion'"),
+        ({}, {"methods": {**MARGIN["methods"], "cohen": {"certifier": "cohen"}}}, "sigmas: found 0, which is no noise"),
+        ({"sigmas": [0.0001]}, {}, "one.sigmas.0: found 0.0001: a noise level is at least 0.001; 0 is none"),
+        (
+            {},
+            {"methods": {**MARGIN["methods"], "top": {"certifier": "top_logit"}}, "reference": "top"},
+            "reference: 'top' is estimated itself",
+        ),
+        (
+            {},
+            {"methods": {**MARGIN["methods"], "sparsemax": {"certifier": "sparsemax", "simplex": 0}}},
+            "two.methods.sparsemax.simplex: found 0",
+        ),
+    ],
+)
+def test_wrong_embeddings(backbone: dict[str, Any], changes: dict[str, Any], told: str) -> None:
+    assert told in refused(embedded(backbone, **changes))
+
+
+def test_the_experiments_of_ghazanfari_are_the_papers() -> None:
+    """FaRS, sections 2.2 and 3, as config.yaml has them; its images and its pre-trained network are others."""
+    made = config.read([ROOT / "config.yaml"]).experiments()
+    fars = {home.split("/")[1]: found for home, found in made.items() if home.startswith("fars/")}
+    assert list(fars) == ["backbone", "original", "lmt", "mlp", "cohen"]
+    assert fars["backbone"].radii == [0.05, 0.1, 0.2, 0.3]
+    assert [found.embedding for found in fars.values()] == [None, "backbone", "backbone", "backbone", None]
+    assert [found.base.arch for found in fars.values()] == ["sll32-2", "linear", "linear", "mlp-256", "sll32-2"]
+    assert [found.training for found in fars.values()] == ["margin", "gaussian", "margin", "gaussian", "gaussian"]
+    assert [found.samples() for found in fars.values()] == [False, False, False, True, True]
+    for name in ("backbone", "original", "lmt"):
+        assert list(fars[name].methods) == ["margin", "sparsemax", "top-logit", "top-sparsemax"]
+        assert fars[name].method("sparsemax").simplex == fars[name].method("top-sparsemax").simplex == 2
+        assert fars[name].method("top-logit").simplex is None
+        assert [fars[name].certifier(method).SOUND for method in fars[name].methods] == [True, True, False, False]

@@ -17,7 +17,7 @@ from accelerated_smoothing.distributions import gaussian as distribution
 from accelerated_smoothing.engines import build
 from accelerated_smoothing.files import InputError
 from accelerated_smoothing.training import base, loop
-from accelerated_smoothing.training.ways import gaussian, macer, smoothadv
+from accelerated_smoothing.training.ways import gaussian, macer, margin, smoothadv
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)
@@ -186,6 +186,79 @@ def test_macer_has_a_finite_gradient(scale: float, dtype: torch.dtype) -> None:
     assert weights.grad.isfinite().all()
 
 
+def with_weights(p: SimpleNamespace, weights: torch.Tensor) -> base.Smoothed:
+    """The f of a problem as a linear layer behind a map that does nothing."""
+    linear = models.Linear(lambda x: x.flatten(1), weights, torch.zeros(CLASSES))
+    return base.Smoothed(lambda x: x.flatten(1) @ weights.T, p.f.frozen, p.f.noise, p.f.margin, lambda: linear)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("clean", [True, False])
+def test_margin_is_the_cross_entropy_of_logits_that_an_attack_has_raised(epsilon: float, clean: bool) -> None:
+    p = problem(1)
+    f, sigma = with_weights(p, p.weights), torch.zeros_like(SIGMA) if clean else SIGMA
+    expected = []
+    for i, label in enumerate(p.labels.tolist()):
+        w = p.weights.detach().numpy()
+        z = w @ (p.images[i] + sigma[i] * p.eps[i, 0]).numpy().ravel()
+        for j in range(CLASSES):
+            z[j] += epsilon * np.linalg.norm(w[label] - w[j])
+        expected.append(-log_softmax(z)[label])
+    settings = margin.Settings(epsilon=epsilon)
+    loss = margin.loss(f, p.images, p.labels, sigma, settings)
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-9)  # of norms whose squares are at least 1e-24
+    assert torch.autograd.gradcheck(
+        lambda w: margin.loss(with_weights(p, w), p.images, p.labels, sigma, settings), p.weights
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_margin_has_a_finite_gradient_where_classes_have_the_same_weights(dtype: torch.dtype) -> None:
+    """A root's slope is infinite at 0."""
+    p = problem(1)
+    weights = p.weights.detach().to(dtype)
+    weights[1] = weights[0]
+    weights[2] = weights[3] * (1 + torch.finfo(dtype).eps)
+    weights.requires_grad_()
+    f = with_weights(p, weights)
+    f = base.Smoothed(f.forward, f.frozen, lambda s, n: p.f.noise(s, n).to(dtype), f.margin, f.linear)
+    loss = margin.loss(f, p.images.to(dtype), p.labels, SIGMA.to(dtype), margin.Settings())
+    loss.backward()
+    assert loss.isfinite()
+    assert weights.grad.isfinite().all()
+    assert (weights.grad != 0).any(1).all()
+
+
+@pytest.mark.parametrize("arch", ["resnet20", "mlp-16", "imagenet-resnet50"])
+def test_margin_refuses_what_is_not_lipschitz(arch: str) -> None:
+    told = f"arch: found '{arch}': no 1-Lipschitz network; one such as sll32-2 would do, or linear on embeddings"
+    with pytest.raises(InputError, match=told):
+        config.check(margin.Settings, {"arch": arch})
+    assert config.check(margin.Settings, {"arch": "linear"}).arch == "linear"
+
+
+def test_adam_is_torchs_own() -> None:
+    """Three steps, with a weight decay that does not go through the gradients."""
+    ended = []
+    for own in (True, False):
+        torch.manual_seed(0)
+        model = models.build("sll8-1", CLASSES, [0.5, 0.5], [0.25, 0.25])
+        images, labels = torch.rand(12, 2, 8, 8), torch.arange(12) % CLASSES
+        settings = config.Base(optimizer="adam", lr=0.01, momentum=0.8, weight_decay=0.1, precision="fp32")
+        step = base.step(model, "gaussian", settings, "gaussian", torch.zeros(12), CPU)
+        adam = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.8, 0.999), weight_decay=0.1)
+        for _ in range(3):
+            if own:
+                step(images, labels, torch.arange(12), False, torch.Generator())
+            else:
+                adam.zero_grad()
+                torch.nn.functional.cross_entropy(model(images), labels).backward()
+                adam.step()
+        ended.append(copy.deepcopy(model.state_dict()))
+    for name, tensor in ended[0].items():  # memory in another order, so other sums, and Adam enlarges small gradients
+        torch.testing.assert_close(tensor, ended[1][name], rtol=1e-3, atol=1e-4, msg=name)
+
+
 # Algorithm 1, a step of it.
 
 
@@ -245,7 +318,12 @@ def splits(digits: SimpleNamespace) -> SimpleNamespace:
 
 
 SMALL = {"arch": "resnet8", "epochs": 3, "batch_size": 64, "lr": 0.05, "crop": 1, "flip": False}
-OWN = {"gaussian": {}, "smoothadv": {"samples": 2}, "macer": {"samples": 2}}
+OWN = {
+    "gaussian": {},
+    "smoothadv": {"samples": 2},
+    "macer": {"samples": 2},
+    "margin": {"arch": "sll8-1", "optimizer": "adam", "lr": 0.01},
+}
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
 
 
@@ -263,9 +341,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_ways_are_found() -> None:
     assert set(OWN) <= set(config.modules("training.ways"))
-    with pytest.raises(InputError, match="found 'none'; one of gaussian, macer, smoothadv"):
+    with pytest.raises(InputError, match="found 'none'; one of gaussian, macer, margin, smoothadv"):
         config.trainer_module("none")
-    assert [config.trainer_module(way).passes(config.trainer_module(way).Settings()) for way in OWN] == [1, 3, 64]
+    assert [config.trainer_module(way).passes(config.trainer_module(way).Settings()) for way in OWN] == [1, 3, 64, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))

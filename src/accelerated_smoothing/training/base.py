@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from accelerated_smoothing import models
+from accelerated_smoothing.architectures import side
 from accelerated_smoothing.choose.ascent import ascend
 from accelerated_smoothing.config import Base, distribution_module, trainer_module
 from accelerated_smoothing.data import Images
@@ -123,7 +124,8 @@ def train(
         initial: weights to start from, instead of fresh ones.
 
     Raises:
-        InputError: there is no such way or distribution, or the initial weights are of another network or dataset.
+        InputError: there is no such way or distribution, the network is for images of another size, or the initial
+            weights are of another network or dataset.
     """
     description = {
         "kind": "base",
@@ -133,6 +135,11 @@ def train(
         "noise": noise,
         **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
     }
+    height, width = train.images.shape[2:]
+    if side(settings.arch) not in (None, height) or (side(settings.arch) and height != width):
+        raise InputError(
+            f"arch: found {settings.arch!r}, which is for other images; these have {height}x{width} pixels"
+        )
     purpose = f"{way}/{noise}/{sigma}" + ("/tuned" if initial else "")
     if initial is None:
         torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())

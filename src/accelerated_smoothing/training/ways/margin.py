@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 class Settings(Base):
+    arch: str = Field("sll32-2", description="a 1-Lipschitz network, such as sll32-2; or linear, on embeddings")
     epsilon: float = Field(
         0.3, ge=0, allow_inf_nan=False, description="l2 size of attacks that shall fail, [0,1] pixels"
     )
