@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,3 +36,17 @@ def copied(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
         return tmp_path / name
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def backbones(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small 1-Lipschitz network trained on the digits, by the precision of its training."""
+    files = {}
+    for precision in ("fp32", "bf16"):
+        files[precision] = tmp_path_factory.mktemp("backbone") / f"{precision}.safetensors"
+        experiment.run(
+            f"train-base margin --train {digits.train} --test {digits.test} --sigma 0 --arch sll8-1 --epochs 2 "
+            f"--optimizer adam --lr 0.01 --batch-size 64 --step-size 2 --crop 0 --no-flip --epsilon 0.2 --threads 1 "
+            f"--precision {precision} --output {files[precision]}"
+        )
+    return files

@@ -1,0 +1,389 @@
+"""SDP-based Lipschitz layers: nothing stretches, whatever the weights, and where it is known by how much, so it is.
+
+Jacobians are whole ones, so their largest singular values are exact: an iteration might stop below.
+"""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from accelerated_smoothing import architectures, data, engines, models, plan
+from accelerated_smoothing.models import sll
+from accelerated_smoothing.models.sll import Narrowing, Padding, Scaled, Sll, SllConv, SllDense
+
+# Of a Jacobian's norm: sums of some hundred products, each rounded to half a last bit, and float32 has 2^-24 for that.
+ROUNDED = {torch.float32: 1e-5, torch.float64: 1e-12}
+HALF_BIT = 2.0**-8  # of bfloat16, relative
+LAYERS: dict[str, tuple[Callable[[], Scaled], tuple[int, ...]]] = {
+    "conv": (lambda: SllConv(3, 5), (3, 6, 5)),
+    "conv, wide": (lambda: SllConv(2, 9), (2, 4, 4)),
+    "conv, all border": (lambda: SllConv(3, 5), (3, 1, 2)),
+    "dense": (lambda: SllDense(12, 20), (12,)),
+    "dense, narrow": (lambda: SllDense(12, 5), (12,)),
+    "narrowing of pixels": (lambda: Narrowing(6, 3, image=True), (6, 3, 2)),
+    "narrowing of features": (lambda: Narrowing(30, 7, image=False), (30,)),
+}
+DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+
+
+def jacobian(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """[outputs, inputs] at one input x [*shape]: each row from a copy of x of its own."""
+    with torch.no_grad():
+        outputs = f(x[None]).numel()
+    copies = x.expand(outputs, *x.shape).clone().requires_grad_()
+    return torch.autograd.grad(f(copies).flatten(1), copies, torch.eye(outputs, dtype=x.dtype))[0].flatten(1)
+
+
+def stretch(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> float:
+    """The largest singular value of the Jacobian at x."""
+    return torch.linalg.matrix_norm(jacobian(f, x).double(), 2).item()
+
+
+def scramble(module: nn.Module, size: float, spread: float) -> None:
+    """Random weights of some size, q far from 0, biases, and an output without any weight."""
+    for layer in module.modules():
+        if isinstance(layer, Scaled):
+            nn.init.normal_(layer.weight, std=size)
+            nn.init.normal_(layer.q, std=spread)
+            layer.weight.data[0] = 0
+            if hasattr(layer, "bias"):
+                nn.init.normal_(layer.bias, std=size)
+
+
+def rounded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module in a precision; in bfloat16 only its weights are, and it computes in float64."""
+    return module.to(dtype).double() if dtype is torch.bfloat16 else module.to(dtype)
+
+
+def limit(dtype: torch.dtype) -> float:
+    return 1 + ROUNDED.get(dtype, ROUNDED[torch.float64])
+
+
+def is_short(layer: Scaled) -> float:
+    """The largest singular value of T^-1/2 W', as a convolution of an image if it is one."""
+    weight, t = (part.detach() for part in layer.scaled())
+    if weight.dim() == 2:
+        return torch.linalg.matrix_norm((t.rsqrt()[:, None] * weight).double(), 2).item()
+    scaled, border = weight * t.rsqrt().view(-1, 1, 1, 1), weight.shape[-1] // 2
+    return stretch(lambda x: F.conv2d(x, scaled, padding=border), torch.zeros(weight.shape[1], 5, 4, dtype=t.dtype))
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", list(LAYERS))
+def test_no_layer_stretches(kind: str, dtype: torch.dtype, size: float) -> None:
+    make, shape = LAYERS[kind]
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layer = make()
+        scramble(layer, size, spread=2 * seed)
+        layer = rounded(layer, dtype)
+        assert is_short(layer) <= limit(dtype)
+        for far in (0.1, 1, 100):  # of the zeros, about which biases switch ReLUs on and off
+            assert stretch(layer, far * torch.randn(shape, dtype=next(layer.parameters()).dtype)) <= limit(dtype)
+
+
+def test_q_may_be_far_apart() -> None:
+    """Quotients of 1e26, so that most columns count for next to nothing."""
+    for kind, (make, shape) in LAYERS.items():
+        torch.manual_seed(0)
+        layer = make()
+        scramble(layer, 1.0, spread=0.0)
+        layer.q.data = torch.linspace(-30, 30, len(layer.q))
+        assert is_short(layer) <= limit(torch.float32), kind
+        assert stretch(layer, torch.randn(shape)) <= limit(torch.float32), kind
+
+
+def test_a_layer_of_one_column_is_a_reflection_where_its_relu_is_on() -> None:
+    """I - 2ww'/|w|^2: the bound is attained, and by what W does."""
+    torch.manual_seed(0)
+    layer, x = SllDense(6, 1).double(), torch.randn(6, dtype=torch.float64)
+    for sign in (1, -1):
+        layer.weight.data = sign * x[None].sign()  # whose product with x is positive, or negative
+        w = layer.weight.data[0]
+        expected = torch.eye(6, dtype=torch.float64)
+        if sign > 0:
+            expected -= 2 * torch.outer(w, w) / w.dot(w)
+        torch.testing.assert_close(jacobian(layer, x), expected, rtol=0, atol=1e-12)
+    narrow = Narrowing(9, 4, image=False).double()  # its fresh rows are orthonormal
+    assert stretch(narrow, torch.randn(9, dtype=torch.float64)) == pytest.approx(1, abs=1e-5)  # made in float32
+
+
+def signed(self: Scaled, weight: torch.Tensor) -> torch.Tensor:
+    if weight.dim() == 2:
+        return weight @ weight.T
+    return F.conv2d(weight, weight, padding=weight.shape[-1] - 1).sum((2, 3))
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_without_the_absolute_value_a_layer_stretches(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A known fault of published code, of which these tests would tell: rows that cancel make T too small."""
+    if kind == "dense":
+        layer: Scaled = SllDense(2, 2)
+        layer.weight.data = torch.tensor([[1.0, 0.0], [-0.5, 1.0]])
+        shape: tuple[int, ...] = (2,)
+    else:
+        layer = SllConv(1, 1)
+        layer.weight.data = torch.zeros(1, 1, 3, 3)
+        layer.weight.data[0, 0, 1, 1:] = torch.tensor([1.0, -0.5])
+        shape = (1, 4, 4)
+    layer.bias.data.fill_(100)  # all ReLUs are on
+    assert stretch(layer, torch.zeros(shape)) <= limit(torch.float32)
+    monkeypatch.setattr(Scaled, "gram", signed)
+    t = layer.scaled()[1]
+    assert (t > 0.2).all()  # the fault does not show by itself, as T < 0 would
+    assert stretch(layer, torch.zeros(shape)) > 1.01
+    assert is_short(layer) > 1.01
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (2, 2), (5, 4)])
+def test_the_scaling_of_a_convolution_bounds_its_whole_matrix(size: tuple[int, int]) -> None:
+    """T >= W'W (Loewner), W being that of an image with zeros around it."""
+    torch.manual_seed(1)
+    layer = SllConv(3, 4).double()
+    scramble(layer, 1.0, spread=1.0)
+    weight, t = layer.scaled()
+    whole = jacobian(lambda x: F.conv2d(x, weight, padding=1), torch.zeros(3, *size, dtype=torch.float64))
+    least = torch.linalg.eigvalsh(torch.diag(t.repeat_interleave(size[0] * size[1])) - whole @ whole.T).min()
+    assert least >= -1e-10  # of float64, of eigenvalues up to some hundred
+
+
+def test_what_only_moves_numbers_keeps_distances() -> None:
+    x = torch.randn(5, 3, 8, 4, dtype=torch.float64)
+    for layer in (nn.PixelUnshuffle(2), nn.PixelUnshuffle(4), Padding(7), Padding(3)):
+        made = jacobian(layer, x[0])
+        torch.testing.assert_close(made.T @ made, torch.eye(96, dtype=torch.float64), rtol=0, atol=0)
+    assert torch.equal(Padding(7)(x)[:, :3], x)
+    assert Padding(7)(x).shape == (5, 7, 8, 4)
+
+
+# Whole networks.
+
+
+def network(arch: str, channels: int, scrambled: bool) -> nn.Sequential:
+    torch.manual_seed(2)
+    model = models.build(arch, 10, [0.3] * channels, [0.25] * channels)
+    if scrambled:
+        scramble(model, 0.3, spread=0.5)
+    return model.double().eval()
+
+
+@pytest.mark.parametrize("scrambled", [False, True], ids=["fresh", "scrambled"])
+@pytest.mark.parametrize(("arch", "channels"), [("sll8-2", 1), ("sll32-1", 3)])
+def test_no_backbone_stretches(arch: str, channels: int, scrambled: bool) -> None:
+    linear = models.linear(network(arch, channels, scrambled))
+    side = int(arch[3:].partition("-")[0])
+    found = stretch(linear.features, torch.rand(channels, side, side, dtype=torch.float64))
+    assert found <= limit(torch.float64)
+    assert scrambled or found > 0.1  # the bound is not idle
+
+
+@pytest.fixture(scope="module")
+def pixels(digits: SimpleNamespace) -> torch.Tensor:
+    return torch.from_numpy(data.read(digits.test, ":300").pixels()).double()
+
+
+def ratios(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """[n] how many times farther apart f(x) and f(y) are than x and y."""
+    return (f(x) - f(y)).norm(dim=1) / (x - y).flatten(1).norm(dim=1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_trained_backbone_stretches(backbones: dict[str, Path], pixels: torch.Tensor, precision: str) -> None:
+    """At real digits, between them, and where a search finds it to stretch most.
+
+    The search is one of pairs: the network is linear piece by piece, so its Jacobian has no slope to follow.
+    """
+    model, _ = models.load(backbones[precision], "base")
+    with torch.no_grad():
+        assert (model.double()(pixels).argmax(1)).unique().numel() == 10  # it has learnt something
+    features = models.linear(model.double()).features
+    assert max(stretch(features, x) for x in pixels[:10]) <= limit(torch.float64)
+    assert max(stretch(features, x) for x in pixels[:10]) > 0.5
+    with torch.no_grad():
+        apart = torch.pdist(pixels.flatten(1))  # all pairs, so the nearest ones, too
+        assert (torch.pdist(features(pixels)) <= apart * limit(torch.float64)).all()
+        nudged = pixels + 1e-3 * torch.randn(pixels.shape, dtype=torch.float64)
+        assert (ratios(features, pixels, nudged) <= 1 + 1e-9).all()  # of a difference of 1e-3, and float64
+
+    torch.manual_seed(0)
+    x = pixels[:20].clone().requires_grad_()
+    y = (pixels[:20] + 0.1 * torch.randn_like(pixels[:20])).requires_grad_()
+    search, found = torch.optim.Adam([x, y], 0.01), []
+    for _ in range(40):
+        found.append(ratios(features, x, y))
+        search.zero_grad()
+        (-found[-1].log().sum()).backward()
+        search.step()
+    assert found[-1].mean() > found[0].mean() + 0.1  # it does find
+    assert torch.stack(found).max() <= 1 + 1e-9
+    for one, other in zip(x.detach()[:5], y.detach()[:5], strict=True):
+        assert stretch(features, one) <= limit(torch.float64)
+        assert stretch(features, (one + other) / 2) <= limit(torch.float64)
+
+
+# Arithmetic: bfloat16, folding, the engine.
+
+
+@pytest.mark.parametrize("kind", list(LAYERS))
+def test_under_autocast_the_scaling_is_that_of_the_rounded_weights(kind: str) -> None:
+    torch.manual_seed(0)
+    layer = LAYERS[kind][0]()
+    scramble(layer, 1.0, spread=1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        weight, t = layer.scaled()
+    assert weight.dtype == t.dtype == torch.float32
+    assert torch.equal(weight, layer.weight.bfloat16().float())
+    layer.weight.data = weight
+    assert torch.equal(t, layer.scaled()[1])
+
+
+def test_under_autocast_only_activations_are_rounded_further(pixels: torch.Tensor) -> None:
+    """Each pass rounds some vectors, by at most half a bit of their norm, and no layer makes that error larger.
+
+    No norm exceeds |x|, as biases are 0. A layer x - 2 W T^-1 s rounds its input, W'x, s and what it subtracts, each
+    of which is worth at most 2|x|; a narrowing rounds its input, its output, and T^-1/2 W entry by entry.
+    """
+    model = network("sll8-2", 1, False).float()
+    exact = network("sll8-2", 1, False).float()
+    for layer in (*model.modules(), *exact.modules()):
+        if isinstance(layer, Scaled):
+            nn.init.normal_(layer.q, std=0.3, generator=torch.Generator().manual_seed(layer.q.numel()))
+    errors = 0.0
+    for layer in exact.modules():
+        if isinstance(layer, Scaled):
+            layer.weight.data = layer.weight.bfloat16().float()
+            narrow = layer.folded().weight.flatten(1) if isinstance(layer, Narrowing) else None
+            errors += 8 if narrow is None else 2 + torch.linalg.matrix_norm(narrow.abs(), 2).item()
+    centred = pixels.float() - 0.3
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model[1].backbone(centred).double()
+        off = (found - exact.double()[1].backbone(centred.double())).norm(dim=1) / centred.flatten(1).norm(dim=1)
+    assert 1e-4 < off.max() <= errors * HALF_BIT
+
+
+@pytest.mark.parametrize("kind", list(LAYERS))
+def test_a_layer_folded_does_the_same(kind: str) -> None:
+    make, shape = LAYERS[kind]
+    torch.manual_seed(0)
+    layer, x = make().double(), torch.randn(4, *shape, dtype=torch.float64)
+    scramble(layer, 1.0, spread=1.0)
+    with torch.no_grad():
+        folded = layer.folded()
+        torch.testing.assert_close(folded(x), layer(x), rtol=1e-12, atol=1e-12)
+    assert not any(isinstance(part, Scaled) for part in folded.modules())
+
+
+@pytest.mark.parametrize(("arch", "channels"), [("sll8-2", 1), ("sll32-1", 3), ("linear", 6), ("mlp-8-5", 6)])
+def test_fold_keeps_the_function(arch: str, channels: int) -> None:
+    torch.manual_seed(3)
+    side = int(arch[3:].partition("-")[0]) if arch.startswith("sll") else 1
+    model = models.build(arch, 10, [0.1 * c for c in range(channels)], [0.5 + 0.1 * c for c in range(channels)])
+    scramble(model, 0.3, spread=0.3)
+    x = torch.rand(8, channels, side, side, dtype=torch.float64)
+    # A product and a sum are reordered in each of a dozen layers of up to 8,192 inputs.
+    for dtype, error in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        with torch.no_grad():
+            before = model.to(dtype)(x.to(dtype))
+            mean, folded = models.fold(model)
+            torch.testing.assert_close(folded(x.to(dtype) - mean), before, rtol=error, atol=error)
+    assert before.std() > 0.01
+
+
+@pytest.mark.parametrize("arch", ["sll8-1", "mlp-8"])
+def test_the_engine_predicts_as_the_network(backbones: dict[str, Path], pixels: torch.Tensor, arch: str) -> None:
+    if arch == "mlp-8":
+        torch.manual_seed(0)
+        model, images = models.build(arch, 10, [0.1] * 64, [0.5] * 64), pixels.float().view(-1, 64, 1, 1)
+    else:
+        model, images = models.load(backbones["fp32"], "base")[0], pixels.float()
+    made = engines.build(model.eval(), images.shape[1:], device=torch.device("cpu"))
+    with torch.no_grad():
+        expected = model.double()(images.double())
+    torch.testing.assert_close(made.logits(images).double(), expected, rtol=1e-4, atol=1e-4)  # logits of order 1
+    top = expected.topk(2).values
+    clear = top[:, 0] - top[:, 1] > 1e-3
+    assert clear.float().mean() > 0.9
+    assert torch.equal(made.logits(images).argmax(1)[clear], expected.argmax(1)[clear])
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("arch", "unshuffle", "stages", "features"),
+    [
+        ("sll8-2", 1, [(32, 8)], 64),
+        ("sll28-1", 1, [(32, 28), (64, 14), (128, 7)], 224),
+        ("sll32-3", 2, [(64, 16), (128, 8)], 256),
+        ("sll64-1", 4, [(64, 16), (128, 8)], 512),
+        ("sll224-2", 4, [(64, 56), (128, 28), (256, 14), (512, 7)], 1792),
+    ],
+)
+def test_shapes(arch: str, unshuffle: int, stages: list[tuple[int, int]], features: int) -> None:
+    shape = architectures.sll(arch)
+    assert shape == architectures.SllShape(unshuffle, stages, int(arch[-1]), features)
+    # Every stage has as many numbers as the image with its channels filled, or half of those of the one before.
+    assert all(b[0] == 2 * a[0] and 2 * b[1] == a[1] for a, b in itertools.pairwise(stages))
+
+
+@pytest.mark.parametrize(
+    "arch", ["sll32", "sll-2", "sll8-0", "sll0-1", "sllx-1", "sll8-1-1", "sll30-1", "sll33-1", "sll"]
+)
+def test_networks_that_there_are_not(arch: str) -> None:
+    for known in (architectures.sll, architectures.cost):
+        with pytest.raises(ValueError, match=rf"found '{arch}'.* would do"):
+            known(arch)
+    with pytest.raises(ValueError, match="would do"):
+        models.build(arch, 10, [0.5], [0.25])
+
+
+def test_too_many_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match="sll8-1: found 33 channels; at most 32 would do"):
+        Sll("sll8-1", 33, 10)
+    with pytest.raises(ValueError, match="sll32-1: found 17 channels; at most 16 would do"):
+        Sll("sll32-1", 17, 10)
+
+
+@pytest.mark.parametrize("arch", ["linear", "mlp-16", "mlp-16-8"])
+def test_networks_on_embeddings(arch: str) -> None:
+    widths = architectures.head(arch)
+    model = models.build(arch, 7, [0.5] * 12, [0.25] * 12)
+    assert model(torch.rand(3, 12, 1, 1)).shape == (3, 7)
+    ends = [12, *widths, 7]
+    assert sum(p.numel() for p in model.parameters()) == sum(a * b + b for a, b in itertools.pairwise(ends))
+    assert architectures.cost(arch) > 0
+    assert not architectures.embeds(arch)
+
+
+@pytest.mark.parametrize("arch", ["mlp", "mlp-", "mlp-0", "mlp-8-", "linear-2", "resnet20"])
+def test_what_is_no_network_on_embeddings(arch: str) -> None:
+    assert architectures.head(arch) is None
+
+
+@pytest.mark.parametrize(("arch", "channels"), [("sll8-2", 1), ("sll32-1", 3), ("sll64-1", 3)])
+def test_the_cost_is_the_multiply_adds(arch: str, channels: int) -> None:
+    side = int(arch[3:].partition("-")[0])
+    _, folded = models.fold(models.build(arch, 10, [0.5] * channels, [0.25] * channels))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        folded(torch.rand(1, channels, side, side))
+    counts = counter.get_flop_counts()
+    layers = [name for name, part in folded.named_modules() if isinstance(part, sll.Folded)]
+    adds = sum(sum(counts[f"Sll.{name}"].values()) for name in layers) / 2
+    told = architectures.cost(arch) * architectures.LAYER * (side / 32) ** 2
+    assert told == pytest.approx(adds, rel=1e-9)
+    assert 0.8 < told / (counter.get_total_flops() / 2) < 1  # narrowings and the linear layer are left out
+
+
+def test_a_plan_knows_their_weights() -> None:
+    for arch in ("sll8-1", "linear", "mlp-16"):
+        model = models.build(arch, 10, [0.5] * 3, [0.25] * 3)
+        assert plan.weights(arch) == sum(4 * tensor.numel() for tensor in model.state_dict().values())
