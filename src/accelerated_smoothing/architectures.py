@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # on 224.
 FOUR_STAGES = {"resnet18": 245, "resnet34": 511, "imagenet-resnet50": 37}
 LAYER = 2.27e6
+FEATURES = 256  # of the embeddings that a network on them is weighed with: those of images of 32 pixels a side
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def cost(arch: str) -> float:
         return _adds(shape) * (32 / (side(arch) or 32)) ** 2 / LAYER
     hidden = head(arch)
     if hidden is not None:
-        return max(sum(a * b for a, b in itertools.pairwise([256, *hidden, 10])) / LAYER, 1e-3)
+        return max(sum(a * b for a, b in itertools.pairwise([FEATURES, *hidden, 10])) / LAYER, 1e-3)
     found = re.fullmatch(r"resnet(\d+)", arch)
     if not found:
         some = ", ".join(["resnet20", "resnet56", "resnet110", *FOUR_STAGES, "sll32-2", "linear", "mlp-128"])

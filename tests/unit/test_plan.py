@@ -147,6 +147,31 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     assert int(rows["counts/train-estimation"][1]) == 2 * math.ceil(163 * 100 / 60 / shards.rate)
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("backbone", {"base": 4 * 1297, "embeddings": 1297 + 500}),
+        ("original", {"base": 2 * 1297}),
+        ("mlp", {"base": 2 * 1297, "counts/train-estimation": 163 * 100, "counts/test-estimation": 40 * 250}),
+    ],
+)
+def test_experiments_with_embeddings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, wanted: dict[str, int]
+) -> None:
+    """What needs no counts plans none; a backbone embeds both splits, in float64."""
+    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.02)
+    for words in ((), ("--measure", "--device", "cpu", "--threads", "1")):
+        rows, below = printed(capsys, "--experiment", f"fars/{name}", *words)
+        for stage, images in wanted.items():
+            assert float(rows[stage][2]) == pytest.approx(images, rel=1e-3)  # four digits are printed
+            assert float(rows[stage][5]) > 0
+        assert any(stage.startswith("counts") for stage in rows) == (name == "mlp")
+        assert ("embeddings" in rows) == (name == "backbone")
+        if name == "backbone":
+            rate = float(re.search(r"rate: ([\d.e+]+)}", below)[1]) if words else RATE
+            assert float(rows["embeddings"][5]) == pytest.approx(rate / plan.EXACT_COST, rel=0.1, abs=0.6)
+
+
 def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
     for split, images in (("train", 7), ("test", 3)):
         for image in range(images):

@@ -384,6 +384,6 @@ def test_the_cost_is_the_multiply_adds(arch: str, channels: int) -> None:
 
 
 def test_a_plan_knows_their_weights() -> None:
-    for arch in ("sll8-1", "linear", "mlp-16"):
-        model = models.build(arch, 10, [0.5] * 3, [0.25] * 3)
+    for arch, channels in (("sll8-1", 3), ("linear", 256), ("mlp-16", 256)):
+        model = models.build(arch, 10, [0.5] * channels, [0.25] * channels)
         assert plan.weights(arch) == sum(4 * tensor.numel() for tensor in model.state_dict().values())
