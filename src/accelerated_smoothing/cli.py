@@ -661,7 +661,7 @@ def parser() -> argparse.ArgumentParser:
     radius = checked("epsilons", config.Radius)
     text = "l2 sizes, [0,1] pixels (default those of Table I)"
     made.add_argument("--epsilons", type=radius, nargs="+", default=config.Config().radii, metavar="E", help=text)
-    noise(made)
+    noise(made, config.Sigma)
     part(made)
     alpha = checked("alpha", config.Alpha)
     text = "probability that a prediction marked sure is wrong (default 0.001)"

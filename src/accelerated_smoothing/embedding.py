@@ -77,6 +77,7 @@ def _features(
     identity = {
         "backbone": weights,
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
+        "device": device.type,
         "code": digest("embed"),
     }
     checkpoint = Checkpoint(partial(output), identity, ["features", "seconds"])
@@ -108,8 +109,9 @@ def input_radius(radius: np.ndarray, images: Images) -> np.ndarray:
 
     Of images that are no embeddings it is what float64 may have rounded on the way through a network.
     """
-    norm = np.linalg.norm(images.pixels().reshape(len(radius), -1).astype(float), axis=1)
-    return np.maximum(radius - ROUNDING * (1 + norm), 0.0)
+    parts = np.array_split(np.arange(len(radius)), -(-len(radius) // BATCH))
+    norm = [np.linalg.norm(images.take(rows).pixels().reshape(len(rows), -1).astype(float), axis=1) for rows in parts]
+    return np.maximum(radius - ROUNDING * (1 + np.concatenate(norm)), 0.0)
 
 
 def seconds(images: Images) -> float:

@@ -38,7 +38,7 @@ def linear(classes: int, count: int) -> SimpleNamespace:
     def decide(points: np.ndarray) -> np.ndarray:
         return (points.reshape(count, -1).astype(float) @ weight.T + bias).argmax(axis=1)
 
-    radius = margin.radii(z, weight)
+    radius = margin.radii(z, np.zeros_like(z), weight)
     assert radius.max() < 0.4  # so that no pixel reaches the end of its range
     return SimpleNamespace(model=model, images=images, classes=z.argmax(axis=1), radius=radius, decide=decide)
 

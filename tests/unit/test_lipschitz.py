@@ -38,7 +38,7 @@ def directions(n: int) -> np.ndarray:
 def test_the_margin_is_the_distance_to_the_nearest_other_prediction() -> None:
     """By bisection in 3,600 directions, as the points of one prediction are convex; 1e-6 is what lies between these."""
     p, around = problem(2, 20), directions(3600)
-    radius = margin.radii(logits(p, p.points), p.weight)
+    radius = margin.radii(z := logits(p, p.points), np.zeros_like(z), p.weight)
     top = logits(p, p.points).argmax(1)
     for point, found, own in zip(p.points, radius, top, strict=True):
         near, far = np.zeros(len(around)), np.full(len(around), 2 * found + 1)
@@ -53,7 +53,7 @@ def test_the_margin_is_the_distance_to_the_nearest_other_prediction() -> None:
 def test_the_margin_is_the_solution_of_a_quadratic_program() -> None:
     p = problem(4, 6, seed=1)
     z = logits(p, p.points)
-    for point, row, found in zip(p.points, z, margin.radii(z, p.weight), strict=True):
+    for point, row, found in zip(p.points, z, margin.radii(z, np.zeros_like(z), p.weight), strict=True):
         own, nearest = row.argmax(), np.inf
         for other in set(range(CLASSES)) - {own}:
             solved = optimize.minimize(
@@ -73,7 +73,7 @@ def test_the_margin_is_the_solution_of_a_quadratic_program() -> None:
 def test_a_step_of_the_margin_flips_and_one_below_it_does_not() -> None:
     p = problem(7, 200, seed=2)
     z = logits(p, p.points)
-    radius, top = margin.radii(z, p.weight), z.argmax(1)
+    radius, top = margin.radii(z, np.zeros_like(z), p.weight), z.argmax(1)
     for point, row, own, found in zip(p.points, z, top, radius, strict=True):
         towards = p.weight - p.weight[own]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -87,8 +87,8 @@ def test_classes_of_the_same_weights_never_meet() -> None:
     weight = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     # The second lies behind the first everywhere; of a tie nothing is certified; the third is met as ever.
     z = np.array([[2.0, 1.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 3.0]])
-    np.testing.assert_allclose(margin.radii(z, weight), [1 / np.sqrt(2), 0, 2 / np.sqrt(2)], rtol=1e-15)
-    assert margin.radii(np.array([[2.0, 1.0]]), np.ones((2, 3))) == [np.inf]
+    np.testing.assert_allclose(margin.radii(z, np.zeros_like(z), weight), [1 / np.sqrt(2), 0, 2 / np.sqrt(2)], rtol=1e-15)
+    assert margin.radii(np.array([[2.0, 1.0]]), np.zeros((1, 2)), np.ones((2, 3))) == [np.inf]
 
 
 # Sparsemax.
@@ -168,7 +168,7 @@ def flipped(p: SimpleNamespace, radius: np.ndarray) -> int:
 def test_the_margin_of_a_layer_that_normalises_is_that_of_the_layer(tmp_path: Path) -> None:
     p = problem(6, 50)
     log = certified("margin", evidence(p, tmp_path))
-    exact = margin.radii(logits(p, p.points), p.weight)
+    exact = margin.radii(z := logits(p, p.points), np.zeros_like(z), p.weight)
     assert (log["radius"] < exact).all()
     np.testing.assert_allclose(log["radius"], exact, rtol=1e-5, atol=1e-5)  # the biases are rounded to float32
     assert (log["correct"] == 1).all()
@@ -395,7 +395,7 @@ def test_certificates_of_linear_layers(fars: SimpleNamespace, tmp_path: Path, he
         inputs = inputs if head == "backbone" else (inputs - normalize.mean.flatten()) / normalize.std.flatten()
         by_hand = fc(inputs).numpy()
         weight = (fc.weight if head == "backbone" else fc.weight / normalize.std.flatten()).numpy()
-    exact = margin.radii(by_hand, weight)
+    exact = margin.radii(by_hand, np.zeros_like(by_hand), weight)
     some = exact > 1e-4  # where a tie is not near
     # The embeddings are stored in float32, and what may have been rounded is taken off.
     np.testing.assert_allclose(logs["margin"]["radius"][some], exact[some], rtol=1e-6, atol=1e-5)

@@ -152,7 +152,7 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     [
         ("backbone", {"base": 4 * 1297, "embeddings": 1297 + 500}),
         ("original", {"base": 2 * 1297}),
-        ("mlp", {"base": 2 * 1297, "counts/train-estimation": 163 * 100, "counts/test-estimation": 40 * 250}),
+        ("mlp", {"base": 2 * 1297, "counts/test-estimation": 40 * 250, "attacks": 40 * 4 * 50 * 3}),
     ],
 )
 def test_experiments_with_embeddings(
@@ -327,3 +327,19 @@ def test_what_an_sll_network_costs_is_what_torch_counts() -> None:
     assert architectures.cost("sll8-2") * architectures.LAYER / 16 == pytest.approx(one, rel=1e-3)
     assert architectures.rescaling("sll8-2") == pytest.approx((counted[0] - one) / one, rel=1e-3)
     assert architectures.rescaling("resnet8") == 0
+
+
+@pytest.mark.parametrize(("name", "network", "rate", "sigmas"), [("backbone", 5000, 5000, 0), ("mlp", 5000, 500000, 2)])
+def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, sigmas: int) -> None:
+    """Of 500 digits at four radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
+    experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
+    home = f"fars/{name}/"
+    made = experiments[home]
+    stage = next(stage for stage in plan.stages(experiments, home) if stage.name == "attacks")
+    jobs = max(sigmas, 1)
+    assert (stage.jobs, made.shards.rate) == (jobs, rate)
+    steps = jobs * 500 * 4 * 50 * plan.TRAINING_COST
+    assert stage.cost / rate == pytest.approx(steps / network + sigmas * 500 * 5 * 1000 / rate)
+    minutes = stage.cost / jobs / rate / 60
+    assert plan.limits(experiments, home)["attacks"] == 30 + math.ceil(2 * minutes)
+    assert "attacks" not in plan.limits(experiments, "data-dependent/cohen/")

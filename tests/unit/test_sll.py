@@ -384,6 +384,7 @@ def test_the_cost_is_the_multiply_adds(arch: str, channels: int) -> None:
 
 
 def test_a_plan_knows_their_weights() -> None:
-    for arch, channels in (("sll8-1", 3), ("linear", 256), ("mlp-16", 256)):
+    for arch, channels, side in (("sll8-1", 3, 8), ("linear", 256, 1), ("mlp-16", 256, 1)):
         model = models.build(arch, 10, [0.5] * channels, [0.25] * channels)
-        assert plan.weights(arch) == sum(4 * tensor.numel() for tensor in model.state_dict().values())
+        whole = data.Shape(train=1, test=1, classes=10, channels=channels, size=side)
+        assert plan.weights(arch, whole) == sum(4 * tensor.numel() for tensor in model.state_dict().values())

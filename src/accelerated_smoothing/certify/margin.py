@@ -38,6 +38,7 @@ class Logits:
 
     Attributes:
         z: [images, classes] float64 logits.
+        rounding: [images, classes] what each logit may be off by.
         weight: [classes, d] float64 of the layer.
         seconds: [images] time of one image, backbone and all.
         description: of the classifier.
@@ -45,6 +46,7 @@ class Logits:
     """
 
     z: np.ndarray
+    rounding: np.ndarray
     weight: np.ndarray
     seconds: np.ndarray
     description: dict[str, Any]
@@ -69,23 +71,34 @@ def logits(evidence: common.Evidence) -> Logits:
         linear = models.exact(model)
     except ValueError as error:
         raise InputError(f"{base}: its {description['arch']} has {error}") from None
+    z, norms = [], []
     begun = time.perf_counter()
     with torch.inference_mode():
-        parts = torch.from_numpy(images.pixels()).double().split(BATCH)
-        z = torch.cat([linear.features(part) @ linear.weight.T + linear.bias for part in parts]).numpy()
-    seconds = (time.perf_counter() - begun) / len(z) + embedding.seconds(images)
-    return Logits(z, linear.weight.numpy(), np.full(len(z), seconds), description, "cpu-pytorch-fp64")
+        for rows in np.array_split(np.arange(len(images.idx)), -(-len(images.idx) // BATCH)):
+            features = linear.features(torch.from_numpy(images.take(rows).pixels()).double())
+            z.append(features @ linear.weight.T + linear.bias)
+            norms.append(features.norm(dim=1))
+        # Of a sum of d products: at most d + 1 roundings of each, and one more of the weight; twice that.
+        slope, share = linear.weight.norm(dim=1), 2 * (linear.weight.shape[1] + 2) * 2.0**-53
+        rounding = share * (torch.cat(norms)[:, None] * slope + linear.bias.abs())
+    seconds = np.full(len(images.idx), (time.perf_counter() - begun) / len(images.idx) + embedding.seconds(images))
+    found = torch.cat(z).numpy(), rounding.numpy(), linear.weight.numpy()
+    return Logits(*found, seconds, description, "cpu-pytorch-fp64")
 
 
-def radii(z: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """[images] distance from embeddings with logits z [images, classes] to the nearest other prediction."""
+def radii(z: np.ndarray, rounding: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """[images] distance from embeddings with logits z [images, classes] to the nearest other prediction.
+
+    It is no larger than that for any logits within `rounding` of these: where the weights of two classes are nearly the
+    same, the difference of their logits is small, and what rounding may have left of it is taken off.
+    """
     top = z.argmax(axis=1)
-    lead = np.take_along_axis(z, top[:, None], axis=1) - z
+    lead = np.take_along_axis(z - rounding, top[:, None], axis=1) - (z + rounding)
     slope = np.linalg.norm(weight[:, None] - weight, axis=2)[top]
     # Classes of one weight keep their order everywhere.
     distance = np.divide(lead, slope, out=np.where(lead > 0, np.inf, 0.0), where=slope > 0)
     np.put_along_axis(distance, top[:, None], np.inf, axis=1)
-    return distance.min(axis=1)
+    return distance.min(axis=1).clip(min=0)
 
 
 def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
@@ -95,7 +108,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     images = evidence.images
     assert images is not None
     found = logits(evidence)
-    radius = embedding.input_radius(radii(found.z, found.weight), images)
+    radius = embedding.input_radius(radii(found.z, found.rounding, found.weight), images)
     return common.deterministic(
         images, found.z.argmax(axis=1), radius, found.seconds, found.description, found.arithmetic, SOUND
     )

@@ -52,7 +52,8 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     found = margin.logits(evidence)
     p = np.sort(sparsemax(found.z, settings.simplex), axis=1)
     slope = np.sqrt(2) * np.linalg.norm(found.weight - found.weight.mean(axis=0), 2)
-    radius = embedding.input_radius((p[:, -1] - p[:, -2]) / slope, images)
+    gap = p[:, -1] - p[:, -2] - 2 * np.linalg.norm(found.rounding, axis=1)  # p moves no more than z does
+    radius = embedding.input_radius(gap / slope, images)
     return common.deterministic(
         images, found.z.argmax(axis=1), radius, found.seconds, found.description, found.arithmetic, SOUND
     )

@@ -142,6 +142,10 @@ def load(path: Path, kind: str, images: dict[str, Any] | None = None) -> tuple[n
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: describes no model that is known here ({error})") from error
     fit(model, tensors, path)
+    if embeds(description["arch"]) and (tensors["0.std"] != 1).any():
+        raise InputError(
+            f"{path}: divides pixels by {tensors['0.std'].flatten().tolist()}, which stretches; train it again"
+        )
     return model.eval(), description
 
 

@@ -123,11 +123,10 @@ class Narrowing(Scaled):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, t = self.scaled()
-        return (
-            F.linear(x, weight * t.rsqrt()[:, None])
-            if x.dim() == 2
-            else F.conv2d(x, weight * t.rsqrt().view(-1, 1, 1, 1))
-        )
+        # Scaled behind the product, so that passes which round the weight have the T of what they multiply with.
+        if x.dim() == 2:
+            return F.linear(x, weight) * t.rsqrt()
+        return F.conv2d(x, weight) * t.rsqrt().view(-1, 1, 1)
 
     def folded(self) -> nn.Module:
         """The same as a plain layer."""
