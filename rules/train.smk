@@ -86,11 +86,12 @@ rule embeddings:
         runtime=runtime("embeddings"),
     params:
         code=digest("embed"),
+        folder=subpath(output.train, parent=True),
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
         "exec python -m accelerated_smoothing embed --base {input.base} --train {input.train} --test {input.test} "
-        "{params.compute} --train-output {output.train} --test-output {output.test} 2> {log}"
+        "{params.compute} --output {params.folder} 2> {log}"
 
 
 rule surrogate:

@@ -135,7 +135,7 @@ def embed(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import data, embedding
 
     splits = {"train": data.read(arguments.train), "test": data.read(arguments.test)}
-    outputs = {"train": arguments.train_output, "test": arguments.test_output}
+    outputs = {split: arguments.output / f"{split}.npz" for split in splits}
     embedding.embed(arguments.base, splits, outputs, device(arguments))
 
 
@@ -554,10 +554,10 @@ def parser() -> argparse.ArgumentParser:
         "embed",
         embed,
         "Embed images by a 1-Lipschitz backbone.",
-        "--base base.safetensors --train train.npz --test test.npz --train-output e/train.npz --test-output e/test.npz",
+        "--base base.safetensors --train train.npz --test test.npz --output embeddings",
     )
     needs(made, base="weights of an SLL network", train="training images", test="test images")
-    needs(made, **{"train-output": "their embeddings", "test-output": "their embeddings"})
+    made.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="of their embeddings, by split")
     add_flags(made, config.Compute)
 
     made = verb(

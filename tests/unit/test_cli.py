@@ -118,7 +118,7 @@ COUNT = "count --base {base} --images {test} --slice :4 --sizes 10 --sigma 0.5 -
 TRAIN = (
     "train-base gaussian --train {train} --test {test} --arch resnet8 --epochs 1 --sigma 0.5 --output {out} --threads 1"
 )
-EMBED = "embed --base {base} --train {train} --test {test} --train-output {out} --test-output {out}.test --threads 1"
+EMBED = "embed --base {base} --train {train} --test {test} --output {out} --threads 1"
 CHOOSE = "choose grid --at 1 --base {base} --images {test} --slice :4 --sigma 0.5 --output {out} --threads 1"
 TIME = "time --base {base} --images {test} --slice :4 --output {out} --threads 1"
 TEACH = "train-surrogate --images {train} --slice :6 --counts {folder}/train.npz --epochs 1 --output {out} --threads 1"

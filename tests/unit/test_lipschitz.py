@@ -87,7 +87,8 @@ def test_classes_of_the_same_weights_never_meet() -> None:
     weight = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     # The second lies behind the first everywhere; of a tie nothing is certified; the third is met as ever.
     z = np.array([[2.0, 1.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 3.0]])
-    np.testing.assert_allclose(margin.radii(z, np.zeros_like(z), weight), [1 / np.sqrt(2), 0, 2 / np.sqrt(2)], rtol=1e-15)
+    radius = margin.radii(z, np.zeros_like(z), weight)
+    np.testing.assert_allclose(radius, [1 / np.sqrt(2), 0, 2 / np.sqrt(2)], rtol=1e-15)
     assert margin.radii(np.array([[2.0, 1.0]]), np.zeros((1, 2)), np.ones((2, 3))) == [np.inf]
 
 
@@ -264,7 +265,7 @@ def fars(
     for precision, backbone in backbones.items():
         run(
             f"embed --base {backbone} --train {digits.train} --test {digits.test} --threads 1 "
-            f"--train-output {folder}/{precision}/train.npz --test-output {folder}/{precision}/test.npz"
+            f"--output {folder}/{precision}"
         )
     train, test = folder / "fp32/train.npz", folder / "fp32/test.npz"
     for name, words in HEADS.items():
@@ -322,10 +323,7 @@ def test_a_feature_that_never_changes_is_divided_by_one(fars: SimpleNamespace, t
     for layer in flat[1].vectors[1:]:
         layer.weight.data[:, 3] = 0
     models.save(tmp_path / "flat.safetensors", flat, described)
-    run(
-        f"embed --base {tmp_path}/flat.safetensors --train {fars.raw.train} --test {fars.raw.test} "
-        f"--train-output {tmp_path}/train.npz --test-output {tmp_path}/test.npz"
-    )
+    run(f"embed --base {tmp_path}/flat.safetensors --train {fars.raw.train} --test {fars.raw.test} --output {tmp_path}")
     made = data.read(tmp_path / "test.npz").meta
     assert (made["mean"][3], made["std"][3]) == (0, 1)
     assert 1 not in np.delete(made["std"], 3)
@@ -336,8 +334,7 @@ def test_an_embedding_that_was_stopped_goes_on(
 ) -> None:
     """Twice: in the training split, and in the other one."""
     words = (
-        f"embed --base {fars.backbone} --train {fars.raw.train} --test {fars.raw.test} --threads 1 "
-        f"--train-output {tmp_path}/train.npz --test-output {tmp_path}/test.npz"
+        f"embed --base {fars.backbone} --train {fars.raw.train} --test {fars.raw.test} --threads 1 --output {tmp_path}"
     )
     update, total = embedding.Progress.update, 0
 
