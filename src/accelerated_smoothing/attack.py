@@ -217,7 +217,7 @@ def target(
     if network:
         shape = (models.linear(network).weight.shape[1], 1, 1)
         embed = _folded(network, device, "backbone")
-        stored = models.linear(network.double().to(device)).features
+        stored = models.exact(network.to(device)).features
     engine = engines.build(head, shape, device=device, precision=precision) if sigma else None
     exact = head.double().to(device)
 

@@ -342,7 +342,9 @@ def test_what_an_sll_network_costs_is_what_torch_counts() -> None:
     assert architectures.rescaling("resnet8") == 0
 
 
-@pytest.mark.parametrize(("name", "network", "rate", "sigmas"), [("backbone", 5000, 5000, 0), ("mlp", 5000, 500000, 2)])
+@pytest.mark.parametrize(
+    ("name", "network", "rate", "sigmas"), [("backbone", 13000, 13000, 0), ("mlp", 13000, 1000000, 2)]
+)
 def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, sigmas: int) -> None:
     """Of 500 digits at four radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
     experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
