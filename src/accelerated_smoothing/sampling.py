@@ -171,8 +171,9 @@ def count(
     }
     checkpoint = Checkpoint(partial(output), identity, ["tally", "seconds"])
     pixels = images.pixels()
-    # What a process does once, such as compiling, is of no image.
-    count_predictions(engine, pixels[:1], sigma, 1, seed, classes=images.meta["classes"], noise=distribution)
+    # What a process does once, such as compiling, is no image's time.
+    engine.logits(torch.from_numpy(pixels[:1]))
+    engines.standard(images.idx[:1], 1, pixels.shape[1:], key_of(seed, purpose), distribution, device)
     counts, seconds = count_predictions(
         engine,
         pixels,
