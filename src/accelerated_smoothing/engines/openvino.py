@@ -74,6 +74,9 @@ class OpenVino:
 
         batches = -(-(total - start) // self.batch)
         stride = self.batch * max(1, min(BATCHES, batches // self.streams))
+        if total - start <= stride:  # to hand it to a thread would take longer than small networks do
+            yield torch.from_numpy(predict(start, total))
+            return
         waiting: deque[Future[np.ndarray]] = deque()
         try:
             for first in range(start, total, stride):
