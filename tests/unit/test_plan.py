@@ -152,7 +152,7 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     [
         ("backbone", {"base": 4 * 1297, "embeddings": 1297 + 500}),
         ("original", {"base": 2 * 1297}),
-        ("mlp", {"base": 2 * 1297, "counts/test-estimation": 40 * 250, "attacks": 40 * 4 * 50 * 3}),
+        ("mlp", {"base": 2 * 1297, "counts/test-estimation": 40 * 250, "attacks": 40 * 4 * 10 * 3}),
     ],
 )
 def test_experiments_with_embeddings(
