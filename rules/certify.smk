@@ -9,7 +9,7 @@ rule certificates:
         "../envs/models.yaml"
     resources:
         mem_mb=8000,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=lambda wildcards: digest(
             "certify", certifier=of(wildcards).methods[wildcards.method]["certifier"]

@@ -52,6 +52,10 @@ def certificates(sigmas):
 
 def of_experiments(paper, names, methods=lambda method: True):
     """Certificates of experiments of a sister paper at all their sigmas, by the methods that pass."""
+    if missing := [name for name in names if f"{paper}{name}/" not in EXPERIMENTS]:
+        raise WorkflowError(
+            f"{paper}{missing[0]}: is no experiment of this config, and this is made from it"
+        )
     return [
         f"{R}/{paper}{name}/certificates/sigma{sigma}/{method}.tsv"
         for name in names
@@ -103,6 +107,9 @@ def experiment(wildcards):
         "table4": repeated,
         "table5": repeated,
     }
+    if shown == f"{FARS}table2":
+        told = config.attack
+        samples += f", attacks of {told.steps} steps and {told.restarts} starts"
     if shown in (f"{FARS}table3", f"{FARS}figure3"):
         base += f" and, in the main experiment, {CONFIG.base.arch}"
     return f"{data.name}, {base}, {samples}, {images.get(shown, certified)}, alpha = {config.alpha:g}"

@@ -342,7 +342,7 @@ def run(
         distribution=distribution,
         n=settings.n,
         seed=seed,
-        alpha=alpha,
+        alpha=alpha / settings.restarts,  # of several tries the surest is kept
         precision=precision,
         device=device,
     )

@@ -101,10 +101,8 @@ class Base(Section):
     epochs: int = Field(90, ge=1)
     batch_size: int = Field(256, ge=1)
     lr: float = Field(0.1, gt=0)
-    optimizer: Literal["sgd", "adam"] = Field(
-        "sgd", description="adam decays weights apart from the gradients, as AdamW"
-    )
-    momentum: float = Field(0.9, ge=0, lt=1, description="adam's first beta, too")
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = Field(0.9, ge=0, lt=1, description="adamw's first beta, too")
     weight_decay: float = Field(1e-4, ge=0)
     step_size: int = Field(30, ge=1, description="epochs after which the learning rate is multiplied by gamma")
     gamma: float = Field(0.1, gt=0, le=1)
@@ -346,6 +344,7 @@ class Config(Section):
             raise ValueError(
                 f"base.arch: found {self.base.arch!r}; `linear`, or `mlp-128`, is for embeddings, and no other"
             )
+        self._behind()
         pixels = self._side()
         if not self.embedding and side(self.base.arch) not in (None, pixels):
             raise ValueError(
@@ -370,6 +369,20 @@ class Config(Section):
                 self._initial(paper, name, made)
                 self._embedding(paper, name, made)
         return self
+
+    def _behind(self) -> None:
+        """Refuse what cannot be: certificates of an embedding's ball where there is none, and the reverse."""
+        for name, told in self.methods.items():
+            certifier, key = told["certifier"], f"methods.{name}.certifier: found {told['certifier']!r}"
+            if "base" in self.certifier(name).NEEDS and not embeds(self.base.arch) and self.base.arch != "linear":
+                raise ValueError(f"{key}, with base.arch {self.base.arch!r}; one such as sll32-2 would do, or linear")
+            sampled = "selection" in self.certifier(name).NEEDS
+            if sampled and (certifier == "embedded") != (self.embedding is not None):
+                raise ValueError(f"{key}; embeddings are certified by embedded, and nothing else is")
+        if self.embedding and self.training == "smoothadv":
+            raise ValueError("training: found 'smoothadv', which keeps to pixels of [0, 1]; gaussian would do")
+        if self.embedding and self.noise != "gaussian":
+            raise ValueError(f"noise: found {self.noise!r}, and a backbone is 1-Lipschitz in l2; gaussian would do")
 
     def _initial(self, paper: str, name: str, made: "Config") -> None:
         """Refuse to start from weights that no experiment trains."""

@@ -235,7 +235,7 @@ def measure(stage: Stage, config: Config, whole: Shape, device: "torch.device") 
             loss.item()
     elif stage.exact:
         batch = embedding.BATCH
-        linear = models.linear(model.eval().double().to(device))
+        linear = models.exact(model.eval().to(device))
         images = torch.rand((batch, *size), dtype=torch.float64, device=device)
 
         def work(amount: int) -> None:

@@ -46,7 +46,7 @@ def backbones(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory)
         files[precision] = tmp_path_factory.mktemp("backbone") / f"{precision}.safetensors"
         experiment.run(
             f"train-base margin --train {digits.train} --test {digits.test} --sigma 0 --arch sll8-1 --epochs 2 "
-            f"--optimizer adam --lr 0.01 --batch-size 64 --step-size 2 --crop 0 --no-flip --epsilon 0.2 --threads 1 "
+            f"--optimizer adamw --lr 0.01 --batch-size 64 --step-size 2 --crop 0 --no-flip --epsilon 0.2 --threads 1 "
             f"--precision {precision} --output {files[precision]}"
         )
     return files

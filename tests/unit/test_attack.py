@@ -103,14 +103,14 @@ def fars(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("fars")
     images = f"--train {digits.train} --test {digits.test}"
     run(
-        f"train-base margin {images} --sigma 0 --arch sll8-1 --optimizer adam --lr 0.01 --epochs 4 --batch-size 64 "
+        f"train-base margin {images} --sigma 0 --arch sll8-1 --optimizer adamw --lr 0.01 --epochs 4 --batch-size 64 "
         f"--crop 0 --no-flip --epsilon 0.3 --threads 1 --output {folder}/backbone.safetensors"
     )
     run(f"embed --base {folder}/backbone.safetensors {images} --threads 1 --output {folder}")
     for arch, sigma in (("linear", 0), ("mlp-32", 0.12)):
         run(
             f"train-base gaussian --train {folder}/train.npz --test {folder}/test.npz --sigma {sigma} --arch {arch} "
-            f"--optimizer adam --lr 0.01 --epochs 4 --batch-size 64 --crop 0 --no-flip "
+            f"--optimizer adamw --lr 0.01 --epochs 4 --batch-size 64 --crop 0 --no-flip "
             f"--threads 1 --output {folder}/{arch}.safetensors"
         )
     return folder

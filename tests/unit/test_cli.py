@@ -54,7 +54,7 @@ SECTIONS = [
     (config.Comparison, {"accuracy": 0.0, "relative": 1e-9}),
     (smoothadv.Settings, {"steps": 10, "epsilon": 1.5, "ascent": 1, "ascent_lr": 1e-3}),
     (macer.Settings, {"samples": 4, "weight": 0.0, "margin_gamma": 6.5, "gamma": 0.5}),
-    (margin.Settings, {"arch": "sll8-1", "epsilon": 0.0, "optimizer": "adam"}),
+    (margin.Settings, {"arch": "sll8-1", "epsilon": 0.0, "optimizer": "adamw"}),
     (accelerated.Settings, {"n": 500, "depth": 56}),
     (top_logit.Settings, {"simplex": 1.5}),
     (cohen.Settings, {"n": 500}),

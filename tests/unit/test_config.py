@@ -314,7 +314,8 @@ def test_checkpoints_are_of_one_experiment() -> None:
 @pytest.mark.parametrize("key", ["initial", "embedding"])
 def test_the_main_experiment_builds_on_no_other(key: str) -> None:
     base = {"base": {"arch": "linear", "crop": 0}} if key == "embedding" else {}
-    assert f"{key}: found 'one': is for an experiment of a sister paper" in refused({key: "one", **base})
+    methods = {"methods": {"margin": {"certifier": "margin"}}, "reference": "margin"} if key == "embedding" else {}
+    assert f"{key}: found 'one': is for an experiment of a sister paper" in refused({key: "one", **base, **methods})
 
 
 def test_what_methods_need_is_chosen_once_for_all_of_them() -> None:
@@ -372,7 +373,9 @@ def test_heads_see_the_embeddings_of_a_backbone() -> None:
     assert two.sigmas == [0.25, 0.5]  # of one backbone, whose own sigma is 0
 
 
-RESNET = {"training": "gaussian", "base": {"arch": "resnet20"}}
+SAMPLED = {"methods": {"embedded": {"certifier": "embedded"}}, "reference": "embedded"}
+COHEN = {"methods": {"cohen": {"certifier": "cohen"}}, "reference": "cohen"}
+RESNET = {"sigmas": [0.25], "training": "gaussian", "base": {"arch": "resnet20"}, **COHEN}
 
 
 @pytest.mark.parametrize(
@@ -381,6 +384,16 @@ RESNET = {"training": "gaussian", "base": {"arch": "resnet20"}}
         ({}, {"embedding": "three"}, "experiments.two.embedding: found 'three'; one of one would do"),
         ({}, {"embedding": "two"}, "experiments.two.embedding: found 'two'; one of one would do"),
         (RESNET, {}, "two.embedding: found 'one', whose resnet20 is not 1-Lipschitz; one such as sll32-2 would do"),
+        (
+            {"base": {"arch": "resnet20"}, "training": "gaussian"},
+            {},
+            "one.methods.margin.certifier: found 'margin', with base.arch 'resnet20'; one such as sll32-2 would do",
+        ),
+        ({}, {"base": {"arch": "mlp-8", "crop": 0}}, "margin.certifier: found 'margin', with base.arch 'mlp-8'"),
+        ({}, {"sigmas": [0.25], **COHEN}, "cohen.certifier: found 'cohen'; embeddings are certified by embedded"),
+        ({"sigmas": [0.25], **SAMPLED}, {}, "embedded.certifier: found 'embedded'; embeddings are certified by"),
+        ({}, {"noise": "uniform"}, "noise: found 'uniform', and a backbone is 1-Lipschitz in l2"),
+        ({}, {"training": "smoothadv"}, "training: found 'smoothadv', which keeps to pixels of [0, 1]"),
         ({"sigmas": [0, 0.25]}, {}, "two.embedding: found 'one', with backbones of several sigmas"),
         ({}, {"base": {"arch": "linear", "crop": 1}}, "base.crop: found 1; of an embedding nothing can be cropped"),
         ({}, {"base": {"arch": "sll32-1", "crop": 0}}, "base.arch: found 'sll32-1'; `linear`, or `mlp-128`, is for"),

@@ -1,6 +1,7 @@
 """Certificates behind a 1-Lipschitz backbone: the exact distance, what is sound below it, and what is not sound."""
 
 import copy
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,6 +91,33 @@ def test_classes_of_the_same_weights_never_meet() -> None:
     radius = margin.radii(z, np.zeros_like(z), weight)
     np.testing.assert_allclose(radius, [1 / np.sqrt(2), 0, 2 / np.sqrt(2)], rtol=1e-15)
     assert margin.radii(np.array([[2.0, 1.0]]), np.zeros((1, 2)), np.ones((2, 3))) == [np.inf]
+
+
+def test_what_rounding_may_have_left_is_not_claimed() -> None:
+    """Of any logits within the rounding of those that are given, none has a smaller radius."""
+    p = problem(3, 40, seed=4)
+    z, random = logits(p, p.points), np.random.default_rng(5)
+    rounding = np.abs(random.normal(scale=0.1, size=z.shape))
+    claimed, top = margin.radii(z, rounding, p.weight), z.argmax(1)
+    assert 0 < (claimed > 0).mean() < 1
+    for _ in range(200):
+        other = z + random.choice([-1, 1], size=z.shape) * rounding
+        true = margin.radii(other, np.zeros_like(z), p.weight)
+        np.testing.assert_array_less(claimed, np.where(other.argmax(1) == top, true, 0) + 1e-12)  # its own rounding
+
+
+def test_the_rounding_of_logits_is_bounded(fars: SimpleNamespace) -> None:
+    """Against sums that are exact."""
+    evidence = Evidence(alpha=0, n0=0, images=data.read(fars.test, ":3"), base=fars.folder / "original.safetensors")
+    found = margin.logits(evidence)
+    model, _ = models.load(evidence.base, "base")
+    linear = models.exact(model)
+    z = evidence.images.pixels().reshape(3, -1)
+    for row in range(3):
+        for c in range(10):
+            terms = [Fraction(float(a)) * Fraction(float(b)) for a, b in zip(z[row], linear.weight[c], strict=True)]
+            true = sum(terms) + Fraction(float(linear.bias[c]))
+            assert abs(true - Fraction(float(found.z[row, c]))) <= Fraction(float(found.rounding[row, c]))
 
 
 # Sparsemax.
@@ -270,7 +298,7 @@ def fars(
     train, test = folder / "fp32/train.npz", folder / "fp32/test.npz"
     for name, words in HEADS.items():
         run(
-            f"{words} --train {train} --test {test} --optimizer adam --lr 0.01 --epochs 3 --batch-size 64 "
+            f"{words} --train {train} --test {test} --optimizer adamw --lr 0.01 --epochs 3 --batch-size 64 "
             f"--crop 0 --no-flip --threads 1 --output {folder}/{name}.safetensors"
         )
     return SimpleNamespace(
@@ -482,6 +510,8 @@ def test_embedded_is_for_embeddings_under_noise_in_l2(
     log = tmp_path / "embedded.tsv"
     words = counting(fars, str(fars.backbone), fars.raw.test, tmp_path)
     refused(f"{words} --images {fars.raw.test}", "--images: are no embeddings; those that were counted", log, capsys)
+    words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path)
+    refused(words.replace("certify embedded", "certify cohen"), "--selection: are counts of embeddings", log, capsys)
     for noise in ("uniform", "laplace"):
         words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path, noise)
         refused(f"{words} --images {fars.test}", f"the counts are under {noise} noise, and the backbone", log, capsys)

@@ -244,7 +244,7 @@ def test_adam_is_torchs_own() -> None:
         torch.manual_seed(0)
         model = models.build("sll8-1", CLASSES, [0.5, 0.5], [0.25, 0.25])
         images, labels = torch.rand(12, 2, 8, 8), torch.arange(12) % CLASSES
-        settings = config.Base(optimizer="adam", lr=0.01, momentum=0.8, weight_decay=0.1, precision="fp32")
+        settings = config.Base(optimizer="adamw", lr=0.01, momentum=0.8, weight_decay=0.1, precision="fp32")
         step = base.step(model, "gaussian", settings, "gaussian", torch.zeros(12), CPU)
         adam = torch.optim.AdamW(model.parameters(), lr=0.01, betas=(0.8, 0.999), weight_decay=0.1)
         for _ in range(3):
@@ -322,7 +322,7 @@ OWN = {
     "gaussian": {},
     "smoothadv": {"samples": 2},
     "macer": {"samples": 2},
-    "margin": {"arch": "sll8-1", "optimizer": "adam", "lr": 0.01},
+    "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
 

@@ -104,7 +104,7 @@ def table(
     """
     counts = evidence.selection
     assert counts is not None
-    made = _common(counts, predict, radius, seconds)
+    made = _common(counts, np.where(radius > 0, predict, ABSTAIN), radius, seconds)
     return made.assign(
         p_lower=p_lower,
         count=count,
@@ -131,7 +131,8 @@ def deterministic(
     """Certificates without samples, in the common format: n, n0 and alpha are 0.
 
     Args:
-        predict, radius, seconds: as for `table`.
+        predict: [images] class; it abstains nowhere, though the radius may be 0.
+        radius, seconds: as for `table`.
         description: of the classifier; its sigma and noise are those of the training.
         sound: whether the radius holds, with certainty.
     """
@@ -145,14 +146,14 @@ def _common(of: Counts | Images, predict: np.ndarray, radius: np.ndarray, second
     """The columns of Cohen et al.'s logs."""
     import pandas as pd
 
-    certified = (predict != ABSTAIN) & (radius > 0)
+    given = predict != ABSTAIN
     return pd.DataFrame(
         {
             "idx": of.idx,
             "label": of.labels,
-            "predict": np.where(certified, predict, ABSTAIN),
-            "radius": np.where(certified, radius, 0.0),
-            "correct": (certified & (predict == of.labels)).astype(int),
+            "predict": predict,
+            "radius": np.where(given, np.maximum(radius, 0.0), 0.0),
+            "correct": (given & (predict == of.labels)).astype(int),
             "time": seconds,
         }
     )

@@ -17,8 +17,8 @@ A convolution with zeros around the image obeys the T of one on the infinite pla
 image on the plane and R keeps the hidden units on it, so W'W = R'C'EE'CR <= R'C'CR <= R'TR.
 
 All of this is about real numbers. What is certified runs in float64 (`embedding.py`, `certify/margin.py`). T is never
-computed in less than float32, and of the weights as the passes round them, so a network whose weights are in bfloat16
-is 1-Lipschitz, too, but for the rounding of its activations.
+computed in less than float32, and under autocast to bfloat16 of the weights that the passes multiply with, so that a
+training in bfloat16 sees a 1-Lipschitz network, too, but for the rounding of its activations.
 """
 
 import torch

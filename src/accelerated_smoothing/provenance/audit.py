@@ -113,7 +113,7 @@ def audit(targets: list[Path]) -> list[Node]:
         mixed = sorted(name for name in node.arithmetic if not name.endswith("-fp64"))
         if len(mixed) > 1:
             node.problems.append(f"mixes arithmetic: {', '.join(mixed)}")
-        if record.verb in ("count", "gather", "certify"):
+        if record.verb in ("count", "gather", "certify", "attack"):
             node.arithmetic = set(str(record.about.get("arithmetic", "unknown")).split(records.MIXED))
         return node
 

@@ -60,7 +60,7 @@ def step(
     loss, distribution = trainer_module(way).loss, distribution_module(noise)
     parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
     optimizer: torch.optim.Optimizer
-    if settings.optimizer == "adam":
+    if settings.optimizer == "adamw":
         optimizer = torch.optim.AdamW(parameters, lr, betas=(settings.momentum, 0.999), weight_decay=decay)
     else:
         optimizer = torch.optim.SGD(parameters, lr, momentum=settings.momentum, weight_decay=decay)

@@ -15,8 +15,9 @@ SHARES = {*table1.SHARES, "natural"}
 def make(logs: analysis.Logs, settings: analysis.Settings) -> pd.DataFrame:
     """Rows as of the main paper's Table I, with two further columns.
 
-    `natural` is the share of images that are classified correctly, at whatever radius; `seconds` the median time of
-    one certificate. `exceeds` holds an estimate against what the same classifier certifies.
+    `natural` is the share of images that are classified correctly, at whatever radius; where the method abstains, as it
+    may when it samples, the image counts as wrong. `seconds` is the median time of one certificate. `exceeds` holds an
+    estimate against what the same classifier certifies.
     """
     parts = []
     for experiment in [*fars.EXPERIMENTS, fars.MAIN]:
