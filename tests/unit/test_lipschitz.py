@@ -97,7 +97,7 @@ def test_what_rounding_may_have_left_is_not_claimed() -> None:
     """Of any logits within the rounding of those that are given, none has a smaller radius."""
     p = problem(3, 40, seed=4)
     z, random = logits(p, p.points), np.random.default_rng(5)
-    rounding = np.abs(random.normal(scale=0.1, size=z.shape))
+    rounding = np.abs(random.normal(scale=0.5, size=z.shape))
     claimed, top = margin.radii(z, rounding, p.weight), z.argmax(1)
     assert 0 < (claimed > 0).mean() < 1
     for _ in range(200):
