@@ -27,7 +27,7 @@ from torch import nn
 from accelerated_smoothing import engines, models, noise, sampling, statistics
 from accelerated_smoothing.architectures import embeds
 from accelerated_smoothing.config import Attack
-from accelerated_smoothing.data import Images
+from accelerated_smoothing.data import Images, is_embedded
 from accelerated_smoothing.files import InputError, sha256, write_text
 from accelerated_smoothing.progress import Checkpoint, Progress, partial
 from accelerated_smoothing.provenance.code import digest
@@ -174,7 +174,7 @@ def load(base: Path, backbone: Path | None, images: Images) -> tuple[nn.Sequenti
         InputError: the images are embeddings, the backbone is not 1-Lipschitz, or not the one that the head was trained
             behind.
     """
-    if "seconds" in images.meta:
+    if is_embedded(images.meta):
         raise InputError("--images: are embeddings; the images that these were made of would do")
     if backbone is None:
         return models.load(base, "base", images.meta)[0], None

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -336,6 +336,11 @@ def prepare(name: str, folder: Path, size: int, outputs: dict[str, Path]) -> Non
             {"images": np.ascontiguousarray(images), "labels": labels.astype(np.int64)},
             {"kind": "images", "dataset": name, "split": split, **description},
         )
+
+
+def is_embedded(meta: Mapping[str, Any]) -> bool:
+    """Whether a description is of embeddings or counts of these: their data set names the backbone behind an @."""
+    return "@" in meta["dataset"]
 
 
 def as_slice(part: str) -> slice:

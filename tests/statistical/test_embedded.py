@@ -21,7 +21,7 @@ from accelerated_smoothing.sampling import count_predictions
 
 IMAGES, N0, N, ALPHA, SIGMA = 10_000, 20, 200, 0.01, 0.5
 INPUTS, FEATURES = 9, 4
-META = {"dataset": "points", "split": "test"}
+META = {"dataset": "points@backbone", "split": "test"}
 
 
 def at_most(probability: float, trials: int) -> int:

@@ -13,6 +13,7 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing import statistics
 from accelerated_smoothing.config import Section
+from accelerated_smoothing.data import is_embedded
 from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
         InputError: they are of embeddings.
     """
     assert evidence.selection is not None
-    if "@" in evidence.selection.meta["dataset"]:
+    if is_embedded(evidence.selection.meta):
         raise InputError("--selection: are counts of embeddings, whose radius is one of images by the method embedded")
     top, count, p_lower, seconds = bound(evidence, settings.n)
     return common.table(evidence, top, evidence.radius(p_lower), seconds, p_lower, count, settings.n, SOUND)

@@ -12,6 +12,7 @@ from pydantic import Field
 from accelerated_smoothing import certify as common
 from accelerated_smoothing.certify import cohen
 from accelerated_smoothing.config import Section, distribution_module
+from accelerated_smoothing.data import is_embedded
 from accelerated_smoothing.files import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
 
     images = evidence.images
     assert images is not None
-    if "seconds" not in images.meta:
+    if not is_embedded(images.meta):
         raise InputError("--images: are no embeddings; those that were counted would do, or the certifier cohen")
     assert evidence.selection is not None
     noise = evidence.selection.meta["noise"]
