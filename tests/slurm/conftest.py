@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import working
 
 HERE = Path(__file__).parent
 CLUSTER = HERE / "cluster.sh"
@@ -42,6 +43,9 @@ class Clone:
         self.folder = folder
         self.running: list[subprocess.Popen[bytes]] = []
 
+    def results(self, name: str) -> Path:
+        return self.folder / "results" / name
+
     def command(self, name: str, presets: tuple[str, ...], *words: str, also: str = "table1.csv") -> list[str]:
         files = [f"presets/{preset}.yaml" for preset in presets]
         targets = [f"results/{name}/{target}" for target in ("table1.csv", also)]
@@ -53,7 +57,7 @@ class Clone:
         command = self.command(name, presets, "--cores", "2")
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return self.folder / "results" / name
+        return self.results(name)
 
     def submit(
         self, name: str, presets: tuple[str, ...], *words: str, profile: str = "slurm", **also: str
@@ -73,31 +77,22 @@ class Clone:
             assert run.wait(PATIENCE) == 0, self.told(name)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"hangs: {self.told(name)}") from None
-        results = self.folder / "results" / name
+        results = self.results(name)
         left = [path for path in results.rglob("*") if "partial" in path.name or path.name.startswith(".")]
         assert not left
         return results
-
-    def verbs(self, name: str, verb: str) -> list[psutil.Process]:
-        """Processes of a verb that work for a run, with their words in `info`."""
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "cpu_times"])
-            if (words := process.info["cmdline"] or [])[1:4] == ["-m", "accelerated_smoothing", verb]
-            and any(f"results/{name}/" in word for word in words)
-        ]
 
     def counting(self, name: str, purpose: str = "estimation") -> psutil.Process:
         """Wait for a process that counts, and has begun to."""
 
         def begun() -> psutil.Process | None:
-            found = (p for p in self.verbs(name, "count") if purpose in p.info["cmdline"])
+            found = (p for p in working("count", self.results(name)) if purpose in p.info["cmdline"])
             return next((process for process in found if process.info["cpu_times"].user > 5), None)
 
         return until(begun, f"a process that counts for {name}", 120)
 
     def log(self, name: str, shard: int = 0) -> str:
-        path = self.folder / f"results/{name}/logs/counts/sigma0.25/test-estimation/{shard}.log"
+        path = self.results(name) / f"logs/counts/sigma0.25/test-estimation/{shard}.log"
         return path.read_text() if path.exists() else ""
 
 
@@ -161,7 +156,7 @@ def disturbed(
     def start(presets: tuple[str, ...], *words: str, **profile: str) -> tuple[str, "subprocess.Popen[bytes]"]:
         name = request.node.originalname.removeprefix("test_").replace("_", "-")
         for part in ("data", "base"):
-            shutil.copytree(expected[presets] / part, clone.folder / "results" / name / part)
+            shutil.copytree(expected[presets] / part, clone.results(name) / part)
         return name, clone.submit(name, presets, *words, **profile)
 
     return start

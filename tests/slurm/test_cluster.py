@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import working
 
 from accelerated_smoothing.files import read_arrays
 
@@ -29,7 +30,7 @@ def submitted(clone: Clone, name: str) -> int:
 
 def saved(clone: Clone, name: str, shard: int = 0) -> int:
     """How many draws of a shard lie in its unfinished file."""
-    path = clone.folder / f"results/{name}/counts/sigma0.25/test-estimation/{shard}.npz.partial.npz"
+    path = clone.results(name) / f"counts/sigma0.25/test-estimation/{shard}.npz.partial.npz"
     return int(read_arrays(path, ["tally"], "work")[1]["done"]) if path.exists() else 0
 
 
@@ -45,7 +46,7 @@ def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, 
     while run.poll() is None:
         for verb in ("train-base", "count", "train-surrogate", "time", "certify", "gather", "table", "data"):
             places = []
-            for process in clone.verbs("tiny", verb):
+            for process in working(verb, clone.results("tiny")):
                 with contextlib.suppress(psutil.Error):  # it may have ended in between
                     if told := process.environ():  # empty while it begins
                         places.append((told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")))
@@ -94,7 +95,7 @@ def test_a_signal_to_the_first_process_alone_saves_the_counts(clone: Clone, dist
 
 
 def test_a_fault_is_told_at_once(clone: Clone, disturbed: Disturbed, expected: dict[tuple[str, ...], Path]) -> None:
-    base = clone.folder / "results/a-fault-is-told-at-once/base/sigma0.25.safetensors"
+    base = clone.results("a-fault-is-told-at-once") / "base/sigma0.25.safetensors"
     base.parent.mkdir(parents=True)
     whole = (expected[FAULTS] / "base/sigma0.25.safetensors").read_bytes()
     base.write_bytes(whole[: len(whole) // 2])
@@ -147,7 +148,7 @@ def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed
     assert "LockException" in clone.told(name)
     cleared = recovered("--cancel")
     assert cleared.returncode == 0, cleared.stderr
-    assert not clone.verbs(name, "count")
+    assert not working("count", clone.results(name))
     assert saved(clone, name, 0) + saved(clone, name, 1) > 0
     same(name, clone.submit(name, FAULTS), FAULTS)
     assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
@@ -186,7 +187,7 @@ def test_a_drained_node_is_waited_for(clone: Clone, disturbed: Disturbed, same: 
     name, run = disturbed(FAULTS)
     until(lambda: submitted(clone, name) >= 3, "three jobs", 60)
     time.sleep(20)
-    assert not clone.verbs(name, "count")
+    assert not working("count", clone.results(name))
     assert slurm("squeue", "--noheader", "--format=%T").split() == ["PENDING"] * 3
     assert "drained" in slurm("sinfo", "--noheader", "--format=%T")
     slurm("scontrol", "update", f"nodename={NODE}", "state=resume")

@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from processes import working
 
 from accelerated_smoothing import certify, counts, data, engines, models, statistics
 from accelerated_smoothing.certify import accelerated
@@ -163,8 +164,7 @@ def test_a_job_that_is_asked_to_stop_is_retried_and_goes_on(tiny: Path, clone: P
         run = subprocess.Popen([*command, "--retries", "1"], cwd=clone, stdout=log, stderr=log)
 
     def counting() -> psutil.Process | None:
-        children = psutil.Process(run.pid).children(recursive=True)
-        return next((p for p in children if "count" in p.cmdline() and p.cpu_times().user > 4), None)
+        return next((p for p in working("count", stopped) if p.info["cpu_times"].user > 4), None)
 
     while not (process := counting()):
         assert run.poll() is None, (clone / "stopped.log").read_text()
