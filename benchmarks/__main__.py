@@ -19,6 +19,7 @@ from benchmarks import (
     allocator,
     certificate,
     counting,
+    embedded,
     figure,
     memory,
     network,
@@ -53,6 +54,7 @@ def main() -> None:
         "counting": lambda: counting.measure(device),
         "training": lambda: training.measure(device),
         "certificate": lambda: certificate.measure(device),
+        "embedded": lambda: embedded.measure(device),
         "memory": lambda: memory.measure(device),
         "precision": precisions,
     }
