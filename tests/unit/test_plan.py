@@ -2,8 +2,9 @@
 
 import math
 import re
-import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,16 +101,31 @@ def test_a_deeper_network_costs_in_proportion() -> None:
     assert ratio == pytest.approx((20 - 2) / (8 - 2))  # layers but for the first and the last
 
 
+@pytest.fixture
+def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass on the clock by which rates are measured, which stands still otherwise."""
+    now = 0.0
+
+    def pass_by(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(plan, "time", SimpleNamespace(perf_counter=lambda: now))
+    return pass_by
+
+
 @pytest.mark.parametrize("trains", ["base", "surrogate", ""])
-def test_a_rate_is_images_per_second(monkeypatch: pytest.MonkeyPatch, trains: str) -> None:
-    """With work that does nothing but sleep for 20 microseconds an image."""
+def test_a_rate_is_images_per_second(
+    monkeypatch: pytest.MonkeyPatch, spend: Callable[[float], None], trains: str
+) -> None:
+    """With work that takes 20 microseconds an image."""
 
     calls = []
 
     def work(images: int) -> None:
         calls.append(images)
         assert len(calls) < 1000, "more and more work is asked for, and not done"
-        time.sleep(2e-5 * images)
+        spend(2e-5 * images)
 
     def step(self: loop.Step, inputs: torch.Tensor, *_: Any) -> torch.Tensor:
         work(len(inputs))
@@ -123,8 +139,7 @@ def test_a_rate_is_images_per_second(monkeypatch: pytest.MonkeyPatch, trains: st
     monkeypatch.setattr(sampling, "count_predictions", count)
     settings = config.read([Path(name) for name in FILES])
     stage = next(stage for stage in plan.stages(settings.experiments()) if stage.trains == trains)
-    # A sleep is never shorter, and on a busy machine several times as long.
-    assert 50_000 / 4 < plan.measure(stage, settings, plan.shape(settings), torch.device("cpu")) <= 50_000
+    assert plan.measure(stage, settings, plan.shape(settings), torch.device("cpu")) == pytest.approx(50_000)
 
 
 def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,21 +323,21 @@ def test_embeddings_are_measured_in_their_own_arithmetic(
 
 
 def test_a_backbones_passes_are_timed_in_float64(
-    fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch
+    fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch, spend: Callable[[float], None]
 ) -> None:
     seen = []
 
     def features(images: torch.Tensor) -> torch.Tensor:
         seen.append(images)
-        time.sleep(1e-3)
+        spend(1e-3)
         return images
 
     monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.05)
     monkeypatch.setattr(models, "linear", lambda model: models.Linear(features, *model[1].fc.parameters()))
     made = plan.stages(fars, "fars/backbone/")[1]
     whole = plan.shape(fars[""])
-    # 100 images a millisecond; a sleep is never shorter, and on a busy machine several times as long.
-    assert 1e5 / 8 < plan.measure(made, fars["fars/backbone/"], whole, torch.device("cpu")) <= 1e5
+    # 100 images a millisecond.
+    assert plan.measure(made, fars["fars/backbone/"], whole, torch.device("cpu")) == pytest.approx(1e5)
     assert {(tuple(images.shape), images.dtype) for images in seen} == {((100, 1, 8, 8), torch.float64)}
 
 
