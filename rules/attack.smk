@@ -3,6 +3,9 @@ rule attack:
         unpack(backbone),
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
         images=f"{R}/data/test.npz",
+        certificates=lambda wildcards: (
+            f"{R}/{wildcards.home}certificates/sigma{wildcards.sigma}/{of(wildcards).reference}.tsv"
+        ),
     output:
         f"{R}/{{home}}attacks/sigma{{sigma}}.tsv",
     log:
@@ -31,6 +34,6 @@ rule attack:
         device=CONFIG.compute.device,
         compute=untracked(CONFIG.compute),
     shell:
-        "exec python -m accelerated_smoothing attack --base {input.base} {params.backbone} --images {input.images} --slice={params.slice} "
+        "exec python -m accelerated_smoothing attack --base {input.base} {params.backbone} --images {input.images} --certificates {input.certificates} --slice={params.slice} "
         "--sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} --alpha {params.alpha} --epsilons {params.epsilons} "
         "--precision {params.precision} {params.settings} {params.compute} --output {output} 2> {log}"

@@ -85,34 +85,36 @@ def experiment(wildcards):
     data = config.dataset
     kind = next((kind for kind in ("table", "figure") if kind in wildcards.keys()), "")
     shown = wildcards.get("paper", "") + kind + wildcards.get(kind, "")
-    behind = shown == f"{FARS}table4"  # whose times are of one experiment
-    timing = (EXPERIMENTS[f"{FARS}mlp/"] if behind else config).timing
+    sampled = EXPERIMENTS[f"{FARS}mlp/"] if shown == f"{FARS}table4" else config
     base = (
         "imported base classifiers"
         if config.checkpoints
         else f"base {config.base.arch}"
     )
+    if sampled is not config:
+        base += f", head {sampled.base.arch}"
+    if shown in (f"{FARS}table3", f"{FARS}figure3"):
+        base += f" and, in the main experiment, {CONFIG.base.arch}"
     samples = f"N = {config.sampling.sizes[-1]}"
     if not config.samples():  # but some of the paper's experiments do
         samples += " where sampled"
-    certified = "all test images" if data.test == ":" else f"test images [{data.test}]"
+    if shown == f"{FARS}table2":
+        told = config.attack
+        samples += f", attacks of {told.steps} steps and {told.restarts} starts, judged by {told.n} draws where sampled"
+    timing = sampled.timing
     timed = (
         f"sigma = {timing.sigma}, {timing.count} test images, {timing.repeats} repeats"
     )
-    repeated = f"{counting('', 'train', 'variance').images} training images, {CONFIG.variance.repeats} repeats"
-    images = {
+    repeated = f"{samples}, {counting('', 'train', 'variance').images} training images, {CONFIG.variance.repeats} repeats"
+    certified = "all test images" if data.test == ":" else f"test images [{data.test}]"
+    of_some = {
         "table2": timed,
         f"{FARS}table4": timed,
-        "figure1": f"sigma = {timing.sigma}",
+        "figure1": f"{samples}, sigma = {timing.sigma}",
         "table4": repeated,
         "table5": repeated,
     }
-    if shown == f"{FARS}table2":
-        told = config.attack
-        samples += f", attacks of {told.steps} steps and {told.restarts} starts"
-    if shown in (f"{FARS}table3", f"{FARS}figure3"):
-        base += f" and, in the main experiment, {CONFIG.base.arch}"
-    return f"{data.name}, {base}, {samples}, {images.get(shown, certified)}, alpha = {config.alpha:g}"
+    return f"{data.name}, {base}, {of_some.get(shown, f'{samples}, {certified}')}, alpha = {config.alpha:g}"
 
 
 def comparable(wildcards):

@@ -24,7 +24,7 @@ from art.attacks.evasion import ProjectedGradientDescentPyTorch
 from art.estimators.classification import PyTorchClassifier
 from torch import nn
 
-from accelerated_smoothing import engines, models, noise, sampling, statistics
+from accelerated_smoothing import certify, engines, models, noise, sampling, statistics
 from accelerated_smoothing.architectures import embeds
 from accelerated_smoothing.config import Attack
 from accelerated_smoothing.data import Images, is_embedded
@@ -35,6 +35,7 @@ from accelerated_smoothing.provenance.code import digest
 STEP = 2.5  # epsilons that all steps together can go: far enough to reach the sphere from any point, and to move on it
 HALF_BIT = 2.0**-25  # what rounding a pixel of [0, 1] to float32 may move it by
 LEAST = 1e-12  # an epsilon of 0 is no attack; the library wants more
+EDGE = 0.999  # of a certified radius: inside it, by more than the attack's passes in float32 may err
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
@@ -315,6 +316,7 @@ def run(
     alpha: float,
     precision: str,
     device: torch.device,
+    certificates: Path | None = None,
 ) -> None:
     """Attack some images at some sizes, and write what became of them: a TSV with one row per image and size.
 
@@ -330,9 +332,11 @@ def run(
         distribution: of the noise.
         alpha: the probability with which a prediction that is marked sure may be wrong; without noise 0.
         precision: of the passes under noise that decide.
+        certificates: of the same images; each is attacked at 0.999 of its own radius, too, where a radius that is a
+            little too large would be refuted first. The column `edge` is 1 in these rows.
 
     Raises:
-        InputError: as `load`.
+        InputError: as `load`, or certificates of other images.
     """
     attacked = target(
         base,
@@ -346,13 +350,16 @@ def run(
         precision=precision,
         device=device,
     )
-    sizes = sorted({0.0, *epsilons})
+    sizes = np.tile(sorted({0.0, *epsilons}), (len(images.idx), 1))
+    edge = np.zeros(sizes.shape[1] + bool(certificates), int)
+    if certificates:
+        sizes, edge[-1] = np.column_stack([sizes, EDGE * _radii(certificates, images.idx)]), 1
     identity = {
         "base": sha256(base),
         "backbone": backbone and sha256(backbone),
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "idx": images.idx.tolist(),
-        "epsilons": sizes,
+        "epsilons": hashlib.sha256(sizes.tobytes()).hexdigest(),
         "settings": settings.model_dump(mode="json"),
         "sigma": sigma,
         "noise": distribution,
@@ -362,20 +369,18 @@ def run(
         "code": digest("attack"),
     }
     checkpoint, done = Checkpoint(partial(output), identity, ["predict", "sure", "norm"]), 0
-    table = len(images.idx), len(sizes)
-    found = {"predict": np.zeros(table, np.int64), "sure": np.zeros(table, bool), "norm": np.zeros(table)}
+    found = {name: np.zeros(sizes.shape, kind) for name, kind in (("predict", int), ("sure", bool), ("norm", float))}
     if kept := checkpoint.load():
         found, done = kept
-    batch = max(1, engines.batch(images.images.shape[1:], device) // len(sizes))
+    batch = max(1, engines.batch(images.images.shape[1:], device) // len(edge))
     with Progress("attacking", len(images.idx), "images", True) as progress:
         progress.resume(done)
         while done < len(images.idx):
             rows = np.arange(done, min(done + batch, len(images.idx)))
             part = images.take(rows)
             found["predict"][rows, 0], found["sure"][rows, 0] = attacked.decide(part.pixels(), part.idx)
-            if len(sizes) > 1:
-                epsilon = np.tile(sizes[1:], (len(rows), 1))
-                made = attack(attacked, part, found["predict"][rows, 0], epsilon, settings, seed)
+            if len(edge) > 1:
+                made = attack(attacked, part, found["predict"][rows, 0], sizes[rows, 1:], settings, seed)
                 for values, own in zip(found.values(), made, strict=True):
                     values[rows, 1:] = own
             done += len(rows)
@@ -387,9 +392,10 @@ def run(
                 progress.stop()
     log = pd.DataFrame(
         {
-            "idx": np.repeat(images.idx, len(sizes)),
-            "label": np.repeat(images.labels, len(sizes)),
-            "epsilon": np.tile(sizes, len(images.idx)),
+            "idx": np.repeat(images.idx, len(edge)),
+            "label": np.repeat(images.labels, len(edge)),
+            "epsilon": sizes.ravel(),
+            "edge": np.tile(edge, len(images.idx)),
             "predict": found["predict"].ravel(),
             "sure": found["sure"].ravel().astype(int),
             "norm": found["norm"].ravel(),
@@ -406,3 +412,11 @@ def run(
     )
     write_text(output, log.to_csv(sep="\t", index=False))
     checkpoint.clear()
+
+
+def _radii(path: Path, idx: np.ndarray) -> np.ndarray:
+    """[images] the radii that certificates claim for the images idx [images]; 0 where they abstain."""
+    log = certify.read(path)
+    if not np.array_equal(log["idx"], idx):
+        raise InputError(f"{path}: is not of the images that are attacked; certificates with the same --slice would do")
+    return log["radius"].to_numpy()

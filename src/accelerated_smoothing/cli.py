@@ -285,6 +285,7 @@ def attack(arguments: argparse.Namespace) -> None:
         alpha=arguments.alpha,
         precision=arguments.precision,
         device=where,
+        certificates=arguments.certificates,
     )
 
 
@@ -659,6 +660,8 @@ def parser() -> argparse.ArgumentParser:
     needs(made, base="weights of a head, or of f", images="images, not embedded", output="attacks, TSV")
     made.add_argument("--backbone", type=Path, metavar="FILE", help="weights of the SLL network behind which a head is")
     radius = checked("epsilons", config.Radius)
+    text = "of the same images, each of which is attacked at 0.999 of its own radius, too"
+    made.add_argument("--certificates", type=Path, metavar="FILE", help=text)
     text = "l2 sizes, [0,1] pixels (default those of Table I)"
     made.add_argument("--epsilons", type=radius, nargs="+", default=config.Config().radii, metavar="E", help=text)
     noise(made, config.Sigma)

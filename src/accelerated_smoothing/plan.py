@@ -155,7 +155,7 @@ def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
         made.append(Stage("timing", network.base.arch, 1, timed, timed * (1 + slower)))
     if embeds(network.base.arch):
         images, told = sigmas * counting(config, "test", "selection").images, config.attack
-        attacks = images * len(config.radii) * told.restarts
+        attacks = images * (len(config.radii) + 1) * told.restarts  # and at what is certified
         steps = attacks * told.steps * TRAINING_COST
         draws = 0 if 0 in config.sigmas else (images + attacks) * told.n
         made.append(Stage("attacks", network.base.arch, sigmas, steps, steps * slower + draws))

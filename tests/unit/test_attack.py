@@ -1,6 +1,7 @@
 """Attacks: they succeed outside of what is exactly certified and never inside, on a linear layer and on real digits."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -194,13 +195,56 @@ def verb(fars: Path, digits: SimpleNamespace, output: Path, **changes: str) -> l
 def test_the_log_has_a_row_for_each_image_and_size(fars: Path, digits: SimpleNamespace, tmp_path: Path) -> None:
     assert cli.main(verb(fars, digits, tmp_path / "log.tsv")) == 0
     log = pd.read_csv(tmp_path / "log.tsv", sep="\t")
-    assert list(log)[:6] == ["idx", "label", "epsilon", "predict", "sure", "norm"]
+    assert list(log)[:6] == ["idx", "label", "epsilon", "edge", "predict", "sure"]
     np.testing.assert_array_equal(log["idx"], np.repeat(np.arange(30), 3))
     np.testing.assert_array_equal(log["epsilon"], np.tile([0, 0.1, 0.3], 30))
     np.testing.assert_array_equal(log["label"].iloc[::3], data.read(digits.test, ":30").labels)
     assert (log["norm"] <= log["epsilon"]).all()
     assert set(log["n"]) == {100}
     assert set(log["sigma"]) == {0.12}
+
+
+def certified(fars: Path, digits: SimpleNamespace, folder: Path) -> Path:
+    """Certificates of the head that is sampled."""
+    words = f"--base {fars}/mlp-32.safetensors --images {fars}/test.npz --slice :200 --sigma 0.12 --threads 1"
+    for purpose, sizes in (("selection", 100), ("estimation", 1000)):
+        run(f"count {words} --purpose {purpose} --sizes {sizes} --output {folder}/{purpose}.npz")
+    run(
+        f"certify embedded --n 1000 --selection {folder}/selection.npz --estimation {folder}/estimation.npz "
+        f"--images {fars}/test.npz --slice :200 --alpha 0.001 --output {folder}/embedded.tsv"
+    )
+    return folder / "embedded.tsv"
+
+
+def test_no_attack_at_the_edge_of_a_sampled_certificate_succeeds_and_some_beyond_do(
+    fars: Path, digits: SimpleNamespace, tmp_path: Path
+) -> None:
+    path, found = certified(fars, digits, tmp_path), {}
+    claimed = certify.read(path)
+    for share in (1, 2):
+        log = tmp_path / f"{share}.tsv"
+        claimed.assign(radius=share * claimed["radius"]).to_csv(log, sep="\t", index=False)
+        changes = {"slice": ":200", "epsilons": "0.1", "n": "1000", "steps": "20", "certificates": str(log)}
+        assert cli.main(verb(fars, digits, tmp_path / f"attacks{share}.tsv", **changes)) == 0
+        found[share] = pd.read_csv(tmp_path / f"attacks{share}.tsv", sep="\t").query("edge == 1")
+        np.testing.assert_array_equal(found[share]["idx"], claimed["idx"])
+        np.testing.assert_allclose(found[share]["epsilon"], 0.999 * share * claimed["radius"], rtol=1e-12)
+    some = (claimed["radius"] > 0).to_numpy()
+    assert some.mean() > 0.8
+    other = {share: (log["predict"].to_numpy() != claimed["predict"]) & (log["sure"] == 1).to_numpy() & some
+             for share, log in found.items()}  # fmt: skip
+    assert not other[1].any()
+    assert other[2].mean() > 0.05
+
+
+def test_certificates_of_other_images_are_refused(
+    fars: Path, digits: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = certificates(fars, "margin")
+    log.to_csv(tmp_path / "margin.tsv", sep="\t", index=False)
+    assert cli.main(verb(fars, digits, tmp_path / "log.tsv", certificates=f"{tmp_path}/margin.tsv")) == 2
+    assert "margin.tsv: is not of the images that are attacked" in capsys.readouterr().err
+    assert not (tmp_path / "log.tsv").exists()
 
 
 def test_a_stopped_run_goes_on(
@@ -254,20 +298,24 @@ def test_a_whole_network_is_attacked_under_noise_on_images(fars: Path, digits: S
     assert len(pd.read_csv(tmp_path / "log.tsv", sep="\t")) == 12
 
 
-def write_attacks(path: Path, predict: list[list[int]], sure: list[list[int]], label: list[int]) -> None:
+def write_attacks(
+    path: Path, predict: list[list[int]], sure: list[list[int]], label: list[int], own: Sequence[float] = ()
+) -> None:
+    """`own`: the size of one further attack on each image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         {
             "idx": i,
             "label": label[i],
             "epsilon": e,
+            "edge": int(k == 3),
             "predict": predict[i][k],
             "sure": sure[i][k],
             "norm": e,
             "sigma": 0.0,
         }
         for i in range(len(label))
-        for k, e in enumerate([0, 0.1, 0.2])
+        for k, e in enumerate([0, 0.1, 0.2, *own[i : i + 1]])
     ]
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
 
@@ -306,6 +354,19 @@ def test_table2_counts_attacks_inside_certificates(logs: list[Path]) -> None:
             assert table2.behind(loaded, settings, pd.Series(row), column).mean() == row[column]
     row = made.reset_index().iloc[1]
     np.testing.assert_array_equal(table2.behind(loaded, settings, row, "inside"), [False, True, False, True, False])
+
+
+def test_table2_counts_an_attack_of_each_images_own_size(logs: list[Path]) -> None:
+    """One that is larger than some of the others, for an image whose radius is not refuted by those."""
+    predict = [[0, 0, 0, 1], [1, 1, 0, 1], [2, 2, 0, 2], [1, 3, 1, 1], [0, 0, 1, 0]]
+    write_attacks(logs[0], predict, [[1] * 4] * 5, [0, 1, 2, 3, 4], own=[0.4995, 0.19, 0.1, 0.05, 0.0])
+    settings, loaded = analysis.Settings(radii=[0.1, 0.2]), table2.load(logs)
+    assert list(table2.make(loaded, settings)["inside"]) == [2, 4]  # images 0 and 2; and 0, 1, 2 and 3
+    assert set(table2.make(loaded, settings)["r=0.2"]) == {0.2}
+    sample = table2.resample(loaded, np.random.default_rng(0))
+    assert {tuple(row) for row in sample.attacks[0.0, "original"].epsilon} < {
+        (0, 0.1, 0.2, own) for own in (0.4995, 0.19, 0.1, 0.05, 0.0)
+    }
 
 
 def test_table2_beside_the_papers(logs: list[Path], tmp_path: Path) -> None:

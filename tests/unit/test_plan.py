@@ -167,7 +167,7 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     [
         ("backbone", {"base": 4 * 1297, "embeddings": 1297 + 500}),
         ("original", {"base": 2 * 1297}),
-        ("mlp", {"base": 2 * 1297, "counts/test-estimation": 40 * 250, "attacks": 40 * 4 * 10 * 3}),
+        ("mlp", {"base": 2 * 1297, "counts/test-estimation": 40 * 250, "attacks": 40 * 5 * 10 * 3}),
     ],
 )
 def test_experiments_with_embeddings(
@@ -202,7 +202,7 @@ def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
 # FaRS: a backbone of 64 features, and what sees the embeddings by it.
 
 
-ATTACKS = 40 * 6 * 50 * plan.TRAINING_COST  # passes: 40 images, at the six radii of Table I, 50 steps
+ATTACKS = 40 * 7 * 50 * plan.TRAINING_COST  # passes: 40 images, at the six radii of Table I and its own, 50 steps
 
 
 @pytest.fixture
@@ -361,15 +361,15 @@ def test_what_an_sll_network_costs_is_what_torch_counts() -> None:
     ("name", "network", "rate", "sigmas"), [("backbone", 13000, 13000, 0), ("mlp", 13000, 1000000, 2)]
 )
 def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, sigmas: int) -> None:
-    """Of 500 digits at four radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
+    """Of 500 digits at five radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
     experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
     home = f"fars/{name}/"
     made = experiments[home]
     stage = next(stage for stage in plan.stages(experiments, home) if stage.name == "attacks")
     jobs = max(sigmas, 1)
     assert (stage.jobs, made.shards.rate) == (jobs, rate)
-    steps = jobs * 500 * 4 * 50 * plan.TRAINING_COST
-    assert stage.cost / rate == pytest.approx(steps / network + sigmas * 500 * 5 * 1000 / rate)
+    steps = jobs * 500 * 5 * 50 * plan.TRAINING_COST
+    assert stage.cost / rate == pytest.approx(steps / network + sigmas * 500 * 6 * 1000 / rate)
     minutes = stage.cost / jobs / rate / 60
     assert plan.limits(experiments, home)["attacks"] == 30 + math.ceil(2 * minutes)
     assert "attacks" not in plan.limits(experiments, "data-dependent/cohen/")

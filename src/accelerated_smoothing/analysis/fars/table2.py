@@ -6,7 +6,8 @@ A log of attacks lies at `<experiment>/attacks/sigma<s>.tsv`, certificates at
 `natural` and `r=...` are of the classifier, so they are the same in all rows of one: the share of images that are
 classified correctly, and that still are after an attack of size r. `r=... certified` is what a method claims for it.
 `inside` counts the pairs of an image and an attack no larger than its radius after which the class is surely another
-than the certified one. One such pair refutes a certificate without noise, and of a sound one there is none to be found.
+than the certified one; the last attack on an image is of 0.999 of what is soundly certified for it. One such pair
+refutes a certificate without noise, and of a sound one there is none to be found.
 Under noise a certificate and a prediction may each be wrong with probability alpha.
 """
 
@@ -25,7 +26,7 @@ TITLE = (
 )
 KEYS = ["classifier", "sigma", "certificate"]
 SHARES = {"natural"}  # and each r=...
-COLUMNS = ["idx", "label", "epsilon", "predict", "sure", "sigma"]
+COLUMNS = ["idx", "label", "epsilon", "edge", "predict", "sure", "sigma"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Attacked:
     """What became of images.
 
     Attributes:
-        epsilon: [sizes] ascending, the first 0: the images as they are.
+        epsilon: [images, sizes], the first 0: the images as they are; then those of all images, ascending; the last
+            may be each image's own.
         label: [images].
         predict: [images, sizes] class.
         sure: [images, sizes] whether that is certain, or significant.
@@ -46,9 +48,9 @@ class Attacked:
 
     def correct(self, r: float) -> np.ndarray:
         """[images] whether each is classified correctly, and still is after the attack of size r."""
-        place = np.flatnonzero(self.epsilon == r)
+        place = np.flatnonzero((self.epsilon == r).all(axis=0))
         if not len(place):
-            told = ", ".join(f"{size:g}" for size in self.epsilon)
+            told = ", ".join(f"{size:g}" for size in self.epsilon[0])
             raise InputError(f"--radii: found {r:g}, and attacks are of the sizes {told}; some of these would do")
         return (self.predict[:, [0, place[0]]] == self.label[:, None]).all(axis=1)
 
@@ -114,16 +116,17 @@ def _read(path: Path, idx: np.ndarray) -> tuple[float, Attacked]:
     for column in COLUMNS:
         if column not in log:
             raise InputError(f"{path}: has no column {column!r}; the verb attack writes such logs")
-    epsilon = np.unique(log["epsilon"])
-    table = {
-        column: log.pivot_table(index="idx", columns="epsilon", values=column, sort=False).reindex(idx)
-        for column in ("label", "predict", "sure")
-    }
-    whole = len(log) == len(idx) * len(epsilon) and not any(part.isna().any(axis=None) for part in table.values())
-    if not whole or epsilon[0] != 0:
+    log = log.sort_values(["edge", "epsilon"], kind="stable")
+    log["size"] = log.groupby("idx").cumcount()  # the place of an attack among those of its image
+    epsilon, label, predict, sure = (
+        log.pivot(index="idx", columns="size", values=column).reindex(idx).to_numpy()
+        for column in ("epsilon", "label", "predict", "sure")
+    )
+    common = epsilon[:, : log.loc[log["edge"] == 0, "size"].max() + 1]
+    whole = len(log) == epsilon.size and not np.isnan([epsilon, label, predict, sure]).any()
+    if not whole or (common != common[0]).any() or epsilon[0, 0] != 0:
         raise InputError(f"{path}: is not of the images that are certified, each at every size; attack them again")
-    label, predict, sure = (part[epsilon].to_numpy().astype(int) for part in table.values())
-    return float(log["sigma"].iloc[0]), Attacked(epsilon, label[:, 0], predict, sure == 1)
+    return float(log["sigma"].iloc[0]), Attacked(epsilon, label[:, 0].astype(int), predict.astype(int), sure == 1)
 
 
 def make(data: Data, settings: analysis.Settings) -> pd.DataFrame:
@@ -168,6 +171,7 @@ def resample(data: Data, random: np.random.Generator) -> Data:
     rows = random.integers(images, size=images)
     logs = {key: log.iloc[rows].reset_index(drop=True) for key, log in data.logs.items()}
     attacks = {
-        key: Attacked(of.epsilon, of.label[rows], of.predict[rows], of.sure[rows]) for key, of in data.attacks.items()
+        key: Attacked(of.epsilon[rows], of.label[rows], of.predict[rows], of.sure[rows])
+        for key, of in data.attacks.items()
     }
     return Data(logs, attacks)
