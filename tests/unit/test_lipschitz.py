@@ -106,18 +106,52 @@ def test_what_rounding_may_have_left_is_not_claimed() -> None:
         np.testing.assert_array_less(claimed, np.where(other.argmax(1) == top, true, 0) + 1e-12)  # its own rounding
 
 
+def true_logits(model: torch.nn.Sequential, z: np.ndarray) -> list[list[Fraction]]:
+    """Of a linear layer on embeddings z [n, d], which are normalised first, as fractions."""
+    mean, std = (part.flatten().tolist() for part in (model[0].mean, model[0].std))
+    return [
+        [
+            sum(
+                (Fraction(x) - Fraction(m)) / Fraction(s) * Fraction(w)
+                for x, m, s, w in zip(point, mean, std, weight, strict=True)
+            )
+            + Fraction(bias)
+            for weight, bias in zip(model[1].fc.weight.tolist(), model[1].fc.bias.tolist(), strict=True)
+        ]
+        for point in z.astype(float).tolist()
+    ]
+
+
+def rounded(read: Evidence) -> None:
+    """Check that what logits may be off by is no less than what they are off by."""
+    found = margin.logits(read)
+    true = true_logits(models.load(read.base, "base")[0], read.images.pixels().reshape(len(found.z), -1))
+    for row, logits in enumerate(true):
+        for c, value in enumerate(logits):
+            assert abs(value - Fraction(found.z[row, c])) <= Fraction(found.rounding[row, c])
+
+
 def test_the_rounding_of_logits_is_bounded(fars: SimpleNamespace) -> None:
     """Against sums that are exact."""
-    evidence = Evidence(alpha=0, n0=0, images=data.read(fars.test, ":3"), base=fars.folder / "original.safetensors")
-    found = margin.logits(evidence)
-    model, _ = models.load(evidence.base, "base")
-    linear = models.exact(model)
-    z = evidence.images.pixels().reshape(3, -1)
-    for row in range(3):
-        for c in range(10):
-            terms = [Fraction(float(a)) * Fraction(float(b)) for a, b in zip(z[row], linear.weight[c], strict=True)]
-            true = sum(terms) + Fraction(float(linear.bias[c]))
-            assert abs(true - Fraction(float(found.z[row, c]))) <= Fraction(float(found.rounding[row, c]))
+    rounded(Evidence(alpha=0, n0=0, images=data.read(fars.test, ":3"), base=fars.folder / "original.safetensors"))
+
+
+def test_a_mean_far_from_zero_is_no_less_of_what_is_rounded(tmp_path: Path) -> None:
+    """Means of a million, which biases cancel, and two classes that differ by one last bit of one weight."""
+    random, d = np.random.default_rng(7), 64
+    mean = (1e6 * random.normal(size=d)).astype(np.float32).tolist()
+    described = {"dataset": "points", "classes": 3, "mean": mean, "std": [1.0] * d}
+    model = models.build("linear", 3, mean, described["std"])
+    weight = random.normal(size=(3, d)).astype(np.float32)
+    weight[1] = weight[0]
+    weight[1, 0] = np.nextafter(weight[0, 0], np.float32(np.inf))
+    model[1].fc.weight.data = torch.from_numpy(weight)
+    model[1].fc.bias.data = torch.from_numpy((weight.astype(float) @ mean).astype(np.float32))
+    described |= {"sigma": 0.0, "noise": "gaussian"}
+    models.save(tmp_path / "far.safetensors", model, {"kind": "base", "arch": "linear", **described})
+    z = random.normal(size=(20, d, 1, 1)).astype(np.float32)
+    images = data.Images(np.arange(20), z, np.zeros(20, np.int64), {**described, "white": 1})
+    rounded(Evidence(alpha=0, n0=0, images=images, base=tmp_path / "far.safetensors"))
 
 
 # Sparsemax.

@@ -82,8 +82,8 @@ def logits(evidence: common.Evidence) -> Logits:
             features = linear.features(torch.from_numpy(images.take(rows).pixels()).double())
             z.append(features @ linear.weight.T + linear.bias)
             norms.append(features.norm(dim=1))
-        # Of a sum of d products: at most d + 1 roundings of each, and one more of the weight; twice that.
-        slope, share = linear.weight.norm(dim=1), 2 * (linear.weight.shape[1] + 2) * 2.0**-53
+        # Of a sum of d products: at most d + 1 roundings of each, one of its feature, one of its weight; twice that.
+        slope, share = linear.weight.norm(dim=1), 2 * (linear.weight.shape[1] + 3) * 2.0**-53
         rounding = share * (torch.cat(norms)[:, None] * slope + linear.bias.abs())
     seconds = np.full(len(images.idx), (time.perf_counter() - begun) / len(images.idx) + embedding.seconds(images))
     found = torch.cat(z).numpy(), rounding.numpy(), linear.weight.numpy()

@@ -78,8 +78,9 @@ def linear(model: nn.Sequential) -> Linear:
     if isinstance(network, Sll):
         return Linear(lambda x: network.backbone(normalize(x)), network.fc.weight, network.fc.bias)
     if isinstance(network, Head) and not network.hidden:
-        weight = network.fc.weight / normalize.std.flatten()
-        return Linear(lambda z: z.flatten(1), weight, network.fc.bias - weight @ normalize.mean.flatten())
+        # In the bias, the mean would have to cancel with features again.
+        mean, std = normalize.mean.flatten(), normalize.std.flatten()
+        return Linear(lambda z: z.flatten(1) - mean, network.fc.weight / std, network.fc.bias)
     raise ValueError("no linear layer behind a 1-Lipschitz map; a network such as sll32-2 is, or linear on embeddings")
 
 
