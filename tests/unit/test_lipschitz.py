@@ -551,6 +551,29 @@ def test_embedded_is_for_embeddings_under_noise_in_l2(
         refused(f"{words} --images {fars.test}", f"the counts are under {noise} noise, and the backbone", log, capsys)
 
 
+@pytest.mark.parametrize("head", ["backbone", "original"])
+def test_a_layer_that_weighs_all_classes_alike_is_refused(
+    fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], head: str
+) -> None:
+    base, images = (
+        (fars.backbone, fars.raw.test) if head == "backbone" else (fars.folder / "original.safetensors", fars.test)
+    )
+    model, described = models.load(base, "base")
+    model[1].fc.weight.data[:] = model[1].fc.weight.data[0].clone()
+    models.save(tmp_path / "same.safetensors", model, described)
+    log = tmp_path / "log.tsv"
+    for words in LINEAR.values():
+        told = f"{tmp_path}/same.safetensors: all its 10 classes have one and the same weight; train it again"
+        refused(
+            f"certify {words} --base {tmp_path}/same.safetensors --images {images} --output {log}", told, log, capsys
+        )
+    model[1].fc.weight.data[3, 5] += 1e-6  # nine of ten, of which two have one weight wherever they win
+    models.save(tmp_path / "same.safetensors", model, described)
+    for words in LINEAR.values():
+        run(f"certify {words} --base {tmp_path}/same.safetensors --images {images} --slice :20 --output {log}")
+        assert np.isfinite(certify.read(log)["radius"]).all()
+
+
 def test_a_head_is_for_the_embeddings_of_its_own_backbone(
     fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

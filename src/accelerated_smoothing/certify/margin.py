@@ -58,7 +58,7 @@ def logits(evidence: common.Evidence) -> Logits:
     """The logits of images, or of embeddings, in float64.
 
     Raises:
-        InputError: the classifier is no such network, or made for other images.
+        InputError: the classifier is no such network, made for other images, or one that never changes its prediction.
     """
     import torch
 
@@ -72,6 +72,10 @@ def logits(evidence: common.Evidence) -> Logits:
         linear = models.exact(model)
     except ValueError as error:
         raise InputError(f"{base}: its {description['arch']} has {error}") from None
+    if not (torch.isfinite(linear.weight).all() and torch.isfinite(linear.bias).all()):
+        raise InputError(f"{base}: its last layer has weights that are no numbers; train it again")
+    if (linear.weight == linear.weight[0]).all():  # so that no image has another prediction, however far
+        raise InputError(f"{base}: all its {len(linear.weight)} classes have one and the same weight; train it again")
     torch.set_num_threads(1)  # sums in one order: a certificate that is made again is the same
     z, norms = [], []
     with torch.inference_mode():  # what a process does once is no image's time
