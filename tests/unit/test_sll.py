@@ -89,13 +89,14 @@ def test_no_layer_stretches(kind: str, dtype: torch.dtype, size: float) -> None:
             assert stretch(layer, far * torch.randn(shape, dtype=next(layer.parameters()).dtype)) <= limit(dtype)
 
 
-def test_q_may_be_far_apart() -> None:
-    """Quotients of 1e26, so that most columns count for next to nothing."""
+@pytest.mark.parametrize("far", [30, 1000])
+def test_q_may_be_far_apart(far: float) -> None:
+    """Quotients of 1e26, so that most columns count for next to nothing, and beyond what float32 holds."""
     for kind, (make, shape) in LAYERS.items():
         torch.manual_seed(0)
         layer = make()
         scramble(layer, 1.0, spread=0.0)
-        layer.q.data = torch.linspace(-30, 30, len(layer.q))
+        layer.q.data = torch.linspace(-far, far, len(layer.q))
         assert is_short(layer) <= limit(torch.float32), kind
         assert stretch(layer, torch.randn(shape)) <= limit(torch.float32), kind
 

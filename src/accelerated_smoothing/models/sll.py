@@ -28,12 +28,13 @@ from torch import nn
 from accelerated_smoothing.architectures import sll
 
 SMALLEST = 1e-12  # of T: a column of zeros, whose output is zero whatever it is divided by
+FARTHEST = 40  # of q from 1, as logarithms: any q will do, and no quotient of these overflows in float32
 
 
 def scaling(gram: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     """T [n] from |W'W| [n, n], summed over positions already where W is a convolution; q [n] are logarithms."""
-    # q_j / q_i in one exponent, which does not overflow before the quotient does.
-    return (gram * (q[None, :] - q[:, None]).exp()).sum(1).clamp_min(SMALLEST)
+    q = q.clamp(-FARTHEST, FARTHEST)
+    return (gram * (q[None, :] - q[:, None]).exp()).sum(1)
 
 
 class Scaled(nn.Module):
@@ -54,7 +55,7 @@ class Scaled(nn.Module):
             weight = weight.to(torch.get_autocast_dtype(device))
         with torch.autocast(device, enabled=False):
             exact = weight.to(torch.promote_types(weight.dtype, torch.float32))
-            return exact, scaling(self.gram(exact), self.q.to(exact.dtype))
+            return exact, scaling(self.gram(exact), self.q.to(exact.dtype)).clamp_min(SMALLEST)
 
     def gram(self, weight: torch.Tensor) -> torch.Tensor:
         """|W'W| [outputs, outputs]; of a convolution, the sum over all positions."""
