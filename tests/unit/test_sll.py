@@ -229,7 +229,56 @@ def test_no_trained_backbone_stretches(backbones: dict[str, Path], pixels: torch
         assert stretch(features, (one + other) / 2) <= limit(torch.float64)
 
 
+def steepest(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> float:
+    """The largest singular value of the Jacobian at x, by power iteration: never more than that, and close below."""
+    x = x.clone().requires_grad_()
+    y = f(x)
+    u, v = torch.ones_like(y, requires_grad=True), torch.randn_like(x)
+    (back,) = torch.autograd.grad(y, x, u, create_graph=True)  # J'u, whose own slope is J
+    for _ in range(20):
+        v = v / v.norm()
+        (along,) = torch.autograd.grad(back, u, v, retain_graph=True)
+        (v,) = torch.autograd.grad(y, x, along, retain_graph=True)
+    return along.double().norm().item()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_part_of_a_trained_backbone_stretches(
+    backbones: dict[str, Path], pixels: torch.Tensor, precision: str
+) -> None:
+    """In float32, where layers are as they are trained, and under autocast: at what they see of real digits."""
+    model = models.load(backbones[precision], "base")[0].requires_grad_(False)
+    seen: dict[Scaled, torch.Tensor] = {}
+    layers = [layer for layer in model.modules() if isinstance(layer, Scaled)]
+    for layer in layers:
+        layer.register_forward_pre_hook(lambda layer, inputs: seen.update({layer: inputs[0]}))
+    digits = pixels[:3].float()
+    model(digits)
+    assert {type(layer) for layer in seen} == {SllConv, SllDense, Narrowing}
+    torch.manual_seed(0)
+    for layer in layers:
+        assert is_short(layer) <= limit(torch.float32)
+        for x in seen[layer].split(1):
+            assert 0.5 < steepest(layer, x) <= limit(torch.float32)
+            with torch.autocast("cpu", torch.bfloat16):
+                # The slope of a pass rounds what the pass itself does, by as much of the norm of what it is taken of.
+                assert 0.5 < steepest(layer, x) <= 1 + rounded_vectors(layer) * HALF_BIT
+    features = models.linear(model).features
+    assert max(stretch(features, x) for x in digits) <= limit(torch.float32)
+
+
 # Arithmetic: bfloat16, folding, the engine.
+
+
+def rounded_vectors(layer: Scaled) -> float:
+    """How many vectors of the norm of its input a layer's pass in bfloat16 rounds.
+
+    A layer x - 2 W T^-1 s rounds its input, W'x, s and what it subtracts, each of which is worth at most 2|x|; a
+    narrowing rounds its input, its output, and T^-1/2 W entry by entry.
+    """
+    if not isinstance(layer, Narrowing):
+        return 8
+    return 2 + torch.linalg.matrix_norm(layer.folded().weight.flatten(1).abs(), 2).item()
 
 
 @pytest.mark.parametrize("kind", list(LAYERS))
@@ -248,8 +297,7 @@ def test_under_autocast_the_scaling_is_that_of_the_rounded_weights(kind: str) ->
 def test_under_autocast_only_activations_are_rounded_further(pixels: torch.Tensor) -> None:
     """Each pass rounds some vectors, by at most half a bit of their norm, and no layer makes that error larger.
 
-    No norm exceeds |x|, as biases are 0. A layer x - 2 W T^-1 s rounds its input, W'x, s and what it subtracts, each
-    of which is worth at most 2|x|; a narrowing rounds its input, its output, and T^-1/2 W entry by entry.
+    No norm exceeds |x|, as biases are 0.
     """
     model = network("sll8-2", 1, False).float()
     exact = network("sll8-2", 1, False).float()
@@ -260,8 +308,7 @@ def test_under_autocast_only_activations_are_rounded_further(pixels: torch.Tenso
     for layer in exact.modules():
         if isinstance(layer, Scaled):
             layer.weight.data = layer.weight.bfloat16().float()
-            narrow = layer.folded().weight.flatten(1) if isinstance(layer, Narrowing) else None
-            errors += 8 if narrow is None else 2 + torch.linalg.matrix_norm(narrow.abs(), 2).item()
+            errors += rounded_vectors(layer)
     centred = pixels.float() - 0.3
     with torch.no_grad():
         with torch.autocast("cpu", torch.bfloat16):
