@@ -2,7 +2,7 @@
 
 A ball of radius r around an image is mapped into the ball of radius r around its embedding. So whatever certifies that
 a classifier of embeddings is constant on the latter certifies that it is so on the former, behind the backbone
-(Proposition 1). The backbone runs once an image, in float64, so that its rounding is far below that of what is stored.
+(Proposition 1). The backbone runs once an image, in float64, and a bound on what that rounds is stored with embeddings.
 """
 
 import hashlib
@@ -16,15 +16,13 @@ import torch
 
 from accelerated_smoothing import models
 from accelerated_smoothing.architectures import embeds
-from accelerated_smoothing.data import Images
+from accelerated_smoothing.data import Images, is_embedded
 from accelerated_smoothing.files import InputError, sha256, write_arrays
 from accelerated_smoothing.progress import Checkpoint, Progress, partial
 from accelerated_smoothing.provenance.code import digest
 
 BATCH = 100  # images in one pass of the backbone
-# What a stored embedding may be off by, relative to its norm: half a last bit of float32 for each entry, and as much
-# again for all that float64 rounds on the way to it and from it to a radius.
-ROUNDING = 2.0**-23
+HALF_BIT = 2.0**-24  # the last of float32, relative
 
 
 def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path], device: torch.device) -> None:
@@ -55,6 +53,7 @@ def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path],
             "white": 1,
             "mean": mean.tolist(),
             "std": std.tolist(),
+            "rounding": backbone.rounding,
             "seconds": seconds[split],
             "arithmetic": f"{device.type}-pytorch-fp64",
         }
@@ -107,14 +106,27 @@ def _features(
     return features, float(seconds) / len(features)
 
 
-def input_radius(radius: np.ndarray, images: Images) -> np.ndarray:
+def input_radius(radius: np.ndarray, images: Images, rounding: float = 0.0) -> np.ndarray:
     """Radii [n] in the space of images from radii [n] in that of their embeddings, less what rounding may have moved.
 
-    Of images that are no embeddings it is what float64 may have rounded on the way through a network.
+    What they are certified of is the network of real numbers. Taken off is half a last bit of float32 for each stored
+    entry; as much of the radius, for what float64 rounds on the way to it, which is no more than 2^-28 of it even
+    where the weights of two classes differ by a last bit; and what the backbone rounds.
+
+    Args:
+        rounding: of a network that takes the images themselves, `models.Linear.rounding`.
+
+    Raises:
+        InputError: the images are embeddings that do not tell what their backbone rounds.
     """
+    if is_embedded(images.meta):
+        if "rounding" not in images.meta:
+            raise InputError("--images: embeddings without a bound on the rounding of their backbone; embed them again")
+        rounding += images.meta["rounding"]
     parts = np.array_split(np.arange(len(radius)), -(-len(radius) // BATCH))
     norm = [np.linalg.norm(images.take(rows).pixels().reshape(len(rows), -1).astype(float), axis=1) for rows in parts]
-    return np.maximum(radius - ROUNDING * (1 + np.concatenate(norm)), 0.0)
+    left = radius * (1 - HALF_BIT) - HALF_BIT * (1 + np.concatenate(norm)) - rounding
+    return np.fmax(left, 0.0)  # which is 0 of what is no number
 
 
 def seconds(images: Images) -> float:

@@ -56,7 +56,7 @@ def case(stretch: float) -> SimpleNamespace:
         meta = {**META, "kind": "counts", "sigma": SIGMA, "base": "head", "arithmetic": "cpu", "purpose": purpose}
         meta |= {"noise": "gaussian", "choice": None}
         counted[purpose] = Counts(np.arange(IMAGES), labels, np.array([samples]), made, seconds, meta)
-    images = Images(np.arange(IMAGES), z, labels, {**META, "white": 1, "seconds": 0.0})
+    images = Images(np.arange(IMAGES), z, labels, {**META, "white": 1, "rounding": 0.0, "seconds": 0.0})
     evidence = Evidence(ALPHA, N0, **counted, images=images)
     evidence.check(embedded.NEEDS)
     log = embedded.certify(evidence, embedded.Settings(n=N))

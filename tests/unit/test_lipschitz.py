@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from accelerated_smoothing import certify, cli, counts, data, embedding, models
 from accelerated_smoothing.certify import Evidence, margin, sparsemax, top_logit
-from accelerated_smoothing.files import sha256
+from accelerated_smoothing.files import sha256, write_arrays
 
 CLASSES = 5
 
@@ -290,18 +290,26 @@ def test_a_stored_embedding_is_as_near_as_is_taken_off() -> None:
     for scale in (1e-42, 1e-30, 1e-3, 1.0, 1e6):  # the first is below what float32 holds in full
         z = scale * random.normal(size=(500, 64))
         off = np.linalg.norm(z.astype(np.float32).astype(float) - z, axis=1)
-        assert (off <= embedding.ROUNDING / 2 * (1 + np.linalg.norm(z, axis=1))).all()
-    assert off.max() > embedding.ROUNDING / 8 * np.linalg.norm(z, axis=1).max()  # and it is no idle bound
+        assert (off <= embedding.HALF_BIT * (1 + np.linalg.norm(z, axis=1))).all()
+    assert off.max() > embedding.HALF_BIT / 4 * np.linalg.norm(z, axis=1).max()  # and it is no idle bound
 
 
 def test_a_radius_of_images_is_never_above_that_of_embeddings() -> None:
-    pixels = np.full((3, 4, 1, 1), 1.5, np.float32)  # of the norm 3
-    images = data.Images(np.arange(3), pixels, np.zeros(3, np.int64), {"white": 1})
-    off = embedding.ROUNDING * 4
-    made = embedding.input_radius(np.array([1.0, off / 2, np.inf]), images)
-    np.testing.assert_allclose(made, [1 - off, 0, np.inf], rtol=1e-15)
-    raw = data.Images(np.arange(1), np.full((1, 1, 2, 2), 16, np.uint8), np.zeros(1, np.int64), {"white": 16})
-    assert embedding.input_radius(np.array([1.0]), raw)[0] == 1 - embedding.ROUNDING * 3
+    pixels = np.full((4, 4, 1, 1), 1.5, np.float32)  # of the norm 3
+    meta = {"dataset": "points@backbone", "white": 1, "rounding": 1e-6}
+    images = data.Images(np.arange(4), pixels, np.zeros(4, np.int64), meta)
+    off = embedding.HALF_BIT * 4 + 1e-6
+    made = embedding.input_radius(np.array([1.0, off / 2, np.inf, np.nan]), images)
+    np.testing.assert_allclose(made, [1 - embedding.HALF_BIT - off, 0, np.inf, 0], rtol=1e-15)
+    meta["rounding"] = np.inf
+    with np.errstate(invalid="ignore"):
+        assert (embedding.input_radius(np.array([1.0, off / 2, np.inf, np.nan]), images) == 0).all()
+    raw = data.Images(np.arange(1), np.full((1, 1, 2, 2), 16, np.uint8), np.zeros(1, np.int64), {"dataset": "digits"})
+    raw.meta["white"] = 16
+    for rounding in (0.0, 1e-3):
+        expected = 1 - embedding.HALF_BIT * 4 - rounding
+        assert embedding.input_radius(np.array([1.0]), raw, rounding)[0] == pytest.approx(expected, rel=1e-15)
+    assert embedding.input_radius(np.array([1.0]), raw, np.inf)[0] == 0
 
 
 # By the verbs, on digits.
@@ -363,7 +371,8 @@ def test_embeddings_are_images_of_one_pixel(fars: SimpleNamespace) -> None:
         with torch.no_grad():
             z = models.linear(model.double()).features(torch.from_numpy(raw.pixels()).double()).numpy()
         off = np.linalg.norm(made.images[:, :, 0, 0] - z, axis=1)
-        assert (off <= embedding.ROUNDING * (1 + np.linalg.norm(z, axis=1))).all()
+        assert (off <= embedding.HALF_BIT * (1 + np.linalg.norm(z, axis=1)) + made.meta["rounding"]).all()
+        assert made.meta["rounding"] == models.exact(models.load(fars.backbone, "base")[0]).rounding < 1e-7
         assert made.meta["dataset"] == f"digits@{sha256(fars.backbone)}"
         assert made.meta["classes"] == 10
         assert made.meta["seconds"] > 0
@@ -551,6 +560,19 @@ def test_embedded_is_for_embeddings_under_noise_in_l2(
         refused(f"{words} --images {fars.test}", f"the counts are under {noise} noise, and the backbone", log, capsys)
 
 
+def test_embeddings_that_tell_no_rounding_are_refused(
+    fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = data.read(fars.test)
+    del made.meta["rounding"]
+    write_arrays(tmp_path / "old.npz", {"images": made.images, "labels": made.labels}, made.meta)
+    words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path).replace("embedded.tsv", "log.tsv")
+    linear = f"certify margin --base {fars.folder}/original.safetensors --output {tmp_path}/log.tsv --slice :40"
+    for certifying in (words, linear, linear.replace("margin", "sparsemax --simplex 2")):
+        told = "--images: embeddings without a bound on the rounding of their backbone; embed them again"
+        refused(f"{certifying} --images {tmp_path}/old.npz", told, tmp_path / "log.tsv", capsys)
+
+
 @pytest.mark.parametrize("head", ["backbone", "original"])
 def test_a_layer_that_weighs_all_classes_alike_is_refused(
     fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], head: str
@@ -572,6 +594,24 @@ def test_a_layer_that_weighs_all_classes_alike_is_refused(
     for words in LINEAR.values():
         run(f"certify {words} --base {tmp_path}/same.safetensors --images {images} --slice :20 --output {log}")
         assert np.isfinite(certify.read(log)["radius"]).all()
+
+
+@pytest.mark.parametrize("part", ["images.2.bias", "vectors.0.weight", "fc.weight", "fc.bias"])
+@pytest.mark.parametrize("fault", [np.nan, np.inf])
+def test_of_weights_that_are_no_numbers_nothing_is_certified(
+    fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, fault: float
+) -> None:
+    model, described = models.load(fars.backbone, "base")
+    model[1].get_parameter(part).data.view(-1)[1] = fault
+    models.save(tmp_path / "broken.safetensors", model, described)
+    base, log = tmp_path / "broken.safetensors", tmp_path / "log.tsv"
+    for method in ("margin", "sparsemax --simplex 2"):
+        words = f"certify {method} --base {base} --images {fars.raw.test} --slice :20 --output {log}"
+        if part.startswith("fc"):
+            refused(words, f"{base}: its last layer has weights that are no numbers", log, capsys)
+        else:
+            run(words)
+            assert (certify.read(log)["radius"] == 0).all()
 
 
 def test_a_head_is_for_the_embeddings_of_its_own_backbone(

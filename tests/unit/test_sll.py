@@ -3,8 +3,12 @@
 Jacobians are whole ones, so their largest singular values are exact: an iteration might stop below.
 """
 
+import copy
 import itertools
+import math
 from collections.abc import Callable
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +19,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from accelerated_smoothing import architectures, data, engines, models, plan
-from accelerated_smoothing.models.sll import Narrowing, Padding, Scaled, Sll, SllConv, SllDense
+from accelerated_smoothing.models.sll import SMALLEST, Narrowing, Padding, Scaled, Sll, SllConv, SllDense
 
 # Of a Jacobian's norm: sums of some hundred products, each rounded to half a last bit, and float32 has 2^-24 for that.
 ROUNDED = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -267,7 +271,105 @@ def test_no_part_of_a_trained_backbone_stretches(
     assert max(stretch(features, x) for x in digits) <= limit(torch.float32)
 
 
-# Arithmetic: bfloat16, folding, the engine.
+# Arithmetic: float64, bfloat16, folding, the engine.
+
+
+def fractions(tensor: torch.Tensor) -> list[Fraction]:
+    return [Fraction(number) for number in tensor.double().flatten().tolist()]
+
+
+def exponential(power: Fraction) -> Fraction:
+    """To 60 digits."""
+    with localcontext(prec=60):
+        return Fraction((Decimal(power.numerator) / Decimal(power.denominator)).exp())
+
+
+def true_layer(layer: Scaled, x: list[Fraction]) -> list[Fraction]:
+    """What a layer of a matrix gives, in fractions; of a narrowing, T^1/2 to 60 digits."""
+    w, q = [fractions(row) for row in layer.weight], fractions(layer.q)
+
+    def dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+        return sum((p * r for p, r in zip(a, b, strict=True)), Fraction(0))
+
+    t = [
+        max(sum(abs(dot(a, b)) * exponential(r - p) for b, r in zip(w, q, strict=True)), Fraction(SMALLEST))
+        for a, p in zip(w, q, strict=True)
+    ]
+    if isinstance(layer, Narrowing):
+        with localcontext(prec=60):
+            roots = [(Decimal(value.numerator) / Decimal(value.denominator)).sqrt() for value in t]
+        return [dot(row, x) / Fraction(root) for row, root in zip(w, roots, strict=True)]
+    s = [
+        max(dot(row, x) + b, Fraction(0)) * 2 / value for row, b, value in zip(w, fractions(layer.bias), t, strict=True)
+    ]
+    return [value - dot([row[j] for row in w], s) for j, value in enumerate(x)]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("kind", ["dense", "dense, narrow", "narrowing of features"])
+def test_the_rounding_of_a_layer_is_bounded(kind: str, size: float, spread: float) -> None:
+    """Against fractions, and so is what it gives for zeros."""
+    torch.manual_seed(0)
+    layer, (features,) = LAYERS[kind][0](), LAYERS[kind][1]
+    scramble(layer, size, spread)
+    layer = layer.double().requires_grad_(False)
+    folded = layer.folded()
+    for far in (0.1, 1, 10):
+        x = far * torch.randn(features, dtype=torch.float64)
+        off, _ = layer.rounding(x.norm().item(), 1)
+        found = fractions(folded(x[None]))
+        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(found, true_layer(layer, fractions(x)), strict=True)))
+        assert 0 < error <= off < 1e-9 * (1 + x.norm())
+    zeros = true_layer(layer, [Fraction(0)] * features)
+    assert math.sqrt(sum(value**2 for value in zeros)) <= layer.rounding(1.0, 1)[1] * (1 + 1e-12)
+
+
+def test_the_rounding_of_a_backbone_that_cancels_is_bounded() -> None:
+    """Biases of 1e13 on every pixel, of which a narrowing takes differences, where float64 left a few thousandths."""
+    torch.manual_seed(0)
+    model = models.build("sll8-1", 10, [0.0], [1.0])
+    model[1].images[2].bias.data.fill_(1e13)
+    rows = torch.zeros(64, 32, 8, 8)
+    for row in range(64):
+        rows[row, row % 32, 3, 2 + row // 32 * 2 : 4 + row // 32 * 2] = torch.tensor([1.0, -1.0])
+    model[1].vectors[0].weight.data = rows.flatten(1)
+    exact, x = models.exact(model), torch.rand(20, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        z = exact.features(x)
+        apart = (z - models.linear(copy.deepcopy(model).double()).features(x)).norm(dim=1)
+    assert z.norm(dim=1).max() < 10
+    assert 1e-4 < apart.max() <= exact.rounding
+
+
+@pytest.mark.parametrize("arch", ["sll8-4", "sll32-2"])
+@pytest.mark.parametrize("steps", [0, 3])
+def test_what_float64_rounds_costs_no_certificate(arch: str, steps: int) -> None:
+    """Radii are read to 1e-3, and curves of them in steps of that."""
+    torch.manual_seed(0)
+    side = int(arch[3:].partition("-")[0])
+    model, x = models.build(arch, 10, [0.4] * 3, [1.0] * 3), torch.rand(16, 3, side, side)
+    optimizer = torch.optim.AdamW(model.parameters(), 0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), torch.arange(16) % 10).backward()
+        optimizer.step()
+    assert 0 < models.exact(model).rounding < 1e-5
+
+
+def test_a_trained_backbone_rounds_next_to_nothing(backbones: dict[str, Path]) -> None:
+    for path in backbones.values():
+        assert 0 < models.exact(models.load(path, "base")[0]).rounding < 1e-7
+
+
+@pytest.mark.parametrize("fault", [math.nan, math.inf, -math.inf])
+def test_of_weights_that_are_no_numbers_no_bound_is_known(fault: float) -> None:
+    for part in ("images.2.weight", "images.2.bias", "vectors.0.weight", "vectors.1.bias"):
+        model = models.build("sll8-1", 10, [0.3], [1.0])
+        model[1].get_parameter(part).data.view(-1)[1] = fault
+        assert models.exact(model).rounding == math.inf, part
+    assert models.exact(models.build("sll8-1", 10, [fault], [1.0])).rounding == math.inf
+    assert models.linear(models.build("sll8-1", 10, [0.3], [1.0])).rounding == math.inf  # of float32, too
 
 
 def rounded_vectors(layer: Scaled) -> float:

@@ -41,6 +41,7 @@ class Logits:
         z: [images, classes] float64 logits.
         rounding: [images, classes] what each logit may be off by.
         weight: [classes, d] float64 of the layer.
+        backbone: what features may be off by.
         seconds: [images] time of one image, backbone and all.
         description: of the classifier.
         arithmetic: device kind, library and precision.
@@ -49,6 +50,7 @@ class Logits:
     z: np.ndarray
     rounding: np.ndarray
     weight: np.ndarray
+    backbone: float
     seconds: np.ndarray
     description: dict[str, Any]
     arithmetic: str
@@ -90,7 +92,7 @@ def logits(evidence: common.Evidence) -> Logits:
         slope, share = linear.weight.norm(dim=1), 2 * (linear.weight.shape[1] + 3) * 2.0**-53
         rounding = share * (torch.cat(norms)[:, None] * slope + linear.bias.abs())
     seconds = np.full(len(images.idx), (time.perf_counter() - begun) / len(images.idx) + embedding.seconds(images))
-    found = torch.cat(z).numpy(), rounding.numpy(), linear.weight.numpy()
+    found = torch.cat(z).numpy(), rounding.numpy(), linear.weight.numpy(), linear.rounding
     return Logits(*found, seconds, description, "cpu-pytorch-fp64")
 
 
@@ -116,7 +118,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     images = evidence.images
     assert images is not None
     found = logits(evidence)
-    radius = embedding.input_radius(radii(found.z, found.rounding, found.weight), images)
+    radius = embedding.input_radius(radii(found.z, found.rounding, found.weight), images, found.backbone)
     return common.deterministic(
         images, found.z.argmax(axis=1), radius, found.seconds, found.description, found.arithmetic, SOUND
     )

@@ -53,7 +53,7 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     p = np.sort(sparsemax(found.z, settings.simplex), axis=1)
     slope = np.sqrt(2) * np.linalg.norm(found.weight - found.weight.mean(axis=0), 2)
     gap = p[:, -1] - p[:, -2] - 2 * np.linalg.norm(found.rounding, axis=1)  # p moves no more than z does
-    radius = embedding.input_radius(gap / slope, images)
+    radius = embedding.input_radius(gap / slope, images, found.backbone)
     return common.deterministic(
         images, found.z.argmax(axis=1), radius, found.seconds, found.description, found.arithmetic, SOUND
     )

@@ -6,8 +6,9 @@ A weight file is a safetensors file that describes itself: its metadata names th
 import copy
 import itertools
 import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,14 @@ class Linear:
         features: inputs [n, *shape] to vectors [n, d], no two of which lie farther apart in l2 than their inputs.
         weight: [classes, d].
         bias: [classes].
+        rounding: how far features may be in l2 from what they are in real numbers, of inputs in [0,1]; 0 of a head,
+            whose features are its inputs but for a shift, and infinite where nothing is known, as in float32.
     """
 
     features: Callable[[torch.Tensor], torch.Tensor]
     weight: torch.Tensor
     bias: torch.Tensor
+    rounding: float = math.inf
 
 
 def linear(model: nn.Sequential) -> Linear:
@@ -80,7 +84,7 @@ def linear(model: nn.Sequential) -> Linear:
     if isinstance(network, Head) and not network.hidden:
         # In the bias, the mean would have to cancel with features again.
         mean, std = normalize.mean.flatten(), normalize.std.flatten()
-        return Linear(lambda z: z.flatten(1) - mean, network.fc.weight / std, network.fc.bias)
+        return Linear(lambda z: z.flatten(1) - mean, network.fc.weight / std, network.fc.bias, 0.0)
     raise ValueError("no linear layer behind a 1-Lipschitz map; a network such as sll32-2 is, or linear on embeddings")
 
 
@@ -90,11 +94,13 @@ def exact(model: nn.Sequential) -> Linear:
     Raises:
         ValueError: as `linear`.
     """
-    mean, network = fold(copy.deepcopy(model).double())
+    double = copy.deepcopy(model).double().requires_grad_(False)
+    mean, network = fold(double)
     normalize = Normalize([0.0] * len(mean), [1.0] * len(mean)).double()
     normalize.mean.copy_(mean)
     made = nn.Sequential(normalize, network).to(next(model.parameters()).device)
-    return linear(made.requires_grad_(False))
+    found = linear(made.requires_grad_(False))
+    return replace(found, rounding=double[1].rounding(mean)) if isinstance(double[1], Sll) else found
 
 
 def compiled(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:

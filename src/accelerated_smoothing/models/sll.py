@@ -16,10 +16,13 @@ squared norm |d|^2 - 4 s'T^-1 v + 4 s'T^-1 W'W T^-1 s <= |d|^2 - 4 sum_i s_i (v_
 A convolution with zeros around the image obeys the T of one on the infinite plane, C: its W is E'CR, where E places the
 image on the plane and R keeps the hidden units on it, so W'W = R'C'EE'CR <= R'C'CR <= R'TR.
 
-All of this is about real numbers. What is certified runs in float64 (`embedding.py`, `certify/margin.py`). T is never
-computed in less than float32, and under autocast to bfloat16 of the weights that the passes multiply with, so that a
-training in bfloat16 sees a 1-Lipschitz network, too, but for the rounding of its activations.
+All of this is about real numbers. What is certified runs in float64 (`embedding.py`, `certify/margin.py`), and
+`Sll.rounding` bounds how far that is from the network of real numbers. T is never computed in less than float32, and
+under autocast to bfloat16 of the weights that the passes multiply with, so that a training in bfloat16 sees a
+1-Lipschitz network, too, but for the rounding of its activations.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +32,7 @@ from accelerated_smoothing.architectures import sll
 
 SMALLEST = 1e-12  # of T: a column of zeros, whose output is zero whatever it is divided by
 FARTHEST = 40  # of q from 1, as logarithms: any q will do, and no quotient of these overflows in float32
+UNIT = 2.0**-53  # what one operation in float64 rounds, relative to its result
 
 
 def scaling(gram: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
@@ -62,6 +66,26 @@ class Scaled(nn.Module):
         if weight.dim() == 2:
             return (weight @ weight.T).abs()
         return F.conv2d(weight, weight, padding=weight.shape[-1] - 1).abs().sum((2, 3))
+
+    def rounding(self, size: float, positions: int) -> tuple[float, float]:
+        """What a pass of the folded layer in float64 may be off by in l2, and the norm of what it gives for zeros.
+
+        Args:
+            size: largest norm of an input.
+            positions: pixels of an image.
+        """
+        share, ratio, offset = self.shares(positions)
+        return 2 * share * (ratio * size + offset) + UNIT * size, 2 * offset
+
+    def shares(self, positions: int) -> tuple[float, float, float]:
+        """Of `Sll.rounding`: c, which is infinite where it is no bound, the largest T+ / T, and |T+^1/2 T^-1 b|."""
+        weight, t = self.scaled()
+        whole = scaling(self.gram(weight.abs()), self.q)
+        ratio = (whole / t).max().item()
+        share = UNIT * (weight[0].numel() * (1 + ratio) + 2 * weight[:, 0].numel() + 128)
+        bias = getattr(self, "bias", t.new_zeros(()))
+        offset = (whole.sqrt() / t * bias).norm().item() * math.sqrt(positions if weight.dim() > 2 else 1)
+        return share if share < 0.01 else math.inf, ratio, offset
 
 
 class SllConv(Scaled):
@@ -136,6 +160,11 @@ class Narrowing(Scaled):
             return _plain(weight * t.rsqrt()[:, None], None)
         return _plain(weight * t.rsqrt().view(-1, 1, 1, 1), None)
 
+    def rounding(self, size: float, positions: int) -> tuple[float, float]:
+        """As of any layer; of zeros it makes zeros."""
+        share, ratio, _ = self.shares(positions)
+        return share * math.sqrt(ratio) * size, 0.0
+
 
 class Padding(nn.Module):
     """Images with more channels, of zeros."""
@@ -165,7 +194,7 @@ class Sll(nn.Module):
 
     def __init__(self, arch: str, channels: int, classes: int) -> None:
         super().__init__()
-        shape = sll(arch)
+        self.shape = shape = sll(arch)
         (first, _), (last, side) = shape.stages[0], shape.stages[-1]
         if channels * shape.unshuffle**2 > first:
             raise ValueError(f"{arch}: found {channels} channels; at most {first // shape.unshuffle**2} would do")
@@ -185,6 +214,45 @@ class Sll(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.backbone(x))
+
+    def rounding(self, mean: torch.Tensor) -> float:
+        """How far in l2 embeddings by the folded network, run in float64, may be from those of real numbers.
+
+        Exact layers move no two points apart, so what each rounds only adds up. Let u = 2^-53, and let a layer have m
+        inputs to an output and k outputs to an input, border aside. A sum of n products is off by at most nu of the sum
+        of their absolute values to first order in u, in any order, in blocks, and fused or not. (A convolution by a
+        Winograd or Fourier transform is no such sum; in float64 a CPU has none, and cuDNN is trusted to choose none.)
+        So W'x + b is off by (m + 1)u of |W|'|x| + |b|, and by the roundings of 2 / T, of its product with W, of the
+        second sum and of the difference from x a layer is off by at most
+
+            2c |W| T^-1 (|W|'|x| + |b|) + u|x|.
+
+        T itself is off by mu T+ for its products, T+ being the T of |W|, and by (k + 107)u T for the sums of these, for
+        a product, and for an exponential of at most 80 and its argument. Hence c = u(m + m max(T+ / T) + 2k + 128).
+
+        Since diag(T+) >= |W|'|W| by the same theorem, |W| T+^-1/2 has a norm of at most 1, so that the l2 norm of the
+        above is at most 2c (max(T+ / T) |x| + |T+^1/2 T^-1 b|) + u|x|, where b counts at each pixel, and units of
+        weight 0 count nothing. A narrowing, T^-1/2 W, is off by at most c sqrt(max(T+ / T)) |x| for the same reason.
+        The input of a layer has at most the norm of the one before, more by that of what it gives for zeros, which is
+        at most 2 |T+^1/2 T^-1 b|, and by what is rounded. Twice all that covers what is of higher order in u, as long
+        as c < 1/100. Underflow is far below the least that `embedding.input_radius` takes off for float32.
+
+        Args:
+            mean: [channels, 1, 1] what is subtracted from pixels in [0, 1].
+
+        Returns:
+            The bound; infinite where weights are no numbers, or too far apart for any bound.
+        """
+        pixels = (self.shape.unshuffle * self.shape.stages[0][1]) ** 2
+        size = math.sqrt(pixels) * torch.maximum(mean.abs(), (1 - mean).abs()).norm().item()
+        off = UNIT * size
+        for layer in (*self.images, *self.vectors):
+            if isinstance(layer, nn.PixelUnshuffle):
+                pixels //= layer.downscale_factor**2
+            if isinstance(layer, Scaled):
+                local, zeros = layer.rounding(size, pixels)
+                off, size = off + local, size + zeros + local
+        return 2 * off if off < math.inf else math.inf
 
 
 def transposed(weight: torch.Tensor) -> torch.Tensor:
