@@ -351,9 +351,10 @@ def run(
         device=device,
     )
     sizes = np.tile(sorted({0.0, *epsilons}), (len(images.idx), 1))
-    edge = np.zeros(sizes.shape[1] + bool(certificates), int)
+    edge = np.zeros(sizes.shape[1], int)
     if certificates:
-        sizes, edge[-1] = np.column_stack([sizes, EDGE * _radii(certificates, images.idx)]), 1
+        sizes = np.column_stack([sizes, EDGE * _radii(certificates, images.idx)])
+        edge = np.append(edge, 1)
     identity = {
         "base": sha256(base),
         "backbone": backbone and sha256(backbone),
