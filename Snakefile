@@ -2,10 +2,11 @@
 import sys
 from pathlib import Path
 
-from accelerated_smoothing import plan
+from accelerated_smoothing.workflow import plan
 from accelerated_smoothing.cli import flags
 from accelerated_smoothing.config import load, modules
-from accelerated_smoothing.files import InputError, check_writable
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import check_writable
 from accelerated_smoothing.provenance.code import digest
 
 
@@ -39,8 +40,8 @@ wildcard_constraints:
     sigma=anyof(sigma for made in EXPERIMENTS.values() for sigma in made.sigmas),
     method=anyof(method for made in EXPERIMENTS.values() for method in made.methods),
     depth=anyof(depth for made in EXPERIMENTS.values() for depth in made.depths()),
-    way=anyof(modules("choose")),
-    choice=rf"(-({anyof(modules('choose'))})\d+)?",
+    way=anyof(modules("sigmas.ways")),
+    choice=rf"(-({anyof(modules('sigmas.ways'))})\d+)?",
     split="train|test",
     purpose="estimation|selection|variance",
     shard=r"\d+",

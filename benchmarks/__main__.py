@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from accelerated_smoothing import engines
+from accelerated_smoothing.counting import engines
 from accelerated_smoothing.files import atomic, write_text
 from benchmarks import (
     IMAGE,

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from accelerated_smoothing import models, timing
+from accelerated_smoothing import models
+from accelerated_smoothing.certify import timing
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.data import Images
 from benchmarks import CLASSES, IMAGE, NETWORKS, Row, network

@@ -11,7 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from accelerated_smoothing import config, plan
+from accelerated_smoothing import config
+from accelerated_smoothing.workflow import plan
 
 ROOT = Path(__file__).parents[1]
 RESULTS = "results/overhead"

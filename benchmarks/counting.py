@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from accelerated_smoothing import engines, sampling
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.counting import engines, sampling
+from accelerated_smoothing.errors import InputError
 from benchmarks import CLASSES, IMAGE, NETWORKS, Row, defaults, network, rates, rows
 
 SIGMA, REPEATS = 0.25, 5

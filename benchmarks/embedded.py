@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from accelerated_smoothing import engines, models, sampling
+from accelerated_smoothing import models
 from accelerated_smoothing.architectures import sll
+from accelerated_smoothing.counting import engines, sampling
 from benchmarks import CLASSES, Row, rates, rows
 
 PAIRS = (("sll8-4", "mlp-64", (1, 8, 8)), ("sll32-2", "mlp-256", (3, 32, 32)))  # of the demo and of CIFAR-10

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accelerated_smoothing import data, engines, models, sampling, statistics
+from accelerated_smoothing import data, models
+from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.config import Base
-from accelerated_smoothing.distributions.gaussian import radius as l2_radius
-from accelerated_smoothing.engines.pytorch import Pytorch
+from accelerated_smoothing.counting import engines, sampling
+from accelerated_smoothing.counting.engines.pytorch import Pytorch
 from accelerated_smoothing.noise import key
+from accelerated_smoothing.noise.distributions.gaussian import radius as l2_radius
 from accelerated_smoothing.training import base as training
 from benchmarks import Row
 from benchmarks.counting import precisions

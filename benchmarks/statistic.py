@@ -3,7 +3,7 @@
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from accelerated_smoothing import statistics
+from accelerated_smoothing.certify import statistics
 from benchmarks import Row, rates, rows
 
 IMAGES, N, ALPHA = 10_000, 100_000, 0.001

@@ -108,7 +108,7 @@ def settle_fixture() -> object:
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def precision(request: pytest.FixtureRequest) -> str:
     """Every precision that OpenVINO has on this processor."""
-    from accelerated_smoothing.engines.openvino import CAPABILITIES
+    from accelerated_smoothing.counting.engines.openvino import CAPABILITIES
 
     if request.param == "bf16" and "BF16" not in CAPABILITIES:
         pytest.skip("this CPU has no bf16")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, PositiveInt, TypeAdapter, ValidationError
 
 from accelerated_smoothing import config, progress
 from accelerated_smoothing.data import DATASETS
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import code, records
 
 Verb = Callable[[argparse.Namespace], int | None]  # an exit code, if not 0
@@ -132,7 +132,8 @@ def train_base(arguments: argparse.Namespace) -> None:
 
 
 def embed(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import data, embedding
+    from accelerated_smoothing import data
+    from accelerated_smoothing.models import embedding
 
     splits = {"train": data.read(arguments.train), "test": data.read(arguments.test)}
     outputs = {split: arguments.output / f"{split}.npz" for split in splits}
@@ -149,9 +150,10 @@ def import_base(arguments: argparse.Namespace) -> None:
 def count(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from accelerated_smoothing import data, sampling
-    from accelerated_smoothing import sigmas as chosen_sigmas
+    from accelerated_smoothing import data
+    from accelerated_smoothing.counting import sampling
     from accelerated_smoothing.files import sha256
+    from accelerated_smoothing.sigmas import chosen as chosen_sigmas
 
     settings = section(config.Sampling, arguments)
     where = device(arguments)
@@ -185,7 +187,8 @@ def count(arguments: argparse.Namespace) -> None:
 
 
 def choose_sigmas(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import choosing, data
+    from accelerated_smoothing import data
+    from accelerated_smoothing.sigmas import choosing
 
     settings = section(config.chooser_module(arguments.way).Settings, arguments)
     where = device(arguments)
@@ -204,13 +207,14 @@ def choose_sigmas(arguments: argparse.Namespace) -> None:
 
 
 def gather(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import counts
+    from accelerated_smoothing.counting import counts
 
     counts.gather([counts.read(path) for path in arguments.shards]).write(arguments.output)
 
 
 def train_surrogate(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import counts, data
+    from accelerated_smoothing import data
+    from accelerated_smoothing.counting import counts
     from accelerated_smoothing.training import surrogate
 
     settings = section(config.Surrogate, arguments)
@@ -222,7 +226,8 @@ def train_surrogate(arguments: argparse.Namespace) -> None:
 
 def certify(arguments: argparse.Namespace) -> None:
     from accelerated_smoothing import certify as common
-    from accelerated_smoothing import counts, data
+    from accelerated_smoothing import data
+    from accelerated_smoothing.counting import counts
 
     method = config.certifier_module(arguments.certifier)
     settings = section(method.Settings, arguments)
@@ -243,7 +248,8 @@ def certify(arguments: argparse.Namespace) -> None:
 
 
 def time_certificates(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import data, timing
+    from accelerated_smoothing import data
+    from accelerated_smoothing.certify import timing
 
     settings, sampling = section(config.Timing, arguments), section(config.Sampling, arguments)
     if not settings.sigma:
@@ -345,7 +351,7 @@ def figure(arguments: argparse.Namespace) -> None:
 
 
 def execute_notebook(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import notebook
+    from accelerated_smoothing.report import notebook
 
     notebook.execute(arguments.source, arguments.output, dict(arguments.parameters))
 
@@ -372,7 +378,7 @@ def summarize(arguments: argparse.Namespace) -> None:
 
 
 def plan(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import plan
+    from accelerated_smoothing.workflow import plan
 
     main = config.read(arguments.configfile)
     experiments = main.experiments()
@@ -390,7 +396,7 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def recover(arguments: argparse.Namespace) -> None:
-    from accelerated_smoothing import cluster
+    from accelerated_smoothing.workflow import cluster
 
     folder = Path.cwd()
     if not (folder / ".snakemake").is_dir():
@@ -493,7 +499,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--sigma", type=sigma, required=True, help="scale of the noise, [0,1] pixels")
 
     def distributed(made: argparse.ArgumentParser) -> None:
-        names = config.modules("distributions")
+        names = config.modules("noise.distributions")
         made.add_argument("--noise", choices=names, default="gaussian", help="its distribution (default gaussian)")
 
     def noise(made: argparse.ArgumentParser, kind: Any) -> None:
@@ -587,7 +593,7 @@ def parser() -> argparse.ArgumentParser:
         "ascent --at 100 --base base.safetensors --images test.npz --sigma 0.25 --output sigmas.npz",
     )
     ways = made.add_subparsers(required=True, dest="way", metavar="WAY")
-    for name in config.modules("choose"):
+    for name in config.modules("sigmas.ways"):
         chooser = config.chooser_module(name)
         made = ways.add_parser(name, help=chooser.__doc__.splitlines()[0], description=chooser.__doc__)
         add_flags(made, chooser.Settings)
@@ -623,7 +629,7 @@ def parser() -> argparse.ArgumentParser:
         "cohen --n 100000 --selection selection.npz --estimation estimation.npz --output cohen.tsv",
     )
     methods = made.add_subparsers(required=True, dest="certifier", metavar="METHOD")
-    for name in config.modules("certify"):
+    for name in config.modules("certify.methods"):
         method = config.certifier_module(name)
         made = methods.add_parser(name, help=method.__doc__.splitlines()[0], description=method.__doc__)
         add_flags(made, method.Settings)

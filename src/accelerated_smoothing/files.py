@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from accelerated_smoothing.errors import InputError
+
 written: set[Path] = set()  # what this process has put in its place, for the records
-
-
-class InputError(Exception):
-    """A wrong config, file or argument: one line that says what was found and what would do."""
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from accelerated_smoothing.files import InputError, discard, read_arrays, write_arrays
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import discard, read_arrays, write_arrays
 
 LOG_SECONDS = 60.0
 SAVE_SECONDS = 30.0  # between two savings of unfinished work: what a killed run loses at most

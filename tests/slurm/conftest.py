@@ -165,7 +165,7 @@ def disturbed(
 @pytest.fixture
 def same(clone: Clone, expected: dict[tuple[str, ...], Path]) -> Callable[..., None]:
     """Wait for a run, and hold its table and its counts against those made locally."""
-    from accelerated_smoothing import counts
+    from accelerated_smoothing.counting import counts
 
     def check(name: str, run: "subprocess.Popen[bytes]", presets: tuple[str, ...]) -> None:
         results = clone.finish(run, name)

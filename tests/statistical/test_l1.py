@@ -12,9 +12,10 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import config, statistics
-from accelerated_smoothing.engines.pytorch import Pytorch
-from accelerated_smoothing.sampling import count_predictions
+from accelerated_smoothing import config
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.counting.engines.pytorch import Pytorch
+from accelerated_smoothing.counting.sampling import count_predictions
 
 IMAGES, N0, N, ALPHA = 10_000, 20, 200, 0.01
 # The one element that matters is a Laplace variable, or uniform.

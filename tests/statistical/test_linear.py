@@ -11,11 +11,11 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import statistics
-from accelerated_smoothing.certify import Evidence, cohen
-from accelerated_smoothing.counts import Counts
-from accelerated_smoothing.engines.pytorch import Pytorch
-from accelerated_smoothing.sampling import count_predictions
+from accelerated_smoothing.certify import Evidence, statistics
+from accelerated_smoothing.certify.methods import cohen
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.counting.engines.pytorch import Pytorch
+from accelerated_smoothing.counting.sampling import count_predictions
 
 IMAGES, N0, N, ALPHA, SIGMA = 10_000, 20, 200, 0.01, 0.5
 META = {

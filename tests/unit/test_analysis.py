@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from accelerated_smoothing import analysis, cli
-from accelerated_smoothing.analysis import paper, table1, table2, table3, table4, table5, table6
+from accelerated_smoothing.analysis import paper
 from accelerated_smoothing.config import Comparison
-from accelerated_smoothing.counts import Counts
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers.accelerated_smoothing import table1, table2, table3, table4, table5, table6
 
 
 def log(path: Path, radius: list[float], correct: list[int], sound: int, sigma: float = 0.25, n: int = 1000) -> Path:

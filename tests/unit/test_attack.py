@@ -12,9 +12,9 @@ import torch
 from scipy.special import softmax
 
 from accelerated_smoothing import analysis, attack, certify, cli, config, data, progress
-from accelerated_smoothing.analysis.fars import table2
-from accelerated_smoothing.certify import margin
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.certify.methods import margin
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers.fars import table2
 
 CPU = torch.device("cpu")
 SHAPE = (1, 3, 4)

@@ -11,11 +11,13 @@ import torch
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from accelerated_smoothing import certify, cli, config, counts, data, engines, models
-from accelerated_smoothing.certify import Evidence, accelerated, cohen
-from accelerated_smoothing.counts import Counts
-from accelerated_smoothing.distributions import gaussian
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import certify, cli, config, data, models
+from accelerated_smoothing.certify import Evidence
+from accelerated_smoothing.certify.methods import accelerated, cohen
+from accelerated_smoothing.counting import counts, engines
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.noise.distributions import gaussian
 from accelerated_smoothing.training import surrogate
 
 ALPHA = 0.01
@@ -214,7 +216,7 @@ def test_every_method_says_what_it_is(name: str) -> None:
 
 
 def test_methods_are_found() -> None:
-    assert {"accelerated", "cohen"} <= set(config.modules("certify"))
+    assert {"accelerated", "cohen"} <= set(config.modules("certify.methods"))
     with pytest.raises(InputError, match="found 'none'; one of accelerated, cohen"):
         config.certifier_module("none")
 

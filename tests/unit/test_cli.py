@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelerated_smoothing import cli, config, counts, data
-from accelerated_smoothing.certify import accelerated, cohen, top_logit
+from accelerated_smoothing import cli, config, data
+from accelerated_smoothing.certify.methods import accelerated, cohen, top_logit
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import atomic
 from accelerated_smoothing.training.ways import macer, margin, smoothadv
 
@@ -219,7 +220,7 @@ def test_the_commands_above_work_otherwise(files: SimpleNamespace, words: str) -
 def test_a_precision_that_the_processor_has_not(
     files: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accelerated_smoothing.engines import openvino
+    from accelerated_smoothing.counting.engines import openvino
 
     monkeypatch.setattr(openvino, "CAPABILITIES", ["FP32"])
     assert cli.main(fill(f"{COUNT} --precision bf16", files)) == 2

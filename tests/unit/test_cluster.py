@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from accelerated_smoothing import cli, cluster
+from accelerated_smoothing import cli
+from accelerated_smoothing.workflow import cluster
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import pytest
 
 from accelerated_smoothing import config
 from accelerated_smoothing.config import Config
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accelerated_smoothing import counts
-from accelerated_smoothing.counts import Counts
-from accelerated_smoothing.files import InputError, write_arrays
+from accelerated_smoothing.counting import counts
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import write_arrays
 
 META = {"kind": "counts", "sigma": 0.5, "seed": 0, "purpose": "estimation", "base": "b", "arithmetic": "cpu"}
 

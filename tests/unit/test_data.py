@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from accelerated_smoothing import data
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 

@@ -9,19 +9,11 @@ import pandas as pd
 import pytest
 
 from accelerated_smoothing import analysis, cli, data
-from accelerated_smoothing.analysis import data_dependent, paper
-from accelerated_smoothing.analysis.data_dependent import (
-    best,
-    figure3,
-    figure6,
-    figure7,
-    figure8,
-    table1,
-    table4,
-    table5,
-)
+from accelerated_smoothing.analysis import paper
 from accelerated_smoothing.config import Comparison
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers import data_dependent
+from accelerated_smoothing.papers.data_dependent import best, figure3, figure6, figure7, figure8, table1, table4, table5
 from accelerated_smoothing.provenance import cell, code, records
 
 RADII = analysis.Settings([0.0, 0.25, 0.5, 2.0])

@@ -6,9 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import config, noise, statistics
-from accelerated_smoothing.distributions import gaussian, laplace, uniform
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import config, noise
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.noise.distributions import gaussian, laplace, uniform
 
 CPU = torch.device("cpu")
 # Each distribution's law of one element at scale 1, and the greatest distance that a radius can be.

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import engines, models, noise, progress, sampling
-from accelerated_smoothing.engines import Draws, Engine
-from accelerated_smoothing.engines import openvino as openvino_engine
-from accelerated_smoothing.engines.openvino import OpenVino
-from accelerated_smoothing.engines.pytorch import BATCHES, Pytorch
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import models, noise, progress
+from accelerated_smoothing.counting import engines, sampling
+from accelerated_smoothing.counting.engines import Draws, Engine
+from accelerated_smoothing.counting.engines import openvino as openvino_engine
+from accelerated_smoothing.counting.engines.openvino import OpenVino
+from accelerated_smoothing.counting.engines.pytorch import BATCHES, Pytorch
+from accelerated_smoothing.errors import InputError
 
 CPU = torch.device("cpu")
 SHAPE = (3, 32, 32)
@@ -89,7 +90,7 @@ def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
         given = (images.numpy(), draws.names, draws.samples, 0, draws.scales, draws.key)
         noise.perturb(out.flatten(1).numpy(), *given, noise.KINDS.index(draws.noise))
     else:
-        from accelerated_smoothing.engines import noise_triton
+        from accelerated_smoothing.noise import triton as noise_triton
 
         position = torch.zeros((), dtype=torch.int64, device=device)
         given = (images, names, torch.from_numpy(draws.scales))
@@ -286,7 +287,7 @@ def test_the_batch_suits_device_image_and_draws(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(openvino_engine, "OpenVino", type("OpenVino", (Recorded,), {}))
-    monkeypatch.setattr("accelerated_smoothing.engines.pytorch.Pytorch", type("Pytorch", (Recorded,), {}))
+    monkeypatch.setattr("accelerated_smoothing.counting.engines.pytorch.Pytorch", type("Pytorch", (Recorded,), {}))
     made: Any = engines.build(torch.nn.Sequential(), shape, device=torch.device(device), **options)
     assert type(made).__name__ == {"cpu": "OpenVino", "cuda": "Pytorch"}[device]
     assert made.options == {**expected, "precision": "fp32"}
@@ -427,7 +428,8 @@ def test_logits_and_predictions_may_take_turns(case: SimpleNamespace, engine: Bu
 QUIET = """
 import sys
 import numpy as np, torch
-from accelerated_smoothing import engines, models, noise
+from accelerated_smoothing.counting import engines
+from accelerated_smoothing import models, noise
 image, scale = np.zeros((1, 1, 8, 8), np.float32), np.ones(1, np.float32)
 draws = engines.Draws(image, np.zeros(1, int), 10, scale, noise.key(0, "p"))
 engine = engines.build(models.build("resnet8", 10, [0.5], [0.25]).eval(), (1, 8, 8), device=torch.device("cpu"))
@@ -539,7 +541,8 @@ def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
 SIGNALLED = """
 import gc, os, signal
 import torch
-from accelerated_smoothing import engines, models
+from accelerated_smoothing.counting import engines
+from accelerated_smoothing import models
 for _ in range(2):
     model = models.build("resnet8", 10, [0.5], [0.25]).eval()
     engine = engines.build(model, (1, 8, 8), device=torch.device("cpu"))

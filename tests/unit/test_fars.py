@@ -9,11 +9,13 @@ import pytest
 from matplotlib.text import Text
 
 from accelerated_smoothing import analysis, cli
-from accelerated_smoothing.analysis import fars, figure3, paper, style
-from accelerated_smoothing.analysis.fars import figure3 as figure
-from accelerated_smoothing.analysis.fars import table1, table3
+from accelerated_smoothing.analysis import paper, style
 from accelerated_smoothing.config import Comparison
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers import fars
+from accelerated_smoothing.papers.accelerated_smoothing import figure3
+from accelerated_smoothing.papers.fars import figure3 as figure
+from accelerated_smoothing.papers.fars import table1, table3
 from accelerated_smoothing.provenance import audit, cell, code
 
 RADII = analysis.Settings([0.05, 0.3])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from accelerated_smoothing import files
-from accelerated_smoothing.files import InputError, atomic, read_arrays, write_arrays, write_text
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import atomic, read_arrays, write_arrays, write_text
 
 ARRAYS = {"a": np.arange(2000).reshape(40, 50), "b": np.linspace(0, 1, 7)}
 

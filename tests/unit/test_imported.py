@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from accelerated_smoothing import models
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.models import imported
 
 IMAGES = {"dataset": "cifar10", "classes": 10, "mean": [0.4914, 0.4822, 0.4465], "std": [0.2023, 0.1994, 0.2010]}

@@ -11,9 +11,12 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from accelerated_smoothing import certify, cli, counts, data, embedding, models
-from accelerated_smoothing.certify import Evidence, margin, sparsemax, top_logit
+from accelerated_smoothing import certify, cli, data, models
+from accelerated_smoothing.certify import Evidence
+from accelerated_smoothing.certify.methods import margin, sparsemax, top_logit
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import sha256, write_arrays
+from accelerated_smoothing.models import embedding
 
 CLASSES = 5
 

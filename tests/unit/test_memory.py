@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from accelerated_smoothing.certify import memory
-from accelerated_smoothing.statistics import ABSTAIN
+from accelerated_smoothing.certify.methods import memory
+from accelerated_smoothing.certify.statistics import ABSTAIN
 
 
 def distance(a: np.ndarray, b: np.ndarray, norm: str) -> float:

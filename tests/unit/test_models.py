@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from accelerated_smoothing import models
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 
 DESCRIPTION = {"kind": "base", "arch": "resnet8", "classes": 10, "mean": [0.5] * 3, "std": [0.25] * 3, "sigma": 0.5}
 

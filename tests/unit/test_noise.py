@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from accelerated_smoothing import noise
-from accelerated_smoothing.engines import Draws
+from accelerated_smoothing.counting.engines import Draws
 
 WORD = 0xFFFFFFFF
 
@@ -396,7 +396,7 @@ def interpreted(output: Path) -> None:
     import triton
     from triton import language as tl
 
-    from accelerated_smoothing.engines import noise_triton
+    from accelerated_smoothing.noise import triton as noise_triton
 
     @triton.jit
     def high(a, b, kind: tl.constexpr):

@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from accelerated_smoothing import notebook
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.report import notebook
 
 pytestmark = pytest.mark.workflow
 
@@ -18,7 +18,7 @@ def source(tmp_path: Path) -> Path:
     """A notebook that shows a figure, a formula and ten divided by its parameter."""
     figure = """
 from matplotlib.figure import Figure
-from accelerated_smoothing.notebook import show
+from accelerated_smoothing.report.notebook import show
 show(Figure(figsize=(1, 1)), "nothing")
 """
     parameters = nbformat.v4.new_code_cell("divisor = 1", metadata={"tags": ["parameters"]})

@@ -11,9 +11,11 @@ import pytest
 import torch
 import yaml
 
-from accelerated_smoothing import architectures, cli, config, models, plan, sampling
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import architectures, cli, config, models
+from accelerated_smoothing.counting import sampling
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.training import loop
+from accelerated_smoothing.workflow import plan
 
 ROOT = Path(__file__).parents[2]
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "tests/workflow/tiny.yaml")]

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from accelerated_smoothing import analysis, certify, cli, counts
-from accelerated_smoothing.files import InputError, write_text
+from accelerated_smoothing import analysis, certify, cli
+from accelerated_smoothing.counting import counts
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import write_text
 from accelerated_smoothing.provenance import audit, cell, differences, recompute, records
 
 from . import experiment

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import cli, config, counts, data, engines, models, noise, progress, sampling
-from accelerated_smoothing.engines import Draws, Engine
-from accelerated_smoothing.engines.openvino import CAPABILITIES, OpenVino
-from accelerated_smoothing.files import InputError, read_arrays
+from accelerated_smoothing import cli, config, data, models, noise, progress
+from accelerated_smoothing.counting import counts, engines, sampling
+from accelerated_smoothing.counting.engines import Draws, Engine
+from accelerated_smoothing.counting.engines.openvino import CAPABILITIES, OpenVino
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import read_arrays
 
 CPU = torch.device("cpu")
 SIZES = [100, 250, 300]
@@ -489,7 +491,8 @@ def test_a_stopped_command_goes_on_if_its_counts_are_the_same(
 MEMORY = """
 import resource
 import numpy as np, torch
-from accelerated_smoothing import engines, models, sampling
+from accelerated_smoothing.counting import engines, sampling
+from accelerated_smoothing import models
 model = models.build("resnet8", 10, [0.5] * 3, [0.25] * 3).eval()
 engine = engines.build(model, (3, 32, 32), device=torch.device("cpu"))
 for samples in (1_000, 20_000):

@@ -9,9 +9,12 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import certify, choosing, cli, config, counts, data, sigmas
-from accelerated_smoothing.choose import ascent, grid
+from accelerated_smoothing import certify, cli, config, data
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import read_arrays, write_arrays
+from accelerated_smoothing.sigmas import choosing
+from accelerated_smoothing.sigmas import chosen as sigmas
+from accelerated_smoothing.sigmas.ways import ascent, grid
 
 Z, WEIGHTS = np.polynomial.hermite_e.hermegauss(200)  # quadrature under a standard normal
 

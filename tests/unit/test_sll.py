@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from accelerated_smoothing import architectures, data, engines, models, plan
+from accelerated_smoothing import architectures, data, models
+from accelerated_smoothing.counting import engines
 from accelerated_smoothing.models.sll import SMALLEST, Narrowing, Padding, Scaled, Sll, SllConv, SllDense
+from accelerated_smoothing.workflow import plan
 
 # Of a Jacobian's norm: sums of some hundred products, each rounded to half a last bit, and float32 has 2^-24 for that.
 ROUNDED = {torch.float32: 1e-5, torch.float64: 1e-12}

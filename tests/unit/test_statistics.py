@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import betainc
 from statsmodels.stats.proportion import proportion_confint
 
-from accelerated_smoothing import statistics
+from accelerated_smoothing.certify import statistics
 
 SIZES = [1, 2, 3, 10, 100, 101, 1000, 10_000, 100_000]
 ALPHAS = [0.1, 0.01, 0.001, 1e-6]

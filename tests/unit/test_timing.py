@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from accelerated_smoothing import cli, data, models, sampling
+from accelerated_smoothing import cli, data, models
+from accelerated_smoothing.counting import sampling
 from accelerated_smoothing.training import surrogate
 
 

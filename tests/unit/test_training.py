@@ -14,9 +14,10 @@ import pytest
 import torch
 from scipy.spatial import distance
 
-from accelerated_smoothing import config, data, engines, models, progress
-from accelerated_smoothing.counts import Counts
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import config, data, models, progress
+from accelerated_smoothing.counting import engines
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.training import base, loop, surrogate
 
 CPU = torch.device("cpu")

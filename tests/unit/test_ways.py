@@ -11,11 +11,13 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
-from accelerated_smoothing import config, data, models, sampling, statistics
-from accelerated_smoothing.choose.ascent import FLOOR, ascend
-from accelerated_smoothing.distributions import gaussian as distribution
-from accelerated_smoothing.engines import build
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import config, data, models
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.counting import sampling
+from accelerated_smoothing.counting.engines import build
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.noise.distributions import gaussian as distribution
+from accelerated_smoothing.sigmas.ways.ascent import FLOOR, ascend
 from accelerated_smoothing.training import base, loop
 from accelerated_smoothing.training.ways import gaussian, macer, margin, smoothadv
 

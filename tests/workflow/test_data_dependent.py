@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accelerated_smoothing import certify, counts, models, sigmas
+from accelerated_smoothing import certify, models
+from accelerated_smoothing.counting import counts
+from accelerated_smoothing.sigmas import chosen as sigmas
 
 TARGETS = ["table1.csv", "table4.csv", "figure6.svg"]
 HOME = "results/tiny/data-dependent"

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accelerated_smoothing import certify, counts, data
+from accelerated_smoothing import certify, data
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import sha256
 
 HOME = "results/tiny/fars"

@@ -50,23 +50,23 @@ def test_nothing_changed(built: Path, snakemake) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("sampling.py", "    names = np.arange", "    # a comment\n    names = np.arange"),
-        ("noise.py", '"""', '"""In other words: '),
+        ("counting/sampling.py", "    names = np.arange", "    # a comment\n    names = np.arange"),
+        ("noise/__init__.py", '"""', '"""In other words: '),
         ("cli.py", "def gather(", "def another() -> None:\n    pass\n\n\ndef gather("),
     ],
 )
 def test_comments_and_what_decides_no_number_rebuild_nothing(
     built: Path, snakemake, edit, file: str, old: str, new: str
 ) -> None:
-    if file == "noise.py":  # its first docstring alone
-        text = (built / "src/accelerated_smoothing/noise.py").read_text().splitlines()[0]
+    if file == "noise/__init__.py":  # its first docstring alone
+        text = (built / "src/accelerated_smoothing/noise/__init__.py").read_text().splitlines()[0]
         old, new = text, text.replace('"""', '"""In other words: ', 1)
     edit(file, old, new)
     assert rerun(snakemake) == {}
 
 
 def test_an_edit_of_a_plotting_module_draws_that_figure(snakemake, edit) -> None:
-    edit("analysis/figure3.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
+    edit("papers/accelerated_smoothing/figure3.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
     assert rerun(snakemake) == {"figure": 1, "notebook": 1, "report": 1}  # one notebook draws it, too
 
 
@@ -83,7 +83,7 @@ def test_an_edit_of_the_surrogates_training_reruns_no_counting(snakemake, edit) 
 
 
 def test_an_edit_of_the_noise_counts_again(snakemake, edit) -> None:
-    edit("noise.py", "LIMIT =", "ANOTHER = 1\nLIMIT =")
+    edit("noise/__init__.py", "LIMIT =", "ANOTHER = 1\nLIMIT =")
     found = rerun(snakemake)
     assert found["shard"] > 8
     assert found.keys() >= {"counts", *AFTER_COUNTS}

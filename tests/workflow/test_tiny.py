@@ -15,9 +15,11 @@ import pytest
 import torch
 from processes import working
 
-from accelerated_smoothing import certify, counts, data, engines, models, statistics
-from accelerated_smoothing.certify import accelerated
-from accelerated_smoothing.distributions import gaussian
+from accelerated_smoothing import certify, data, models
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.certify.methods import accelerated
+from accelerated_smoothing.counting import counts, engines
+from accelerated_smoothing.noise.distributions import gaussian
 from accelerated_smoothing.training import surrogate
 
 SIGMAS = (0.25, 0.5)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import certify
+from accelerated_smoothing.errors import InputError
 
 Logs = dict[tuple[float, str], pd.DataFrame]
 
@@ -84,14 +85,14 @@ def read_logs(paths: list[Path], method: Callable[[Path], str] = lambda path: pa
         log = certify.read(path)
         for column in ("sigma", "n", "alpha", "sound"):
             if column not in log:
-                raise certify.InputError(f"{path}: has no column {column!r}; tables are made from our own logs")
+                raise InputError(f"{path}: has no column {column!r}; tables are made from our own logs")
         key = float(log["sigma0" if "sigma0" in log else "sigma"].iloc[0]), method(path)
         if key in logs:
-            raise certify.InputError(f"{path}: a second log of {key[1]} at sigma {key[0]}; pass each once")
+            raise InputError(f"{path}: a second log of {key[1]} at sigma {key[0]}; pass each once")
         logs[key] = log
         first = next(iter(logs.values()))
         if not np.array_equal(first["idx"], log["idx"]):
-            raise certify.InputError(f"{path}: is of other images than {paths[0]}; compare the same images only")
+            raise InputError(f"{path}: is of other images than {paths[0]}; compare the same images only")
     return logs
 
 

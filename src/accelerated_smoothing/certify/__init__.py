@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelerated_smoothing.certify.statistics import ABSTAIN
 from accelerated_smoothing.config import distribution_module
-from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.data import Images
-from accelerated_smoothing.files import InputError, write_text
-from accelerated_smoothing.statistics import ABSTAIN
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import write_text
 
 if TYPE_CHECKING:  # every verb reads the methods' flags, few need pandas, which takes long to import
     import pandas as pd

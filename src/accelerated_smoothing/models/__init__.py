@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from accelerated_smoothing.architectures import FOUR_STAGES, embeds, head
-from accelerated_smoothing.files import InputError, atomic
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import atomic
 from accelerated_smoothing.models import four_stage
 from accelerated_smoothing.models.heads import Head
 from accelerated_smoothing.models.resnet import resnet

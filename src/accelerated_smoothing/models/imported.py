@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from accelerated_smoothing import models
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.errors import InputError
 
 
 def convert(checkpoint: Path, images: dict[str, Any], sigma: float, output: Path) -> None:

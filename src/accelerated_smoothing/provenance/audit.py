@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelerated_smoothing.files import InputError, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256
 from accelerated_smoothing.provenance import code, records
 from accelerated_smoothing.provenance.records import Record, Workflow, relative
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from accelerated_smoothing import analysis, counts
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing import analysis
+from accelerated_smoothing.counting import counts
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.provenance.audit import Node, find, output, walk
 from accelerated_smoothing.provenance.records import relative

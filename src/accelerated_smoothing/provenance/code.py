@@ -15,17 +15,20 @@ PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]
 # Modules that check, carry and tell, and decide no number: what they carry is in the record itself.
 CARRIERS = {
-    *("cli", "cluster", "config", "files", "plan", "progress"),
+    *("cli", "config", "errors", "files", "progress", "workflow.cluster", "workflow.plan"),
     *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
 }
-NOISES = config.modules("distributions")
+NOISES = config.modules("noise.distributions")
 # Modules that a verb imports by name, by its function in `cli.py`, from its arguments.
 NAMED: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
-    "train_base": lambda told: [f"training.ways.{told['way']}", f"distributions.{told['noise']}"],
-    "choose_sigmas": lambda told: [f"choose.{told['way']}", f"distributions.{told['noise']}"],
+    "train_base": lambda told: [f"training.ways.{told['way']}", f"noise.distributions.{told['noise']}"],
+    "choose_sigmas": lambda told: [f"sigmas.ways.{told['way']}", f"noise.distributions.{told['noise']}"],
     # The counts tell under which noise they were made.
-    "certify": lambda told: [f"certify.{told['certifier']}", *(f"distributions.{name}" for name in NOISES)],
-    "time_certificates": lambda told: [f"distributions.{told['noise']}"],
+    "certify": lambda told: [
+        f"certify.methods.{told['certifier']}",
+        *(f"noise.distributions.{name}" for name in NOISES),
+    ],
+    "time_certificates": lambda told: [f"noise.distributions.{told['noise']}"],
     "table": lambda told: [numbered("table", told["number"])],
     "figure": lambda told: [numbered("figure", told["number"])],
 }
@@ -66,15 +69,16 @@ def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
 def numbered(kind: str, number: object) -> str:
     """The module that makes a table or a figure: `3` is the main paper's, `data-dependent/3` that of another paper."""
     paper, _, own = str(number).rpartition("/")
-    return f"analysis.{paper.replace('-', '_')}.{kind}{own}" if paper else f"analysis.{kind}{own}"
+    return f"papers.{(paper or 'accelerated_smoothing').replace('-', '_')}.{kind}{own}"
 
 
 def numbers(kind: str) -> list[str]:
     """The tables or figures that there is a module for, as `numbered` takes them."""
     found = []
-    for path in sorted((PACKAGE / "analysis").rglob(f"{kind}[0-9]*.py"), key=lambda path: (len(path.parts), path)):
-        papers = [part.replace("_", "-") for part in path.relative_to(PACKAGE / "analysis").parent.parts]
-        found.append("/".join([*papers, path.stem.removeprefix(kind)]))
+    for path in sorted((PACKAGE / "papers").rglob(f"{kind}[0-9]*.py")):
+        paper = path.parent.name.replace("_", "-")
+        prefix = "" if paper == "accelerated-smoothing" else f"{paper}/"
+        found.append(prefix + path.stem.removeprefix(kind))
     return found
 
 

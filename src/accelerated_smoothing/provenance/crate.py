@@ -19,7 +19,8 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
-from accelerated_smoothing.files import InputError, atomic, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import atomic, sha256
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.provenance.records import SUFFIX, Record, record_of, relative
 from accelerated_smoothing.provenance.release import WORKFLOW, copy_workflow

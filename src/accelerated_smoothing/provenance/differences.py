@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from accelerated_smoothing.files import InputError, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256
 from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from accelerated_smoothing import counts
-from accelerated_smoothing.files import InputError
+from accelerated_smoothing.counting import counts
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import records
 from accelerated_smoothing.provenance.audit import Node, beside, find, walk
 from accelerated_smoothing.provenance.differences import compare
@@ -114,10 +114,12 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     """
     import torch
 
-    from accelerated_smoothing import data, models, sampling, sigmas
-    from accelerated_smoothing import engines as library
+    from accelerated_smoothing import data, models
     from accelerated_smoothing.cli import section
     from accelerated_smoothing.config import Sampling
+    from accelerated_smoothing.counting import engines as library
+    from accelerated_smoothing.counting import sampling
+    from accelerated_smoothing.sigmas import chosen as sigmas
 
     record = node.record
     assert record is not None

@@ -21,7 +21,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accelerated_smoothing import files
-from accelerated_smoothing.files import InputError, sha256, write_text
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256, write_text
 from accelerated_smoothing.provenance import code
 
 SUFFIX = ".record.json"

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from accelerated_smoothing.files import InputError, atomic, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import atomic, sha256
 from accelerated_smoothing.provenance import code, records
 from accelerated_smoothing.provenance.records import record_of
 

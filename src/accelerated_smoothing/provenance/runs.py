@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from accelerated_smoothing.files import InputError, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256
 from accelerated_smoothing.provenance import audit, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import jinja2
 
 from accelerated_smoothing import analysis
-from accelerated_smoothing.files import InputError, write_text
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import write_text
 from accelerated_smoothing.provenance import audit
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record, relative

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from accelerated_smoothing import analysis
-from accelerated_smoothing.analysis import (
+from accelerated_smoothing.analysis import style
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers.accelerated_smoothing import (
     figure1,
     figure2,
     figure3,
-    style,
     table1,
     table2,
     table3,
@@ -20,7 +21,6 @@ from accelerated_smoothing.analysis import (
     table5,
     table6,
 )
-from accelerated_smoothing.files import InputError
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import relative
 

@@ -15,11 +15,12 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.architectures import side
-from accelerated_smoothing.choose.ascent import ascend
 from accelerated_smoothing.config import Base, distribution_module, trainer_module
 from accelerated_smoothing.data import Images
-from accelerated_smoothing.files import InputError, discard, sha256
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import discard, sha256
 from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.sigmas.ways.ascent import ascend
 from accelerated_smoothing.training import loop
 
 

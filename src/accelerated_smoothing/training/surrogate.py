@@ -10,10 +10,11 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Surrogate
-from accelerated_smoothing.counts import Counts
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.counting.engines import Engine
 from accelerated_smoothing.data import Images
-from accelerated_smoothing.engines import Engine
-from accelerated_smoothing.files import InputError, discard
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import discard
 from accelerated_smoothing.provenance.code import digest
 from accelerated_smoothing.training import loop
 

@@ -1,0 +1,1 @@
+"""Methods of certification, one file each; `certify` says what a method is."""

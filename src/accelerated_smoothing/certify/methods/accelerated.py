@@ -1,0 +1,83 @@
+"""Accelerated Smoothing (Algorithm 1): estimated, since the surrogate's guess stands in for the sampling.
+
+PREDICT with n0 draws names a class; where the surrogate's top class agrees, its predicted count floor(n h(x)) goes
+through the same bound as a sampled count would. The result is what sampling would probably certify, and no proof.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from accelerated_smoothing import certify as common
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.config import Depth, Section
+from accelerated_smoothing.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOUND = False
+NEEDS = ("selection", "images", "surrogate")
+
+
+class Settings(Section):
+    n: int = Field(100000, ge=1, description="the N whose counts are guessed")
+    depth: Depth = Field(20, description="of the surrogate, a CIFAR ResNet")
+
+
+def radii(
+    h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, radius: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    """The lines of Algorithm 1 after the surrogate's pass.
+
+    Args:
+        h: [images, classes] probabilities of the surrogate.
+        predicted: [images] what PREDICT returned.
+        radius: the radii [images] that bounds [images] certify under the noise.
+
+    Returns:
+        [images] class or abstention, radius, p_lower and floor(n h) of the surrogate's top class.
+    """
+    top = h.argmax(axis=1)
+    count = np.floor(n * h.max(axis=1)).astype(np.int64)
+    p_lower = statistics.lower_bound(count, n, alpha)
+    predict = np.where(top == predicted, top, statistics.ABSTAIN)
+    return predict, np.where(top == predicted, radius(p_lower), 0.0), p_lower, count
+
+
+def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
+    """Certify each image from n0 draws and one pass of the surrogate.
+
+    Raises:
+        InputError: the surrogate was trained for another base classifier, sigma or arithmetic.
+    """
+    import torch
+
+    from accelerated_smoothing import models
+    from accelerated_smoothing.counting import engines
+    from accelerated_smoothing.training import surrogate
+
+    selection, images = evidence.selection, evidence.images
+    assert selection is not None
+    assert images is not None
+    assert evidence.surrogate is not None
+    model, description = models.load(evidence.surrogate, "surrogate")
+    for key in ("base", "sigma", "noise", "choice", "arithmetic", "dataset"):
+        if description[key] != selection.meta[key]:
+            raise InputError(
+                f"{evidence.surrogate}: its {key} is {description[key]}, that of the counts {selection.meta[key]}; "
+                "pass what was made for the same base classifier"
+            )
+    if description["arch"] != f"resnet{settings.depth}":
+        raise InputError(f"{evidence.surrogate}: is a {description['arch']}, where depth {settings.depth} is asked for")
+    pixels = images.pixels()
+    engine = engines.build(model, pixels.shape[1:], device=torch.device("cpu"), draws=len(pixels))
+    begun = time.perf_counter()
+    h = surrogate.predict(engine, pixels)
+    seconds = (time.perf_counter() - begun) / len(pixels) + selection.seconds_at(evidence.n0)
+    predicted = statistics.predict(selection.at(evidence.n0), evidence.alpha)
+    predict, radius, p_lower, count = radii(h, predicted, settings.n, evidence.alpha, evidence.radius)
+    return common.table(evidence, predict, radius, seconds, p_lower, count, settings.n, SOUND)

@@ -1,0 +1,1 @@
+"""Counting predictions under noise: engines predict, `sampling` counts, `counts` is the file."""

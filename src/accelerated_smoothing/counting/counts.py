@@ -1,0 +1,101 @@
+"""Class counts under noise, as files: what `sampling.py` writes and everything after it reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import read_arrays, write_arrays
+
+ARRAYS = ("idx", "labels", "sizes", "counts", "seconds", "sigmas")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Class counts of some images of one split at nested sample sizes.
+
+    Attributes:
+        idx: [images] positions in the split.
+        labels: [images] true classes.
+        sizes: [sizes] ascending numbers of draws.
+        counts: [images, sizes, classes] predictions per class among the first sizes[s] draws.
+        seconds: [images, sizes] time that these draws took.
+        meta: sigma, noise, seed, purpose, split, base (SHA-256 of the weights), arithmetic, ...; `choice` names what
+            chose the sigmas of the images, if something did.
+        sigmas: [images] scale of each image's noise; meta's sigma unless told.
+    """
+
+    idx: np.ndarray
+    labels: np.ndarray
+    sizes: np.ndarray
+    counts: np.ndarray
+    seconds: np.ndarray
+    meta: dict[str, Any]
+    sigmas: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.sigmas):
+            object.__setattr__(self, "sigmas", np.full(len(self.idx), self.sigma))
+
+    @property
+    def sigma(self) -> float:
+        return self.meta["sigma"]
+
+    def at(self, n: int) -> np.ndarray:
+        """The counts [images, classes] among the first n draws.
+
+        Raises:
+            InputError: no counts were kept at n.
+        """
+        return self.counts[:, self._position(n)]
+
+    def seconds_at(self, n: int) -> np.ndarray:
+        """The time [images] that the first n draws took."""
+        return self.seconds[:, self._position(n)]
+
+    def _position(self, n: int) -> int:
+        found = np.flatnonzero(self.sizes == n)
+        if not len(found):
+            raise InputError(f"n: counts were kept at {self.sizes.tolist()}, not at {n}; add it to sampling.sizes")
+        return int(found[0])
+
+    def write(self, path: Path) -> None:
+        write_arrays(path, {name: getattr(self, name) for name in ARRAYS}, self.meta)
+
+
+def read(path: Path) -> Counts:
+    """Read counts.
+
+    Raises:
+        InputError: missing, truncated, not counts, or counts that cannot be: each must add up to its sample size.
+    """
+    arrays, meta = read_arrays(path, ARRAYS, "counts")
+    if not (arrays["counts"].sum(axis=2) == arrays["sizes"]).all() or (arrays["counts"] < 0).any():
+        raise InputError(f"{path}: some counts do not add up to their sample size; delete the file and count again")
+    return Counts(**arrays, meta=meta)
+
+
+def gather(parts: Sequence[Counts]) -> Counts:
+    """Join the shards of one split.
+
+    Raises:
+        InputError: they were not made in the same way, or share an image.
+    """
+    for part in parts[1:]:
+        for key in sorted(parts[0].meta.keys() | part.meta.keys()):
+            if parts[0].meta.get(key) != part.meta.get(key):
+                raise InputError(
+                    f"shards differ in {key}: {parts[0].meta.get(key)} and {part.meta.get(key)}; count again"
+                )
+        if not np.array_equal(part.sizes, parts[0].sizes):
+            raise InputError(
+                f"shards differ in sizes: {parts[0].sizes.tolist()} and {part.sizes.tolist()}; count again"
+            )
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS if name != "sizes"}
+    if len(np.unique(joined["idx"])) < len(joined["idx"]):
+        raise InputError("shards overlap: an image was counted in two of them; count again")
+    order = np.argsort(joined["idx"])
+    return Counts(sizes=parts[0].sizes, meta=parts[0].meta, **{name: array[order] for name, array in joined.items()})

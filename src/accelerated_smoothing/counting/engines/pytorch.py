@@ -1,0 +1,170 @@
+"""PyTorch's engine. On a GPU a batch is one CUDA graph, from noise to predicted classes; on a CPU it is the reference.
+
+The position in the draws lies on the device, so that the graph runs again and again without the host, which looks in
+after `BATCHES` batches.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from accelerated_smoothing import models, noise
+from accelerated_smoothing.counting.engines import Draws
+
+BATCHES = 32
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One batch of draws of some shape, under one kind of noise, ready to be run.
+
+    Attributes:
+        run: predicts the next batch, writes its classes to `predicted` and advances `position`.
+        images: [n, d] float32, the mean subtracted.
+        names: [n] int64 of the images in the randomness contract.
+        scales: [n] float32 of the noise.
+        position: of the next draw.
+        begun: the draw whose class stands first in `predicted`.
+        predicted: [BATCHES * batch] int64.
+        lanes: [batch] 0, 1, ...: kept here, since a graph goes on reading where it was captured.
+    """
+
+    run: Callable[[], None]
+    images: torch.Tensor
+    names: torch.Tensor
+    scales: torch.Tensor
+    position: torch.Tensor
+    begun: torch.Tensor
+    predicted: torch.Tensor
+    lanes: torch.Tensor
+
+
+class Pytorch:
+    """See `Engine`. `model` may also be any function from [batch, *shape] to logits, in fp32."""
+
+    def __init__(
+        self,
+        model: nn.Sequential | Callable[[torch.Tensor], torch.Tensor],
+        images: Sequence[int],
+        *,
+        batch: int,
+        device: torch.device,
+        precision: str = "fp32",
+    ) -> None:
+        self.device, self.batch, self.shape = device, batch, tuple(images)
+        self.arithmetic = f"{device.type}-pytorch-{precision}-folded"
+        self.build = f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+        self.input = torch.zeros((batch, *self.shape), device=device, dtype=DTYPES[precision])
+        self.mean: torch.Tensor = torch.zeros(())
+        self.network: Callable[[torch.Tensor], torch.Tensor] = model
+        if isinstance(model, nn.Sequential):
+            self.mean, network = models.fold(model)
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d):  # the last, linear layer stays as it is: logits of few bits would tie
+                    module.to(DTYPES[precision])
+            self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.input = self.input.to(memory_format=torch.channels_last)
+        if device.type == "cuda":
+            self.arithmetic += f"-batch{batch}"
+            self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
+            self.network = models.compiled(self.network)
+        self.programs: dict[tuple[object, ...], Program] = {}
+
+    def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        known = (len(draws.images), draws.samples, draws.noise, *draws.key.tolist())
+        if known not in self.programs:
+            self.programs[known] = self._program(draws)
+        program = self.programs[known]
+        program.images.copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
+        program.names.copy_(torch.from_numpy(draws.names.astype(np.int64)))
+        program.scales.copy_(torch.from_numpy(draws.scales))
+        stride = len(program.predicted)
+        for first in range(start, len(draws), stride):
+            count = min(stride, len(draws) - first)
+            program.position.fill_(first)
+            program.begun.fill_(first)
+            with torch.inference_mode():
+                for _ in range(-(-count // self.batch)):
+                    program.run()
+            yield program.predicted[:count]
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        made = []
+        with torch.inference_mode():
+            for part in (images - self.mean).split(self.batch):
+                self.input[: len(part)] = part.to(self.device)
+                made.append(self.network(self.input)[: len(part)].float().cpu())
+        return torch.cat(made)
+
+    def _program(self, draws: Draws) -> Program:
+        images = torch.zeros((len(draws.images), int(np.prod(self.shape))), device=self.device)
+        names = torch.zeros(len(images), dtype=torch.int64, device=self.device)
+        scales = torch.zeros(len(images), device=self.device)
+        position = torch.zeros((), dtype=torch.int64, device=self.device)
+        begun, lanes = position.clone(), torch.arange(self.batch, device=self.device)
+        predicted = torch.zeros(self.batch * BATCHES, dtype=torch.int64, device=self.device)
+        perturb = _perturbing(self.device)
+
+        def step() -> None:
+            perturb(self.input, images, names, scales, position, draws)
+            classes = self.network(self.input).argmax(1)
+            predicted.index_copy_(0, position - begun + lanes, classes)
+            position.add_(self.batch)
+
+        run = step if self.device.type == "cpu" else self._captured(step, position)
+        return Program(run, images, names, scales, position, begun, predicted, lanes)
+
+    def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
+        """The step as a CUDA graph; libraries choose and allocate in a first run, which no graph may hold."""
+        with torch.inference_mode():
+            aside = torch.cuda.Stream(self.device)
+            aside.wait_stream(torch.cuda.current_stream(self.device))
+            with torch.cuda.stream(aside):
+                for _ in range(3):
+                    step()
+                    position.zero_()
+            torch.cuda.current_stream(self.device).wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                step()
+        return graph.replay
+
+
+def noisy(draws: Draws, device: torch.device) -> torch.Tensor:
+    """All draws at once, [len(draws), *shape] float32 on the device."""
+    out = torch.empty((len(draws), *draws.images.shape[1:]), device=device)
+    images = torch.from_numpy(draws.images).flatten(1).to(device)
+    names = torch.from_numpy(draws.names.astype(np.int64)).to(device)
+    position = torch.zeros((), dtype=torch.int64, device=device)
+    _perturbing(device)(out, images, names, torch.from_numpy(draws.scales).to(device), position, draws)
+    return out
+
+
+def _perturbing(device: torch.device) -> Callable[..., None]:
+    """What fills a batch with noisy copies on a kind of device."""
+    if device.type == "cpu":
+        return _perturb
+    from accelerated_smoothing.noise import triton as noise_triton
+
+    return noise_triton.perturb
+
+
+def _perturb(
+    out: torch.Tensor,
+    images: torch.Tensor,
+    names: torch.Tensor,
+    scales: torch.Tensor,
+    position: torch.Tensor,
+    draws: Draws,
+) -> None:
+    """Fill a batch on the CPU with the noisy copies from a position on; the last one may reach beyond the end."""
+    first = int(position)
+    rows = min(len(out), len(draws) - first)
+    room = np.empty((rows, images.shape[1]), np.float32)
+    given = (images.numpy(), names.numpy(), draws.samples, first, scales.numpy(), draws.key)
+    noise.perturb(room, *given, noise.KINDS.index(draws.noise))
+    out[:rows] = torch.from_numpy(room).view(rows, *out.shape[1:])

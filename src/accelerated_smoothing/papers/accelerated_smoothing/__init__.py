@@ -1,0 +1,1 @@
+"""Tables and figures of Accelerated Smoothing (arXiv 2402.07498)."""

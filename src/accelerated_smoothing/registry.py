@@ -1,0 +1,40 @@
+"""Plug-ins by name: every module of a room is one, and nothing else lists them.
+
+A room is a folder of the package, such as `certify.methods`. A plug-in's name is that of its file, with `-` for `_`.
+A package that loads plug-ins says so in `PLUGINS`, a dictionary from a fact, such as `noise`, to the room whose module
+that fact names. Code digests (`provenance.code`) read it, so that they hold the plug-ins that a verb loads and no others.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from accelerated_smoothing.errors import InputError
+
+PACKAGE = Path(__file__).parent
+
+
+def names(room: str) -> list[str]:
+    """Return the names of the plug-ins in a room, sorted.
+
+    Args:
+        room: dotted path of a folder in this package, such as "certify.methods".
+    """
+    folder = PACKAGE.joinpath(*room.split("."))
+    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def module(room: str, name: str) -> str:
+    """Return the dotted path, within this package, of a plug-in's module."""
+    return f"{room}.{name.replace('-', '_')}"
+
+
+def load(room: str, name: str) -> Any:
+    """Import a plug-in.
+
+    Raises:
+        InputError: the room has no plug-in of this name.
+    """
+    if name.replace("_", "-") not in names(room):
+        raise InputError(f"must be one of {', '.join(names(room))}, got {name!r}")
+    return importlib.import_module(f"{PACKAGE.name}.{module(room, name)}")

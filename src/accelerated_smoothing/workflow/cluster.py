@@ -1,0 +1,94 @@
+"""The morning after: which of this folder's jobs SLURM still has, when the Snakemake that submitted them is gone."""
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import psutil
+
+from accelerated_smoothing.errors import InputError
+
+PREFIX = "accelerated-smoothing_"  # of our jobs' names: slurm-jobname-prefix in slurm/config.yaml
+PATIENCE = 180.0  # seconds for cancelled jobs to save their work and go; SLURM's KillWait is 30 unless a site says more
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as `squeue` shows it; `reason` is why it waits, `what` are its rule and wildcards."""
+
+    id: str
+    state: str
+    reason: str
+    partition: str
+    elapsed: str
+    limit: str
+    what: str
+
+
+def jobs(folder: Path) -> list[Job]:
+    """This user's queued and running jobs that were submitted from a folder.
+
+    Raises:
+        InputError: there is no SLURM here, or it does not answer.
+    """
+    form = "%j|%Z|%i|%T|%r|%P|%M|%l|%k"  # the last is free text of anyone's jobs
+    try:
+        listed = subprocess.run(
+            ["squeue", "--me", "--noheader", f"--format={form}"], capture_output=True, text=True, check=True
+        ).stdout
+    except FileNotFoundError:
+        raise InputError("squeue: not found; run this on the machine that you submit from") from None
+    except subprocess.CalledProcessError as error:
+        told = error.stderr.strip().splitlines()[-1:] or ["no answer"]
+        raise InputError(f"{told[0]}; try again when SLURM answers, on a machine that you submit from") from None
+    rows = [line.split("|", 8) for line in listed.splitlines() if line.startswith(PREFIX)]
+    for row in rows:  # an empty wildcard, as the main experiment's home is one, leaves nothing but its separator
+        row[8] = re.sub("_+", "_", row[8])
+    return [Job(*row[2:]) for row in rows if Path(row[1]) == folder]
+
+
+def masters(folder: Path) -> list[int]:
+    """Process ids of the Snakemakes of this machine that were started in a folder; those within jobs do not count."""
+    found = []
+    for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
+        words = process.info["cmdline"] or [""]
+        named = "python" in Path(words[0]).name and any(Path(word).name == "snakemake" for word in words[:3])
+        started = process.info["cwd"] == str(folder) and named
+        if started and "--target-jobs" not in words:
+            found.append(process.info["pid"])
+    return found
+
+
+def table(found: list[Job]) -> str:
+    """Jobs in columns."""
+    names = [field.name for field in fields(Job)]
+    rows = [names, *([getattr(job, name) for name in names] for job in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def cancel(folder: Path) -> None:
+    """Cancel a folder's jobs, wait until they have saved their work and gone, and take away Snakemake's lock.
+
+    Raises:
+        InputError: a Snakemake is at work there, or a job does not end.
+    """
+    if found := masters(folder):
+        raise InputError(f"{folder}: found a Snakemake at work, process {found[0]}; end it first, by Ctrl-C")
+    if left := jobs(folder):
+        subprocess.run(["scancel", *(job.id for job in left)], check=False)  # one may have ended by itself
+    deadline = time.monotonic() + PATIENCE
+    while left := jobs(folder):
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"job {left[0].id}: {left[0].state.lower()} {PATIENCE:.0f} s after scancel; try again later"
+            )
+        time.sleep(1)
+    unlocked = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--unlock", "--quiet"], cwd=folder, capture_output=True, text=True
+    )
+    if unlocked.returncode:
+        raise InputError(f"{folder}: could not be unlocked; 'snakemake --unlock' tells why")
