@@ -1,17 +1,23 @@
-# make demo: the main job on real 8x8 digits, in minutes.   make test: every test but those in a browser or on a cluster.
-# make test-browser: the report, in a headless Chromium.
-# make test-slurm: those, as root, on a cluster of one node that they start.   make bench: how fast it is here.
-# make lock: new versions.   make release-data: one archive of a preset's results (PRESET=demo), to hand on.
+# make demo          the whole experiment on real 8x8 digits, in minutes
+# make test-fast     the unit tests; make test: every test but those in a browser or on a cluster
+# make test-browser  the page of a run, in a headless Chromium
+# make test-slurm    a cluster of one node, which the tests start as root
+# make docs          the manual as a site, in site/
+# make bench-quick   how fast it is here, in two minutes; make bench: in more detail, in ten
+# make lock          new versions
+# make release-data  one archive of a preset's results (PRESET=demo)
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= 2
 INSTALLED := .venv/installed
 DEMO := --configfile presets/demo.yaml --cores $(CORES)
+# One view of the progress on a terminal, a few lines elsewhere.
+PROGRESS := $(shell test -t 2 && echo --logger rich || echo --quiet rules)
 
-.PHONY: demo release-data test test-browser test-slurm lint bench lock clean
+.PHONY: demo release-data test test-fast test-browser test-slurm lint docs bench bench-quick lock clean
 
 demo: $(INSTALLED)
-	.venv/bin/snakemake all $(DEMO) --quiet rules
+	.venv/bin/snakemake all $(DEMO) $(PROGRESS)
 	@cat results/demo/table1.md
 	@echo
 	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
@@ -29,7 +35,10 @@ release-data: $(INSTALLED)
 	@ls -lh results/$(PRESET)/crate.zip
 
 test: $(INSTALLED) lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(CORES) --dist loadgroup
+
+test-fast: $(INSTALLED)
+	.venv/bin/python -m pytest tests/unit -m "not slow" -n $(CORES) --dist loadgroup
 
 test-browser: $(INSTALLED)
 	.venv/bin/python -m pytest tests/browser -m browser
@@ -45,8 +54,14 @@ lint: $(INSTALLED)
 	.venv/bin/snakefmt --check Snakefile rules
 	.venv/bin/snakemake --lint
 
+docs: $(INSTALLED)
+	.venv/bin/python -m mkdocs build --strict --quiet
+
 bench: $(INSTALLED)
 	.venv/bin/python -m benchmarks --threads $(CORES) --output results/benchmarks.csv
+
+bench-quick: $(INSTALLED)
+	.venv/bin/python -m benchmarks --quick --threads $(CORES)
 
 lock:
 	$(PYTHON) envs/make.py

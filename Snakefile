@@ -1,94 +1,82 @@
-# The front door: the config, the stages, and the targets by name.
+# The front door: the config, the targets by name, and the rules of each stage.
 import sys
 from pathlib import Path
 
-from accelerated_smoothing.workflow import plan
-from accelerated_smoothing.cli import flags
-from accelerated_smoothing.config import load, modules
-from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import check_writable
-from accelerated_smoothing.provenance.code import digest
+from snakemake.utils import min_version
+
+from accelerated_smoothing import papers
+from accelerated_smoothing.workflow import retries
+from accelerated_smoothing.workflow.items import Items
+from accelerated_smoothing.workflow.jobs import anyof
+from accelerated_smoothing.workflow.start import start
+
+min_version("9.27")  # `retries` changes parts of Snakemake
 
 
 configfile: "config.yaml"
 
 
-try:
-    CONFIG = load(config)
-    check_writable(Path(CONFIG.results))
-    EXPERIMENTS = CONFIG.experiments()
-    LIMITS = {home: plan.limits(EXPERIMENTS, home) for home in EXPERIMENTS}
-except InputError as error:
-    print(f"config: error: {error}", file=sys.stderr)
-    sys.exit(2)
+jobs = start(config, workflow)
+items = Items(jobs.run)
+R = jobs.run.results
+reported_error = retries.patch(workflow.remote_exec)
+
+TABLES, FIGURES = items.targets("", ("table",)), items.targets("", ("figure",))
 
 
-R = CONFIG.results
-
-
-include: "rules/jobs.smk"
-include: "rules/common.smk"
-include: "rules/data_dependent.smk"
-include: "rules/fars.smk"
-
-
-# `home` is where an experiment of a sister paper lies, data-dependent/cohen/ for instance, and nothing for the main one;
-# `choice` is what chose the sigmas of inputs from the one that is named, if something did: -ascent100.
 wildcard_constraints:
-    home=anyof(EXPERIMENTS),
-    paper=anyof(["", *(f"{paper}/" for paper in PAPERS)]),
-    sigma=anyof(sigma for made in EXPERIMENTS.values() for sigma in made.sigmas),
-    method=anyof(method for made in EXPERIMENTS.values() for method in made.methods),
-    depth=anyof(depth for made in EXPERIMENTS.values() for depth in made.depths()),
-    way=anyof(modules("sigmas.ways")),
-    choice=rf"(-({anyof(modules('sigmas.ways'))})\d+)?",
-    split="train|test",
-    purpose="estimation|selection|variance",
-    shard=r"\d+",
-    table=r"\d+",
-    figure=r"\d+",
-    notebook="table1|image",
+    **jobs.constraints(),
+    **items.constraints(),
 
 
 rule all:
     input:
         TABLES,
         FIGURES,
-        NOTEBOOKS,
-        PAGE,
+        items.notebooks(),
+        f"{R}/report.html",
+    localrule: True
 
 
 rule tables:
     input:
         TABLES,
+    localrule: True
 
 
 rule figures:
     input:
         FIGURES,
+    localrule: True
 
 
 rule notebooks:
     input:
-        NOTEBOOKS,
+        items.notebooks(),
+    localrule: True
 
 
-rule data_dependent:
-    input:
-        targets(DATA_DEPENDENT),
+# Each sister paper by its name: `snakemake data_dependent`, `snakemake fars`.
+for paper in filter(None, papers.papers()):
+
+    rule:
+        name:
+            paper.replace("-", "_")
+        input:
+            items.targets(paper),
+            f"{R}/{paper}/report.html",
+        localrule: True
 
 
-rule fars:
-    input:
-        targets(FARS),
-
-
-include: "rules/failures.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/sample.smk"
 include: "rules/certify.smk"
-include: "rules/attack.smk"
-include: "rules/tables.smk"
-include: "rules/figures.smk"
+include: "rules/items.smk"
 include: "rules/report.smk"
+
+
+onerror:
+    for log in sorted(Path(R, "logs").rglob("*.log")):
+        if error := reported_error(str(log)):
+            print(f"{log}: {error}", file=sys.stderr)

@@ -17,9 +17,10 @@ PYTHON = "3.11"
 # What a rule of each environment imports: `models` runs models, `analysis` makes tables, figures and notebooks.
 # `report` audits what both made, so it has their packages, to compare versions with, and Snakemake, to ask.
 CONDA = {
-    "models": "adversarial-robustness-toolbox numba numpy openvino pandas pillow pydantic pyyaml safetensors "
+    "models": "adversarial-robustness-toolbox cyclopts numba numpy openvino pandas pillow pydantic pyyaml safetensors "
     "scikit-learn scipy torch torchvision tqdm",
-    "analysis": "ipykernel matplotlib nbconvert numpy pandas papermill pydantic pyyaml rocrate scipy statsmodels",
+    "analysis": "cyclopts ipykernel matplotlib nbconvert numpy pandas papermill pydantic pyyaml rocrate scipy "
+    "statsmodels",
 }
 CONDA["report"] = " ".join(sorted({*" ".join(CONDA.values()).split(), "jinja2", "snakemake"}))
 

@@ -1,6 +1,6 @@
 rule certificates:
     input:
-        unpack(evidence),
+        unpack(jobs.evidence),
     output:
         f"{R}/{{home}}certificates/sigma{{sigma}}/{{method}}.tsv",
     log:
@@ -11,25 +11,23 @@ rule certificates:
         mem_mb=8000,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        code=lambda wildcards: digest(
-            "certify", certifier=of(wildcards).methods[wildcards.method]["certifier"]
-        ),
-        certifier=lambda wildcards: of(wildcards).methods[wildcards.method]["certifier"],
-        settings=lambda wildcards: flags(of(wildcards).method(wildcards.method)),
-        evidence=lambda wildcards, input: " ".join(
-            f"--{need} {path}" for need, path in input.items()
-        ),
-        slice=lambda wildcards: of(wildcards).dataset.test,
-        alpha=lambda wildcards: of(wildcards).alpha,
-        n0=lambda wildcards: of(wildcards).n0,
+        code=jobs.code("certify"),
+        experiment=jobs.name,
+        certifier=jobs.certifier,
+        settings=jobs.method,
+        evidence=jobs.as_flags(jobs.evidence),
+        slice=jobs.setting("dataset", "test"),
+        alpha=jobs.setting("alpha"),
+        n0=jobs.setting("n0"),
     shell:
-        "exec python -m accelerated_smoothing certify {params.certifier} {params.settings} {params.evidence} --slice={params.slice} "
+        "exec python -m accelerated_smoothing certify {params.certifier} --experiment {params.experiment} "
+        "--method {wildcards.method} {params.settings} {params.evidence} --slice={params.slice} "
         "--alpha {params.alpha} --n0 {params.n0} --output {output} 2> {log}"
 
 
 rule timing:
     input:
-        unpack(timed),
+        unpack(jobs.timed),
         images=f"{R}/data/test.npz",
     output:
         f"{R}/{{home}}timing.tsv",
@@ -38,28 +36,60 @@ rule timing:
     conda:
         "../envs/models.yaml"
     # Alone on a machine, since other jobs would be measured too; on a cluster like any other job.
-    threads:
-        (not workflow.remote_exec and workflow.resource_settings.cores)
-        or CONFIG.compute.threads
+    threads: jobs.cores or jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("timing"),
+        **jobs.with_gpu("timing"),
     params:
-        code=lambda wildcards: digest("time_certificates", noise=of(wildcards).noise),
-        seed=CONFIG.seed,
-        slice=lambda wildcards: of(wildcards).dataset.test,
-        noise=lambda wildcards: of(wildcards).noise,
-        networks=lambda wildcards, input: " ".join(
-            f"--{name} {paths}" for name, paths in input.items() if name != "images"
-        ),
-        alpha=lambda wildcards: of(wildcards).alpha,
-        n0=lambda wildcards: of(wildcards).n0,
-        timing=lambda wildcards: flags(of(wildcards).timing),
-        sampling=lambda wildcards: flags(of(wildcards).sampling),
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        code=jobs.code("time", "base", "backbone", "surrogates"),
+        seed=jobs.main.seed,
+        slice=jobs.setting("dataset", "test"),
+        noise=jobs.setting("noise"),
+        networks=jobs.as_flags(jobs.timed),
+        alpha=jobs.setting("alpha"),
+        n0=jobs.setting("n0"),
+        timing=jobs.section("timing"),
+        sampling=jobs.section("sampling"),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing time {params.networks} --images {input.images} --slice={params.slice} "
         "--noise {params.noise} --seed {params.seed} --alpha {params.alpha} --n0 {params.n0} "
         "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"
+
+
+rule attack:
+    input:
+        unpack(jobs.backbone),
+        base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        images=f"{R}/data/test.npz",
+        certificates=jobs.reference,
+    output:
+        f"{R}/{{home}}attacks/sigma{{sigma}}.tsv",
+    log:
+        f"{R}/logs/{{home}}attacks/sigma{{sigma}}.log",
+    wildcard_constraints:
+        home=anyof(home for home in jobs.limits if "attacks" in jobs.limits[home]),
+    conda:
+        "../envs/models.yaml"
+    threads: jobs.main.compute.threads
+    resources:
+        **jobs.with_gpu("attacks"),
+    params:
+        code=jobs.code("attack", "base", "backbone"),
+        experiment=jobs.name,
+        seed=jobs.main.seed,
+        slice=jobs.setting("dataset", "test"),
+        noise=jobs.setting("noise"),
+        alpha=jobs.setting("alpha"),
+        epsilons=jobs.setting("radii"),
+        backbone=jobs.as_flags(jobs.backbone),
+        settings=jobs.section("attack"),
+        precision=jobs.setting("sampling", "precision"),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
+    shell:
+        "exec python -m accelerated_smoothing attack --experiment {params.experiment} --base {input.base} "
+        "{params.backbone} --images {input.images} --certificates {input.certificates} --slice={params.slice} "
+        "--sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} --alpha {params.alpha} "
+        "--epsilons {params.epsilons} --precision {params.precision} {params.settings} {params.compute} "
+        "--output {output} 2> {log}"

@@ -4,16 +4,17 @@ rule data:
         test=f"{R}/data/test.npz",
     log:
         f"{R}/logs/data.log",
+    localrule: True  # in need of the network, which the nodes of a cluster may not have
     conda:
         "../envs/models.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        code=digest("prepare_data"),
-        dataset=CONFIG.dataset.name,
-        folder=CONFIG.dataset.folder,
-        size=CONFIG.dataset.size,
+        code=jobs.code_of_data(),
+        dataset=jobs.main.dataset.name,
+        folder=jobs.main.dataset.folder,
+        size=jobs.main.dataset.size,
     shell:
         "exec python -m accelerated_smoothing data {params.dataset} --folder {params.folder:q} --size {params.size} "
         "--train {output.train} --test {output.test} 2> {log}"

@@ -3,7 +3,7 @@ report: "../resources/captions/workflow.rst"
 
 rule notebook:
     input:
-        evidence_of_notebook,
+        items.notebook_inputs,
         source="notebooks/{notebook}.ipynb",
     output:
         executed=f"{R}/notebooks/{{notebook}}.ipynb",
@@ -15,67 +15,48 @@ rule notebook:
         ),
     log:
         f"{R}/logs/notebooks/{{notebook}}.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        # Not from `input`: Snakemake does not track what is computed from that.
-        code=lambda wildcards: digest(
-            "execute_notebook", source=f"notebooks/{wildcards.notebook}.ipynb"
-        ),
-        reads=evidence_of_notebook,
-        parameters=lambda wildcards: {
-            "table1": [f"results={R}"],
-            "image": [
-                f"results={R}",
-                f"sigma={CONFIG.figure_sigmas[0]}",
-                "image=0",
-                f"reference={CONFIG.reference}",
-                f"methods=[{', '.join(CONFIG.methods)}]",
-            ],
-        }[wildcards.notebook],
+        code=items.notebook_code,
+        reads=items.notebook_inputs,  # not from `input`: Snakemake does not track what is computed from that
+        parameters=items.notebook_parameters,
     shell:
         "exec python -m accelerated_smoothing notebook {input.source} --parameters {params.parameters:q} "
         "--reads {params.reads} --output {output.executed} 2> {log}"
 
 
+# The page of the main paper, and of each sister paper in its folder.
 rule report:
     input:
-        tables=TABLES,
-        markdown=[path.replace(".csv", ".md") for path in TABLES],
-        versus=[path.replace(".csv", "_vs_paper.csv") for path in TABLES],
-        timing=f"{R}/timing.tsv",
-        figures=FIGURES,
-        images=[path.replace(".svg", ".png") for path in FIGURES],
-        notebooks=NOTEBOOKS,
-        executed=[path.replace(".html", ".ipynb") for path in NOTEBOOKS],
+        items.page_inputs,
         template="src/accelerated_smoothing/report/page.html.j2",
     output:
         report(
-            PAGE,
+            f"{R}/{{paper}}report.html",
             caption="../resources/captions/page.rst",
             category="The page",
-            labels={"page": "report.html"},
+            labels={"page": "{paper}report.html"},
         ),
     log:
-        f"{R}/logs/report.log",
+        f"{R}/logs/{{paper}}report.log",
+    localrule: True
     conda:
         "../envs/report.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        code=digest("report"),
-        files=lambda wildcards, input: [
-            path for path in input if path != input.template
-        ],
-        experiment=experiment,
-        comparable=comparable,
+        code=items.page_code,
+        files=items.page_inputs,
+        caption=items.page_caption,
     shell:
         "exec python -m accelerated_smoothing report {params.files} --template {input.template} "
-        "--experiment {params.experiment:q} {params.comparable} --output {output} 2> {log}"
+        "--caption {params.caption:q} --output {output} 2> {log}"
 
 
 # Both are targets by their own names, too: `snakemake crate`, `snakemake archive`.
@@ -83,20 +64,21 @@ rule crate:
     input:
         TABLES,
         FIGURES,
-        NOTEBOOKS,
-        PAGE,
+        items.notebooks(),
+        f"{R}/report.html",
     output:
         f"{R}/ro-crate-metadata.json",
     log:
         f"{R}/logs/crate.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        code=digest("crate"),
-        workflow=fingerprint,
+        code=jobs.code_of("crate"),
+        workflow=items.fingerprint,
     shell:
         "exec python -m accelerated_smoothing crate {input} --output {output} 2> {log}"
 
@@ -108,12 +90,13 @@ rule archive:
         f"{R}/crate.zip",
     log:
         f"{R}/logs/archive.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        code=digest("archive"),
+        code=jobs.code_of("archive"),
     shell:
         "exec python -m accelerated_smoothing archive {input} --output {output} 2> {log}"

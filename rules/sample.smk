@@ -1,104 +1,76 @@
 rule sigmas:
     input:
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
-        images=seen("test"),
+        images=jobs.images("test"),
     output:
-        f"{R}/{{home}}sigmas/sigma{{sigma}}/{{way}}.npz",
+        f"{R}/{{home}}sigmas/sigma{{sigma}}/{{chooser}}.npz",
     log:
-        f"{R}/logs/{{home}}sigmas/sigma{{sigma}}/{{way}}.log",
+        f"{R}/logs/{{home}}sigmas/sigma{{sigma}}/{{chooser}}.log",
     conda:
         "../envs/models.yaml"
-    threads: CONFIG.compute.threads
+    threads: jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("sigmas/{way}"),
+        **jobs.with_gpu("sigmas/{chooser}"),
     params:
-        code=lambda wildcards: digest(
-            "choose_sigmas", way=wildcards.way, noise=of(wildcards).noise
-        ),
-        seed=CONFIG.seed,
-        slice=lambda wildcards: of(wildcards).dataset.test,
-        noise=lambda wildcards: of(wildcards).noise,
-        settings=lambda wildcards: flags(of(wildcards).chooser(wildcards.way)),
-        at=lambda wildcards: of(wildcards).chosen()[wildcards.way],
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        code=jobs.code("choose", "base"),
+        seed=jobs.main.seed,
+        slice=jobs.setting("dataset", "test"),
+        noise=jobs.setting("noise"),
+        settings=jobs.chooser,
+        at=jobs.chosen_at,
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
-        "exec python -m accelerated_smoothing choose {wildcards.way} --at {params.at} {params.settings} --base {input.base} "
-        "--images {input.images} --slice={params.slice} --sigma {wildcards.sigma} --noise {params.noise} "
-        "--seed {params.seed} {params.compute} --output {output} 2> {log}"
+        "exec python -m accelerated_smoothing choose {wildcards.chooser} --at {params.at} {params.settings} "
+        "--base {input.base} --images {input.images} --slice={params.slice} --sigma {wildcards.sigma} "
+        "--noise {params.noise} --seed {params.seed} {params.compute} --output {output} 2> {log}"
 
 
 rule shard:
     input:
-        unpack(chosen),
+        unpack(jobs.sigmas),
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
-        images=seen(),
+        images=jobs.images(),
     output:
         f"{R}/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}/{{shard}}.npz",
     log:
         f"{R}/logs/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}/{{shard}}.log",
     conda:
         "../envs/models.yaml"
-    threads: CONFIG.compute.threads
+    threads: jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("counts/{split}-{purpose}"),
+        **jobs.with_gpu("counts/{split}-{purpose}"),
     params:
-        code=digest("count"),
-        seed=CONFIG.seed,
-        slice=lambda wildcards: getattr(of(wildcards).dataset, wildcards.split),
-        images=lambda wildcards: (
-            f"--spread {of(wildcards).variance.images}"
-            if wildcards.purpose == "variance"
-            else ""
-        ),
-        shards=lambda wildcards: counting(
-            wildcards.home, wildcards.split, wildcards.purpose
-        ).shards,
-        noise=lambda wildcards: of(wildcards).noise,
-        sigmas=lambda wildcards: (
-            f"--sigmas {chosen(wildcards)['sigmas']} --at {re.search(r'[0-9]+$', wildcards.choice)[0]}"
-            if wildcards.choice
-            else ""
-        ),
-        settings=lambda wildcards: flags(
-            of(wildcards).sampling.model_copy(
-                update={
-                    "sizes": counting(
-                        wildcards.home, wildcards.split, wildcards.purpose
-                    ).sizes
-                }
-            )
-        ),
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        code=jobs.code("count", "base"),
+        seed=jobs.main.seed,
+        images=jobs.counted_images,
+        shards=lambda wildcards: jobs.counting(wildcards).shards,
+        noise=jobs.setting("noise"),
+        sigmas=jobs.chosen,
+        settings=jobs.sizes,
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
-        "exec python -m accelerated_smoothing count --base {input.base} --images {input.images} --slice={params.slice} {params.images} "
-        "--shard {wildcards.shard}/{params.shards} --sigma {wildcards.sigma} {params.sigmas} --noise {params.noise} --purpose {wildcards.purpose} "
-        "--seed {params.seed} {params.settings} {params.compute} --output {output} 2> {log}"
+        "exec python -m accelerated_smoothing count --base {input.base} --images {input.images} {params.images} "
+        "--shard {wildcards.shard}/{params.shards} --sigma {wildcards.sigma} {params.sigmas} --noise {params.noise} "
+        "--purpose {wildcards.purpose} --seed {params.seed} {params.settings} {params.compute} "
+        "--output {output} 2> {log}"
 
 
 rule counts:
     input:
-        lambda wildcards: [
-            f"{R}/{wildcards.home}counts/sigma{wildcards.sigma}{wildcards.choice}/{wildcards.split}-{wildcards.purpose}/{shard}.npz"
-            for shard in range(
-                counting(wildcards.home, wildcards.split, wildcards.purpose).shards
-            )
-        ],
+        jobs.shards,
     output:
         f"{R}/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}.npz",
     log:
         f"{R}/logs/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        code=digest("gather"),
+        code=jobs.code_of("gather"),
     shell:
         "exec python -m accelerated_smoothing gather {input} --output {output} 2> {log}"

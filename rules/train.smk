@@ -1,16 +1,16 @@
-# Files of base classifiers that are imported and not trained, without their suffix.
+# Base classifiers that are imported and not trained: their checkpoints, by the path of the weights without its suffix.
 CHECKPOINTS = {
     f"{home}base/sigma{sigma}": file
-    for home, made in EXPERIMENTS.items()
-    for sigma, file in made.checkpoints.items()
+    for home, experiment in jobs.run.experiments.items()
+    for sigma, file in experiment.checkpoints.items()
 }
 
 
 rule base:
     input:
-        unpack(start),
-        train=seen("train"),
-        test=seen("test"),
+        unpack(jobs.initial),
+        train=jobs.images("train"),
+        test=jobs.images("test"),
     output:
         weights=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
         epochs=f"{R}/{{home}}base/sigma{{sigma}}.csv",
@@ -18,27 +18,22 @@ rule base:
         f"{R}/logs/{{home}}base/sigma{{sigma}}.log",
     conda:
         "../envs/models.yaml"
-    threads: CONFIG.compute.threads
+    threads: jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("base"),
+        **jobs.with_gpu("base"),
     params:
-        code=lambda wildcards: digest(
-            "train_base", way=of(wildcards).training, noise=of(wildcards).noise
-        ),
-        seed=CONFIG.seed,
-        way=lambda wildcards: of(wildcards).training,
-        noise=lambda wildcards: of(wildcards).noise,
-        initial=lambda wildcards: " ".join(
-            f"--{name} {path}" for name, path in start(wildcards).items()
-        ),
-        settings=lambda wildcards: flags(of(wildcards).base),
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        code=jobs.code("train-base", "base"),
+        seed=jobs.main.seed,
+        way=jobs.setting("training"),
+        noise=jobs.setting("noise"),
+        initial=jobs.as_flags(jobs.initial),
+        settings=jobs.section("base"),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
-        "exec python -m accelerated_smoothing train-base {params.way} --train {input.train} --test {input.test} {params.initial} "
-        "--sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} {params.settings} {params.compute} --output {output.weights} 2> {log}"
+        "exec python -m accelerated_smoothing train-base {params.way} --train {input.train} --test {input.test} "
+        "{params.initial} --sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} {params.settings} "
+        "{params.compute} --output {output.weights} 2> {log}"
 
 
 rule imported_base:
@@ -57,11 +52,11 @@ rule imported_base:
         mem_mb=8000,
         runtime=10,
     params:
-        code=digest("import_base"),
+        code=jobs.code_of_import(),
         sigma=lambda wildcards: wildcards.imported.rpartition("sigma")[2],
     shell:
-        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} --sigma {params.sigma} "
-        "--output {output.weights} 2> {log}"
+        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} "
+        "--sigma {params.sigma} --output {output.weights} 2> {log}"
 
 
 ruleorder: imported_base > base
@@ -79,16 +74,14 @@ rule embeddings:
         f"{R}/logs/{{home}}embeddings/sigma{{sigma}}.log",
     conda:
         "../envs/models.yaml"
-    threads: CONFIG.compute.threads
+    threads: jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("embeddings"),
+        **jobs.with_gpu("embeddings"),
     params:
-        code=digest("embed"),
+        code=jobs.code("embed", "base"),
         folder=subpath(output.train, parent=True),
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing embed --base {input.base} --train {input.train} --test {input.test} "
         "{params.compute} --output {params.folder} 2> {log}"
@@ -96,7 +89,7 @@ rule embeddings:
 
 rule surrogate:
     input:
-        images=seen("train"),
+        images=jobs.images("train"),
         counts=f"{R}/{{home}}counts/sigma{{sigma}}/train-estimation.npz",
     output:
         weights=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
@@ -105,19 +98,17 @@ rule surrogate:
         f"{R}/logs/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.log",
     conda:
         "../envs/models.yaml"
-    threads: CONFIG.compute.threads
+    threads: jobs.main.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000,
-        runtime=runtime("surrogates/resnet{depth}"),
+        **jobs.with_gpu("surrogates/resnet{depth}"),
     params:
-        code=digest("train_surrogate"),
-        seed=CONFIG.seed,
-        slice=lambda wildcards: of(wildcards).dataset.train,
-        settings=lambda wildcards: flags(of(wildcards).surrogate),
-        device=CONFIG.compute.device,
-        compute=untracked(CONFIG.compute),
+        code=jobs.code("train-surrogate", "surrogate"),
+        seed=jobs.main.seed,
+        slice=jobs.setting("dataset", "train"),
+        settings=jobs.section("surrogate"),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
     shell:
-        "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} --counts {input.counts} "
-        "--depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
+        "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} "
+        "--counts {input.counts} --depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
         "--output {output.weights} 2> {log}"

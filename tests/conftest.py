@@ -17,8 +17,19 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[1]
 PARTS = [
     *("Snakefile", "config.yaml", "rules", "presets", "profiles", "envs", "resources", "notebooks", "slurm", "src"),
-    *("pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
+    *("papers", "pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file, and all that need the tiny preset's results, run in one process, which builds them once.
+
+    The longest of these groups comes first, so that the others fill the time of the other processes.
+    """
+    for item in items:
+        needs_results = "tiny" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny" if needs_results else str(item.path)))
+    items.sort(key=lambda item: "tiny" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +67,10 @@ def tiny(clone: Path, snakemake: Run) -> Path:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """The two splits of the digits, as `prepare` writes them."""
     from accelerated_smoothing import data
+    from accelerated_smoothing.config.slices import SPLITS
 
     folder = tmp_path_factory.mktemp("digits")
-    files = {split: folder / f"{split}.npz" for split in data.SPLITS}
+    files = {split: folder / f"{split}.npz" for split in SPLITS}
     data.prepare("digits", folder, 32, files)
     return SimpleNamespace(**files)
 

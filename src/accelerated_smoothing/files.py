@@ -1,10 +1,12 @@
-"""Reading and writing: every file appears whole or not at all, and every fault names its file."""
+"""Reading and writing: every file appears whole or not at all, and every error names its file."""
 
+import csv
 import errno
 import hashlib
 import json
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +18,13 @@ import numpy as np
 
 from accelerated_smoothing.errors import InputError
 
-written: set[Path] = set()  # what this process has put in its place, for the records
+written: set[Path] = set()  # files that this process has written, for the records
+
+# What NumPy raises for a damaged .npz; it parses the header of an array as Python.
+BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, MemoryError),
+    *(ValueError, TypeError, KeyError, EOFError, RuntimeError, OSError),
+)
 
 
 @contextmanager
@@ -63,18 +71,20 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def discard(path: Path) -> None:
-    """Remove a file that was of use only while the work lasted; another process may have done so."""
+    """Remove a temporary file, unless another process has removed it."""
     path.unlink(missing_ok=True)
     written.discard(path)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise an InputError unless this folder can be written to, or made; nothing is made here."""
+    """Raise an InputError unless this folder can be written or created; nothing is created here."""
     nearest = folder.absolute()
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"results: found {str(folder)!r}: {nearest} cannot be written to; name another folder")
+        raise InputError(
+            f"results must be a folder that can be written to, got {str(folder)!r}: {nearest} cannot be written to"
+        )
 
 
 def _umask() -> int:
@@ -84,12 +94,13 @@ def _umask() -> int:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8."""
     with atomic(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -105,22 +116,47 @@ def read_arrays(path: Path, names: Sequence[str], kind: str) -> tuple[dict[str, 
 
     Args:
         path: the .npz.
-        names: arrays that must be there.
-        kind: what `meta["kind"]` must say, so that a file swapped for another is noticed.
+        names: arrays that the file must hold.
+        kind: what `meta["kind"]` must be, so that swapped files are noticed.
 
     Raises:
-        InputError: missing, truncated, of another kind, or without one of the arrays.
+        InputError: the file is missing, truncated, of another kind, or lacks one of the arrays.
     """
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             meta = dict(json.loads(str(stored["meta"])))
             if meta.get("kind") != kind:
-                raise InputError(f"{path}: holds {meta.get('kind')!r}, where {kind!r} is needed; were files swapped?")
+                raise InputError(f"{path} must hold {kind!r}, got {meta.get('kind')!r}; were files swapped?")
             return {name: stored[name] for name in names}, meta
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {kind} is needed here") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, EOFError, RuntimeError, OSError) as error:
-        raise InputError(
-            f"{path}: not a whole .npz with {', '.join(names)} ({error}); delete it and build it again"
-        ) from error
+    except BROKEN as error:
+        raise InputError(f"{path}: not a whole .npz with {', '.join(names)} ({error}); build it again") from error
+
+
+MIXED = " and "  # between several values of one column
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return what a file says of itself: the description of arrays and weights, some columns of a log."""
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return dict(json.loads(str(stored["meta"])))
+        except BROKEN:
+            return {}
+    if path.suffix == ".safetensors":
+        try:
+            with path.open("rb") as stream:
+                length = int.from_bytes(stream.read(8), "little")
+                header = json.loads(stream.read(min(length, path.stat().st_size)))
+            return dict(json.loads(header["__metadata__"]["description"]))
+        except (ValueError, TypeError, KeyError):
+            return {}
+    if path.suffix == ".tsv":
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+        columns = {name: sorted({row.get(name) or "" for row in rows} - {""}) for name in ("arithmetic", "noise")}
+        return {name: MIXED.join(values) for name, values in columns.items() if values}
+    return {}

@@ -1,8 +1,8 @@
 """Plug-ins by name: every module of a room is one, and nothing else lists them.
 
 A room is a folder of the package, such as `certify.methods`. A plug-in's name is that of its file, with `-` for `_`.
-A package that loads plug-ins says so in `PLUGINS`, a dictionary from a fact, such as `noise`, to the room whose module
-that fact names. Code digests (`provenance.code`) read it, so that they hold the plug-ins that a verb loads and no others.
+A package that loads plug-ins says so in `PLUGINS`: a dictionary from a fact, such as `noise`, to the room whose module
+the fact names. Code digests (`provenance.code`) read it, so they cover the plug-ins that a verb loads and no others.
 """
 
 import importlib

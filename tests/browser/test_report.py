@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page
 
-from accelerated_smoothing.report import FIGURES, TABLES
+from accelerated_smoothing import papers
+
+TABLES = [name for name in papers.items("") if name.startswith("table")]
+FIGURES = [name for name in papers.items("") if name.startswith("figure")]
 
 # Contrast of every piece of text with what is painted behind it, as WCAG 2 defines it.
 CONTRASTS = """() => {
@@ -48,12 +51,12 @@ def test_nothing_goes_wrong_and_nothing_is_fetched(visit) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_has_its_name_and_all_rows_and_columns(visit, name: str) -> None:
     made = pd.read_csv(visit.results / f"{name}.csv")
-    table = visit.page.get_by_role("table", name=TABLES[name].TITLE, exact=True)
+    table = visit.page.get_by_role("table", name=papers.find(name).title, exact=True)
     assert table.count() == 1
     assert table.locator("tbody tr:has(td)").count() == len(made)
     headers = table.get_by_role("columnheader").all_inner_texts()
     added = {"guarantee", "exceeds"} - set(made) if "method" in made else set()
-    assert len(headers) == len(made.columns) - len(TABLES[name].KEYS[:-1]) + len(added)
+    assert len(headers) == len(made.columns) - len(papers.table(name).keys[:-1]) + len(added)
     assert added <= set(headers)
     for row in table.locator("tbody tr:has(td)").all():
         assert row.get_by_role("rowheader").count() == 1

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import config
+from accelerated_smoothing import noise as noises
 from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.counting.engines.pytorch import Pytorch
 from accelerated_smoothing.counting.sampling import count_predictions
@@ -52,7 +52,7 @@ def certified(case: SimpleNamespace, noise: str) -> tuple[np.ndarray, np.ndarray
     """Each image's class and l1 radius (Cohen et al. 2019, CERTIFY), abstaining where the radius is 0."""
     top = case.selection.argmax(1)
     p_lower = statistics.lower_bound(case.estimation[np.arange(IMAGES), top], N, ALPHA)
-    radius = config.distribution_module(noise).radius(p_lower, case.scales.astype(float))
+    radius = noises.distribution(noise).radius(p_lower, case.scales.astype(float))
     return np.where(radius > 0, top, statistics.ABSTAIN), radius
 
 
@@ -75,7 +75,7 @@ def test_along_an_axis_the_radius_is_tight_and_fails_no_more_than_alpha_allows(d
     assert abs(right.sum() - N * p.sum()) < 5 * np.sqrt((N * p * (1 - p)).sum())
     # From that very probability the radius is the distance: nothing is lost, so the bound's failures are all seen. Of
     # float32 scales and weights the probability keeps 1e-7, and by the density that of 1e-6 a radius.
-    np.testing.assert_allclose(config.distribution_module(noise).radius(p, case.scales), case.exact, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(noises.distribution(noise).radius(p, case.scales), case.exact, rtol=0, atol=1e-6)
     # Each certificate fails with probability at most alpha, and images are independent given theirs, so failures are at
     # most Binomial(10,000, alpha), which passes 148 once in a million times; counts are discrete, so the rate itself
     # lies below alpha. That it is not far below says that the test is not idle.

@@ -11,7 +11,8 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing.certify import Evidence, statistics
+from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.certify.methods import cohen
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.counting.engines.pytorch import Pytorch

@@ -32,8 +32,9 @@ def certificates(sigma: float, lr: float = 0.001) -> None:
         f"--output {log}/cohen.tsv"
     )
     run(
-        f"certify accelerated --n 200 --depth 8 --selection {counts}/test-selection.npz --images results/data/test.npz "
-        f"--slice {IMAGES['test']} --surrogate results/surrogates/sigma{sigma}/resnet8.safetensors "
+        f"certify accelerated --method resnet8 --n 200 --depth 8 --selection {counts}/test-selection.npz "
+        f"--images results/data/test.npz --slice {IMAGES['test']} "
+        f"--surrogate results/surrogates/sigma{sigma}/resnet8.safetensors "
         f"--output {log}/resnet8.tsv"
     )
 

@@ -1,34 +1,41 @@
 """Tables: values by hand, and what they refuse."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from accelerated_smoothing import analysis, cli
-from accelerated_smoothing.analysis import paper
-from accelerated_smoothing.config import Comparison
+from accelerated_smoothing import analysis, cli, papers
+from accelerated_smoothing.analysis import comparison
+from accelerated_smoothing.analysis.items import Table
+from accelerated_smoothing.config import Comparison, Config, read
+from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.papers.accelerated_smoothing import table1, table2, table3, table4, table5, table6
+
+ROOT = Path(__file__).parents[2]
+table1, table2, table3, table4, table5, table6 = (papers.table(f"table{number}") for number in range(1, 7))
 
 
-def log(path: Path, radius: list[float], correct: list[int], sound: int, sigma: float = 0.25, n: int = 1000) -> Path:
+def log(path: Path, radius: list[float], correct: list[int], guarantee: str, sigma: float = 0.25) -> Path:
     """Certificates of class 1, or of class 0 where they are wrong; abstention where the radius is 0."""
     right, certified = np.array(correct), np.array(radius) > 0
     predict = np.where(certified, right, -1)
     table = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": predict, "radius": radius})
     table["correct"] = (predict == 1).astype(int)
-    table.assign(time=0.1, n=n, alpha=0.001, sigma=sigma, sound=sound).to_csv(path, sep="\t", index=False)
+    table = table.assign(time=0.1, experiment="main", method=path.stem, guarantee=guarantee, passes=1100)
+    table.assign(n=1000, alpha=0.001, sigma=sigma, sigma0=sigma).to_csv(path, sep="\t", index=False)
     return path
 
 
 @pytest.fixture
 def logs(tmp_path: Path) -> list[Path]:
     return [
-        log(tmp_path / "cohen.tsv", [0.5, 0.4, 0.3, 0.0], [1, 1, 0, 1], 1),
-        log(tmp_path / "resnet20.tsv", [0.6, 0.3, 0.3, 0.2], [1, 1, 0, 1], 0),
+        log(tmp_path / "cohen.tsv", [0.5, 0.4, 0.3, 0.0], [1, 1, 0, 1], "sound"),
+        log(tmp_path / "resnet20.tsv", [0.6, 0.3, 0.3, 0.2], [1, 1, 0, 1], "estimated"),
     ]
 
 
@@ -61,20 +68,99 @@ def test_error_tables_without_an_estimated_method_are_empty(logs: list[Path]) ->
 
 
 def test_error_tables_need_the_reference(logs: list[Path]) -> None:
-    with pytest.raises(InputError, match="no log of cohen at sigma"):
+    with pytest.raises(InputError, match="must include cohen at sigma"):
         table6.make(table6.load(logs[1:]), analysis.Settings())
 
 
 def test_the_same_log_twice_is_refused(logs: list[Path]) -> None:
-    with pytest.raises(InputError, match="a second log of cohen at sigma"):
+    with pytest.raises(InputError, match=r"must not be a second log of cohen at sigma 0\.25 of main"):
         analysis.read_logs([logs[0], logs[0]])
 
 
 def test_logs_of_other_images_are_refused(logs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    other = log(tmp_path / "other/cohen.tsv", [0.5, 0.4], [1, 1], 1, sigma=0.5)
-    with pytest.raises(InputError, match="is of other images than"):
+    other = log(tmp_path / "other/cohen.tsv", [0.5, 0.4], [1, 1], "sound", sigma=0.5)
+    with pytest.raises(InputError, match="must be of the same images as"):
         analysis.read_logs([*logs, other])
+
+
+def test_logs_are_told_apart_by_their_columns(logs: list[Path], tmp_path: Path) -> None:
+    moved = logs[1].rename(tmp_path / "anything")
+    table = analysis.read_logs([logs[0], moved])
+    keys = [analysis.Key("main", 0.25, "cohen"), analysis.Key("main", 0.25, "resnet20")]
+    assert list(analysis.groups(table)) == keys
+    assert len(table) == 8
+    assert table.loc[4:, "radius"].tolist() == [0.6, 0.3, 0.3, 0.2]
+    groups = analysis.groups(table)
+    reference = analysis.reference(groups, keys[1], "cohen")
+    assert reference is not None
+    assert reference["radius"].tolist() == [0.5, 0.4, 0.3, 0.0]
+    assert analysis.reference(groups, keys[1], "baseline") is None
+
+
+def test_a_resample_has_the_same_images_in_every_log(logs: list[Path]) -> None:
+    table = analysis.resample_logs(analysis.read_logs(logs), np.random.default_rng(1))
+    first, second = (log["idx"].tolist() for log in analysis.groups(table).values())
+    assert first == second
+    assert len(first) == 4
+    assert len(set(first)) < 4
+
+
+@pytest.mark.parametrize("column", ["experiment", "method", "guarantee", "passes", "sigma0"])
+def test_logs_of_others_are_refused_by_tables(column: str, logs: list[Path]) -> None:
+    pd.read_csv(logs[0], sep="\t").drop(columns=column).to_csv(logs[0], sep="\t", index=False)
+    with pytest.raises(InputError, match=f"cohen.tsv must have the column '{column}'"):
+        table1.load(logs)
+
+
+def test_table1_is_of_one_experiment(logs: list[Path]) -> None:
+    table = pd.read_csv(logs[1], sep="\t").assign(experiment="fars/mlp")
+    table.to_csv(logs[1], sep="\t", index=False)
+    with pytest.raises(InputError, match="must be of one experiment, got main, fars/mlp"):
+        table1.load(logs)
+
+
+def test_items_are_found_without_importing_the_others() -> None:
+    assert papers.papers() == ["", "data-dependent", "fars"]
+    main = [*(f"table{number}" for number in range(1, 7)), *(f"figure{number}" for number in range(1, 4))]
+    assert papers.items("") == main
+    assert papers.items("fars") == [*(f"fars/table{number}" for number in range(1, 5)), "fars/figure3"]
+    assert papers.module_of("data-dependent/table4") == "papers.data_dependent.best"
+    code = "import sys; from accelerated_smoothing import papers; papers.table('data-dependent/table1'); "
+    code += "print(*(name for name in sys.modules if name.startswith(('accelerated_smoothing.papers.', 'matplotlib'))))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    short = {name.removeprefix("accelerated_smoothing.papers.") for name in ran.stdout.split()}
+    assert short == {"accelerated_smoothing", "captions", "data_dependent", "data_dependent.best"}
+
+
+@pytest.mark.parametrize("name", ["table7", "fars/figure1", "other/table1", "1", ""])
+def test_items_that_do_not_exist(name: str) -> None:
+    with pytest.raises(InputError, match=f"must be one of table1, .*, fars/figure3, got '{name}'"):
+        papers.find(name)
+
+
+def test_every_item_says_what_it_is_made_from() -> None:
+    config = read([ROOT / "config.yaml"])
+    run = Run("results", config.experiments())
+    for paper in papers.papers():
+        for name in papers.items(paper):
+            item = papers.find(name)
+            paths = item.inputs(run)
+            item.check([Path(path) for path in paths])
+            assert len(set(paths)) == len(paths)
+            assert all(path.startswith("results/") for path in paths)
+            assert "alpha = 0.001" in item.caption(run)
+            if isinstance(item, Table):
+                assert (ROOT / "resources/reported" / str(item.reported_file(run))).is_file()
+                assert item.comparable(run) == (paper != "fars")
+
+
+def test_a_missing_experiment_is_named() -> None:
+    run = Run("results", {"": Config(), "fars/cohen/": Config()})
+    with pytest.raises(InputError, match=r"papers\.fars\.experiments must include mlp, got cohen"):
+        run.certificates("fars/mlp/")
+    with pytest.raises(InputError, match="papers must include fars, got none"):
+        run.paper("fars")
 
 
 def counted(path: Path, purpose: str = "variance") -> Path:
@@ -95,13 +181,13 @@ def test_tables_4_and_5_by_hand(tmp_path: Path) -> None:
 
 
 def test_table4_refuses_counts_that_are_no_repeats(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds draws for estimation"):
+    with pytest.raises(InputError, match="must hold draws for the purpose variance, got estimation"):
         table4.load([counted(tmp_path / "counts.npz", "estimation")])
 
 
 def test_table2_is_the_median_in_milliseconds(tmp_path: Path) -> None:
     rows = pd.DataFrame(
-        {"method": "cohen", "sound": 1, "n": 100, "image": 0, "repeat": range(3), "seconds": [0.2, 0.1, 0.9]}
+        {"method": "cohen", "guarantee": "sound", "n": 100, "image": 0, "repeat": range(3), "seconds": [0.2, 0.1, 0.9]}
     )
     rows.assign(arithmetic="cpu").to_csv(tmp_path / "timing.tsv", sep="\t", index=False)
     made = table2.make(table2.load([tmp_path / "timing.tsv"]), analysis.Settings())
@@ -113,7 +199,7 @@ def test_comparison_with_the_paper(logs: list[Path]) -> None:
         {"sigma": [0.25, 0.25], "method": ["cohen", "resnet56"], "r=0.25": [0.51, 0.5], "ACR": [9.0, 1]}
     )
     data, settings = table1.load(logs), analysis.Settings([0.25])
-    made = paper.compare(table1, data, settings, reported, Comparison(), False, "digits").set_index("column")
+    made = comparison.compare(table1, data, settings, reported, Comparison(), False, "digits").set_index("column")
     assert made.index.tolist() == ["r=0.25", "ACR"]  # there is no ResNet-56 here
     assert made.loc["r=0.25", ["reported", "ours", "tolerance"]].tolist() == [0.51, 0.5, 0.02]
     assert made.loc["r=0.25", "difference"] == pytest.approx(-0.01, rel=1e-9)

@@ -11,8 +11,9 @@ import torch
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from accelerated_smoothing import certify, cli, config, data, models
-from accelerated_smoothing.certify import Evidence
+from accelerated_smoothing import certify, cli, config, data, models, registry
+from accelerated_smoothing.certify import log as certificates
+from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.certify.methods import accelerated, cohen
 from accelerated_smoothing.counting import counts, engines
 from accelerated_smoothing.counting.counts import Counts
@@ -49,7 +50,7 @@ def made(table: list[list[int]], purpose: str, labels: list[int] | None = None) 
 # Top class certified, not certified, wrong by label, another top class among the estimation draws, all equal.
 SELECTION = made([[18, 1, 1], [8, 7, 5], [1, 2, 17], [12, 8, 0], [20, 0, 0]], "selection", [0, 0, 1, 1, 0])
 ESTIMATION = made([[95, 3, 2], [40, 35, 25], [3, 2, 95], [10, 90, 0], [100, 0, 0]], "estimation", [0, 0, 1, 1, 0])
-EVIDENCE = Evidence(alpha=ALPHA, n0=20, selection=SELECTION, estimation=ESTIMATION)
+EVIDENCE = Evidence(alpha=ALPHA, n0=20, selection=SELECTION, estimation=ESTIMATION, method="cohen")
 
 
 def by_the_book(n0_counts: np.ndarray, n_counts: np.ndarray) -> tuple[int, float, float]:
@@ -77,9 +78,23 @@ def test_cohen_is_a_plain_loop() -> None:
     assert (table["n0"] == 20).all()
     assert (table["alpha"] == ALPHA).all()
     assert (table["sigma"] == 0.5).all()
-    assert (table["sound"] == 1).all()
+    assert (table["experiment"] == "main").all()
+    assert (table["method"] == "cohen").all()
+    assert (table["guarantee"] == "sound").all()
+    assert (table["passes"] == 20 + 100).all()
     assert (table["time"] == 0.5).all()  # of both kinds of draws
     assert list(table)[:6] == ["idx", "label", "predict", "radius", "correct", "time"]
+    assert list(table)[6:10] == ["experiment", "method", "guarantee", "passes"]
+    assert "sound" not in table
+
+
+def test_chosen_sigmas_end_the_guarantee_and_cost_passes() -> None:
+    """Cohen et al.'s bound is not sound for a classifier whose sigma depends on the input."""
+    more = {"choice": "ascent10", "choice_passes": 80}
+    selection, estimation = (replace(part, meta={**part.meta, **more}) for part in (SELECTION, ESTIMATION))
+    table = cohen.certify(replace(EVIDENCE, selection=selection, estimation=estimation), cohen.Settings(n=100))
+    assert (table["guarantee"] == "estimated").all()
+    assert (table["passes"] == 20 + 100 + 80).all()
 
 
 def test_cohen_on_many_images() -> None:
@@ -95,9 +110,9 @@ def test_cohen_on_many_images() -> None:
 
 
 def test_cohen_needs_the_sizes_that_were_counted() -> None:
-    with pytest.raises(InputError, match=r"kept at \[100\], not at 1000"):
+    with pytest.raises(InputError, match=r"n must be one of \[100\], the counted sizes, got 1000"):
         cohen.certify(EVIDENCE, cohen.Settings(n=1000))
-    with pytest.raises(InputError, match=r"kept at \[20\], not at 50"):
+    with pytest.raises(InputError, match=r"n must be one of \[20\], the counted sizes, got 50"):
         cohen.certify(replace(EVIDENCE, n0=50), cohen.Settings(n=100))
 
 
@@ -162,7 +177,8 @@ def test_accelerated_end_to_end(trained: SimpleNamespace) -> None:
     radius = np.where(certified, 0.5 * stats.norm.ppf(bound), 0)
     np.testing.assert_allclose(table["radius"][clear], radius[clear], rtol=1e-11)
     assert (table["correct"] == (certified & (table["predict"] == table["label"]))).all()
-    assert (table["sound"] == 0).all()
+    assert (table["guarantee"] == "estimated").all()
+    assert (table["passes"] == 20).all()  # one more is of the surrogate
     assert (table["time"] > 1).all()  # the draws' second, and the surrogate's pass
 
 
@@ -191,34 +207,34 @@ def test_a_guess_does_not_depend_on_the_images_beside_it(trained: SimpleNamespac
 def test_accelerated_refuses_a_surrogate_of_another_classifier(trained: SimpleNamespace, key: str, value: Any) -> None:
     other = replace(trained.selection, meta={**trained.selection.meta, key: value})
     evidence = Evidence(ALPHA, 20, selection=other, images=trained.images, surrogate=trained.path)
-    with pytest.raises(InputError, match=f"its {key} is"):
+    with pytest.raises(InputError, match=f"{key} must be that of the counts"):
         accelerated.certify(evidence, accelerated.Settings(n=1000, depth=8))
 
 
 def test_accelerated_refuses_a_surrogate_of_another_depth(trained: SimpleNamespace) -> None:
     evidence = Evidence(ALPHA, 20, selection=trained.selection, images=trained.images, surrogate=trained.path)
-    with pytest.raises(InputError, match="is a resnet8, where depth 20 is asked for"):
+    with pytest.raises(InputError, match="must be a resnet20, got a resnet8"):
         accelerated.certify(evidence, accelerated.Settings(n=1000, depth=20))
 
 
 @pytest.mark.parametrize("depth", [21, 2, 0, -8])
 def test_accelerated_refuses_depths_that_do_not_exist(depth: int) -> None:
-    with pytest.raises(InputError, match=rf"depth: found {depth}: .*6n\+2"):
+    with pytest.raises(InputError, match=rf"depth must be 6n\+2 layers .*, got {depth}"):
         config.check(accelerated.Settings, {"depth": depth})
 
 
 @pytest.mark.parametrize("name", ["cohen", "accelerated"])
 def test_every_method_says_what_it_is(name: str) -> None:
-    method = config.certifier_module(name)
-    assert isinstance(method.SOUND, bool)
+    method = certify.method(name)
+    assert {"cohen": "sound", "accelerated": "estimated"}[name] == method.GUARANTEE
     assert set(method.NEEDS) <= {"selection", "estimation", "images", "surrogate"}
     assert "n" in method.Settings.model_fields
 
 
 def test_methods_are_found() -> None:
-    assert {"accelerated", "cohen"} <= set(config.modules("certify.methods"))
-    with pytest.raises(InputError, match="found 'none'; one of accelerated, cohen"):
-        config.certifier_module("none")
+    assert {"accelerated", "cohen"} <= set(registry.names(certify.PLUGINS["certifier"]))
+    with pytest.raises(InputError, match=r"certifier must be one of accelerated, cohen, .*, got 'none'"):
+        certify.method("none")
 
 
 # What evidence is refused.
@@ -230,20 +246,20 @@ def test_evidence_that_fits() -> None:
 
 @pytest.mark.parametrize("missing", ["selection", "estimation"])
 def test_missing_evidence(missing: str) -> None:
-    with pytest.raises(InputError, match=f"--{missing}: missing; this method needs --selection, --estimation"):
+    with pytest.raises(InputError, match=f"--{missing} is missing; this method needs --selection, --estimation"):
         replace(EVIDENCE, **{missing: None}).check(cohen.NEEDS)
 
 
 @pytest.mark.parametrize("name", ["idx", "labels"])
 def test_evidence_about_different_images(name: str) -> None:
     other = replace(ESTIMATION, **{name: getattr(ESTIMATION, name) + 1})
-    with pytest.raises(InputError, match="different images"):
+    with pytest.raises(InputError, match="the same images"):
         replace(EVIDENCE, estimation=other).check(cohen.NEEDS)
 
 
 def test_evidence_about_fewer_images(trained: SimpleNamespace, digits: SimpleNamespace) -> None:
     fewer = data.read(digits.test, ":39")
-    with pytest.raises(InputError, match="different images"):
+    with pytest.raises(InputError, match="the same images"):
         Evidence(ALPHA, 20, trained.selection, None, fewer, trained.path).check(accelerated.NEEDS)
 
 
@@ -255,7 +271,7 @@ def test_evidence_about_fewer_images(trained: SimpleNamespace, digits: SimpleNam
 )
 def test_mixed_evidence(key: str, value: Any) -> None:
     other = replace(ESTIMATION, meta={**ESTIMATION.meta, key: value})
-    with pytest.raises(InputError, match=f"selection and estimation differ in {key}"):
+    with pytest.raises(InputError, match=f"selection and estimation must have the same {key}"):
         replace(EVIDENCE, estimation=other).check(cohen.NEEDS)
 
 
@@ -291,8 +307,12 @@ def test_the_verb_certifies(tmp_path: Path) -> None:
     words += ["--selection", str(tmp_path / "selection.npz"), "--estimation", str(tmp_path / "estimation.npz")]
     assert cli.main(words) == 0
     expected = cohen.certify(EVIDENCE, cohen.Settings(n=100))
+    log = certificates.read(tmp_path / "out.tsv")
+    assert log[certificates.IDENTITY].drop_duplicates().to_numpy().tolist() == [["main", "cohen", "sound", 120]]
+    assert cli.main([*words, "--experiment", "fars/cohen", "--method", "mine"]) == 0
+    assert certificates.read(tmp_path / "out.tsv")[["experiment", "method"]].iloc[0].tolist() == ["fars/cohen", "mine"]
     pd.testing.assert_frame_equal(
-        certify.read(tmp_path / "out.tsv")[["idx", "label", "predict", "radius", "correct"]],
+        log[["idx", "label", "predict", "radius", "correct"]],
         expected[["idx", "label", "predict", "radius", "correct"]],
         check_dtype=False,
         check_exact=True,
@@ -312,8 +332,8 @@ def log(radius: np.ndarray) -> pd.DataFrame:
 def test_radii_come_back_bit_by_bit(tmp_path: Path) -> None:
     radius = np.random.default_rng(0).random(20_000) * 4
     radius[:5] = [0.0, 1e-300, 5e-324, 1 / 3, np.nextafter(1, 2)]
-    certify.write(tmp_path / "log.tsv", log(radius))
-    read = certify.read(tmp_path / "log.tsv")
+    certificates.write(tmp_path / "log.tsv", log(radius))
+    read = certificates.read(tmp_path / "log.tsv")
     assert read["radius"].to_numpy().tobytes() == radius.tobytes()
     assert read["p_lower"].to_numpy().tobytes() == (radius / 4).tobytes()
     assert read["idx"].dtype.kind == read["correct"].dtype.kind == "i"
@@ -331,7 +351,7 @@ COHEN = """idx	label	predict	radius	correct	time
 
 def test_logs_of_cohen_et_al(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(COHEN)
-    read = certify.read(tmp_path / "log")
+    read = certificates.read(tmp_path / "log")
     assert read["idx"].tolist() == [0, 20, 40]
     assert read["predict"].tolist() == [3, -1, 1]
     assert read["radius"].tolist() == [0.832, 0.0, 0.0521]
@@ -342,14 +362,14 @@ def test_columns_of_others_may_hold_anything(tmp_path: Path) -> None:
     lines = COHEN.splitlines()
     lines = [lines[0] + "\tnote", *(f"{line}\tn/a" for line in lines[1:])]
     (tmp_path / "log").write_text("\n".join(lines))
-    assert certify.read(tmp_path / "log")["note"].tolist() == ["n/a"] * 3
+    assert certificates.read(tmp_path / "log")["note"].tolist() == ["n/a"] * 3
 
 
 @pytest.mark.parametrize("column", ["idx", "label", "predict", "radius", "correct"])
 def test_a_log_without_a_column(tmp_path: Path, column: str) -> None:
     (tmp_path / "log").write_text(COHEN.replace(column, "other", 1))
-    with pytest.raises(InputError, match=f"log: has no column '{column}'"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match=f"log must have the column '{column}'"):
+        certificates.read(tmp_path / "log")
 
 
 @pytest.mark.parametrize(
@@ -369,49 +389,49 @@ def test_a_log_without_a_column(tmp_path: Path, column: str) -> None:
 def test_a_broken_row(tmp_path: Path, found: str, broken: str, line: int, column: str) -> None:
     assert found in COHEN
     (tmp_path / "log").write_text(COHEN.replace(found, broken))
-    with pytest.raises(InputError, match=rf"log: line {line}: {column} is ") as error:
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match=rf"log: line {line}: {column} must be a number, got ") as error:
+        certificates.read(tmp_path / "log")
     assert "\n" not in str(error.value)
 
 
 def test_a_broken_row_after_an_empty_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(COHEN.replace("20\t8\t-1", "\n20\t8\tnone"))
-    with pytest.raises(InputError, match="log: line 4: predict is 'none'"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match="log: line 4: predict must be a number, got 'none'"):
+        certificates.read(tmp_path / "log")
 
 
 def test_a_row_with_too_many_fields(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(COHEN.replace("1:00:02", "1:00:02\tand\tmore"))
-    with pytest.raises(InputError, match=r"log: not a tab-separated log .*line 4"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match=r"log must be a tab-separated log .*line 4"):
+        certificates.read(tmp_path / "log")
 
 
 def test_an_image_that_stands_there_twice(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(COHEN.replace("40\t", "20\t"))
-    with pytest.raises(InputError, match="log: line 4: image 20 stands there twice"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match="log: line 4: idx must be unique, got image 20 twice"):
+        certificates.read(tmp_path / "log")
 
 
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "not a tab-separated log"),
-        (COHEN.splitlines()[0].encode(), "has no row"),
-        (b"\xff\xfe\x00binary", "not a tab-separated log"),
-        (b"some text\n", "has no column 'idx'"),
+        (b"", "must be a tab-separated log"),
+        (COHEN.splitlines()[0].encode(), "must have at least one row"),
+        (b"\xff\xfe\x00binary", "must be a tab-separated log"),
+        (b"some text\n", "must have the column 'idx'"),
     ],
 )
 def test_files_that_are_no_logs(tmp_path: Path, content: bytes, match: str) -> None:
     (tmp_path / "log").write_bytes(content)
-    with pytest.raises(InputError, match=f"log: {match}"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match=f"log {match}"):
+        certificates.read(tmp_path / "log")
 
 
 def test_logs_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: no such file"):
-        certify.read(tmp_path / "none")
+        certificates.read(tmp_path / "none")
     with pytest.raises(InputError, match=str(tmp_path)):
-        certify.read(tmp_path)
+        certificates.read(tmp_path)
 
 
 def test_predictions_of_the_surrogate_are_probabilities(trained: SimpleNamespace) -> None:
@@ -425,5 +445,5 @@ def test_predictions_of_the_surrogate_are_probabilities(trained: SimpleNamespace
 
 def test_a_row_that_contradicts_itself(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("idx\tlabel\tpredict\tradius\tcorrect\n0\t1\t1\t0.5\t1\n1\t2\t3\t0.5\t1\n")
-    with pytest.raises(InputError, match="line 3: correct contradicts label and predict"):
-        certify.read(tmp_path / "log")
+    with pytest.raises(InputError, match="line 3: correct must be 1 where predict equals label"):
+        certificates.read(tmp_path / "log")

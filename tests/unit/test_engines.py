@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import models, noise, progress
+from accelerated_smoothing import models, noise, progress, registry
 from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.counting.engines import Draws, Engine
 from accelerated_smoothing.counting.engines import openvino as openvino_engine
 from accelerated_smoothing.counting.engines.openvino import OpenVino
 from accelerated_smoothing.counting.engines.pytorch import BATCHES, Pytorch
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.noise import philox
 
 CPU = torch.device("cpu")
 SHAPE = (3, 32, 32)
@@ -88,13 +89,13 @@ def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
     out = torch.empty((len(draws), *shape), device=device)
     if device == "cpu":
         given = (images.numpy(), draws.names, draws.samples, 0, draws.scales, draws.key)
-        noise.perturb(out.flatten(1).numpy(), *given, noise.KINDS.index(draws.noise))
+        philox.perturb(out.flatten(1).numpy(), *given, draws.noise)
     else:
         from accelerated_smoothing.noise import triton as noise_triton
 
         position = torch.zeros((), dtype=torch.int64, device=device)
-        given = (images, names, torch.from_numpy(draws.scales))
-        noise_triton.perturb(out, *(tensor.to(device) for tensor in given), position, draws)
+        images, names, sizes = (tensor.to(device) for tensor in (images, names, torch.from_numpy(draws.scales)))
+        noise_triton.perturb(out, images, names, draws.samples, position, sizes, draws.key, draws.noise)
     return out
 
 
@@ -295,13 +296,13 @@ def test_the_batch_suits_device_image_and_draws(
 
 def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_engine, "CAPABILITIES", ["FP32", "INT8"])
-    with pytest.raises(InputError, match="precision: found 'bf16', which this CPU has not; 'fp32' would do"):
+    with pytest.raises(InputError, match="precision must be 'fp32' on this CPU, got 'bf16'"):
         engines.build(case.model, SHAPE, device=CPU, precision="bf16")
 
 
 def test_a_precision_that_the_gpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    with pytest.raises(InputError, match="precision: found 'bf16', which this GPU has not; 'fp32' would do"):
+    with pytest.raises(InputError, match="precision must be 'fp32' on this GPU, got 'bf16'"):
         engines.build(case.model, SHAPE, device=torch.device("cuda"), precision="bf16")
 
 
@@ -323,7 +324,7 @@ def test_predictions_that_are_stopped_early_leave_nothing_running(
 ) -> None:
     made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
     stride, begun, stopped = 2 * openvino_engine.BATCHES, set(), threading.Event()
-    perturb = noise.perturb
+    perturb = philox.perturb
 
     def spy(*given: Any) -> None:
         begun.add(given[4] // stride)
@@ -331,7 +332,7 @@ def test_predictions_that_are_stopped_early_leave_nothing_running(
             assert stopped.wait(60)
         perturb(*given)
 
-    monkeypatch.setattr(noise, "perturb", spy)
+    monkeypatch.setattr(philox, "perturb", spy)
     running = made.predictions(case.draws)
     next(running)
     running.close()
@@ -348,14 +349,14 @@ def test_an_error_in_a_stream_is_told_and_the_engine_can_be_used_again(
     case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch, streams: int
 ) -> None:
     made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
-    perturb = noise.perturb
+    perturb = philox.perturb
 
     def failing(*given: Any) -> None:
         if given[4] == 100:
             raise MemoryError
         perturb(*given)
 
-    monkeypatch.setattr(noise, "perturb", failing)
+    monkeypatch.setattr(philox, "perturb", failing)
     with pytest.raises(MemoryError):
         predicted(made, case.draws)
     monkeypatch.undo()
@@ -508,7 +509,7 @@ def test_predictions_of_pytorch_are_those_of_a_plain_loop(case: SimpleNamespace,
     assert_same_but_for_ties(predicted(pytorch, case.draws), logits, *LIMITS[precision][1:])
 
 
-@pytest.mark.parametrize("kind", noise.KINDS)
+@pytest.mark.parametrize("kind", registry.names("noise.distributions"))
 @pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (1, 3, 3)])
 def test_the_noise_of_the_devices_is_nearly_the_same(device: str, shape: tuple[int, ...], kind: str) -> None:
     images = np.random.default_rng(2).random((3, *shape), np.float32)

@@ -11,9 +11,11 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from accelerated_smoothing import certify, cli, data, models
-from accelerated_smoothing.certify import Evidence
+from accelerated_smoothing import cli, data, models
+from accelerated_smoothing.certify import log as certificates
+from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.certify.methods import margin, sparsemax, top_logit
+from accelerated_smoothing.config.slices import SPLITS
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import sha256, write_arrays
 from accelerated_smoothing.models import embedding
@@ -248,11 +250,11 @@ def test_sparsemax_certifies_less_than_the_margin_and_both_are_sound(tmp_path: P
     assert (logs["sparsemax"]["radius"] <= logs["margin"]["radius"]).all()
     assert (logs["sparsemax"]["radius"] > 0).mean() > 0.9
     for method in ("margin", "sparsemax"):
-        assert (logs[method]["sound"] == 1).all()
+        assert (logs[method]["guarantee"] == "deterministic").all()
         assert flipped(p, logs[method]["radius"].to_numpy()) == 0
     assert flipped(p, 1.01 * logs["margin"]["radius"].to_numpy() + 1e-3) == 60  # the search does find what there is
     for method in ("top-logit", "top-sparsemax"):
-        assert (logs[method]["sound"] == 0).all()
+        assert (logs[method]["guarantee"] == "estimated").all()
 
 
 @pytest.mark.parametrize(("method", "claimed"), [("top-logit", 3.0), ("top-sparsemax", 1.05)])
@@ -364,7 +366,7 @@ def counting(fars: SimpleNamespace, base: str, images: Path, folder: Path, noise
 
 
 def test_embeddings_are_images_of_one_pixel(fars: SimpleNamespace) -> None:
-    for split in data.SPLITS:
+    for split in SPLITS:
         raw, made = data.read(getattr(fars.raw, split)), data.read(getattr(fars, split))
         assert made.images.shape == (len(raw.idx), 64, 1, 1)
         assert made.images.dtype == np.float32
@@ -410,9 +412,9 @@ def test_an_embedding_that_was_stopped_goes_on(
     words = (
         f"embed --base {fars.backbone} --train {fars.raw.train} --test {fars.raw.test} --threads 1 --output {tmp_path}"
     )
-    update, total = embedding.Progress.update, 0
+    update, total = embedding.Resumable.update, 0
 
-    def once(progress: embedding.Progress, amount: int) -> None:
+    def once(progress: embedding.Resumable, amount: int) -> None:
         nonlocal total
         update(progress, amount)
         total += amount
@@ -420,7 +422,7 @@ def test_an_embedding_that_was_stopped_goes_on(
             progress.asked = 15
 
     with monkeypatch.context() as patch:
-        patch.setattr(embedding.Progress, "update", once)
+        patch.setattr(embedding.Resumable, "update", once)
         for done in (200, 1497):
             assert cli.main(words.split()) == cli.TRY_AGAIN
             assert total == done  # nothing is done again
@@ -430,13 +432,13 @@ def test_an_embedding_that_was_stopped_goes_on(
     assert "goes on from 200 of 1297" in told
     assert "goes on from 200 of 500" in told
     assert sorted(path.name for path in tmp_path.iterdir() if "record" not in path.name) == ["test.npz", "train.npz"]
-    for split in data.SPLITS:
+    for split in SPLITS:
         whole, again = data.read(getattr(fars, split)), data.read(tmp_path / f"{split}.npz")
         np.testing.assert_array_equal(again.images, whole.images)
         assert again.meta | {"seconds": 0} == whole.meta | {"seconds": 0}
 
 
-LINEAR = {"margin": "margin", "sparsemax": "sparsemax --simplex 2", "top-logit": "top_logit"}
+LINEAR = {"margin": "margin", "sparsemax": "sparsemax --simplex 2", "top-logit": "top-logit"}
 
 
 @pytest.mark.parametrize("head", ["backbone", "original", "lmt"])
@@ -446,12 +448,12 @@ def test_certificates_of_linear_layers(fars: SimpleNamespace, tmp_path: Path, he
     logs = {}
     for method, words in LINEAR.items():
         run(f"certify {words} --base {base} --images {images} --slice :100 --output {tmp_path}/{method}.tsv")
-        logs[method] = log = certify.read(tmp_path / f"{method}.tsv")
-        assert list(log)[:6] == certify.COLUMNS
+        logs[method] = log = certificates.read(tmp_path / f"{method}.tsv")
+        assert list(log)[:6] == certificates.COLUMNS
         assert log["idx"].tolist() == list(range(100))
         for column, value in {"n": 0, "n0": 0, "alpha": 0, "sigma": 0, "sigma0": 0}.items():
             assert (log[column].astype(float) == value).all(), column
-        assert (log["sound"] == (method != "top-logit")).all()
+        assert (log["guarantee"] == ("estimated" if method == "top-logit" else "deterministic")).all()
         assert (log["arithmetic"] == "cpu-pytorch-fp64").all()
         assert (log["noise"] == "gaussian").all()
         assert (log["time"].astype(float) > 0).all()
@@ -516,7 +518,7 @@ def test_no_attack_breaks_a_margin_and_some_break_the_top_logit(fars: SimpleName
                 f"certify {words} --base {base or fars.backbone} --images {images} --slice :50 "
                 f"--output {tmp_path}/{method}.tsv"
             )
-            log = certify.read(tmp_path / f"{method}.tsv")
+            log = certificates.read(tmp_path / f"{method}.tsv")
             broken[method] = attacked(fars, base, log["radius"].to_numpy())
         assert not broken["margin"].any()
         assert not broken["sparsemax"].any()
@@ -526,11 +528,12 @@ def test_no_attack_breaks_a_margin_and_some_break_the_top_logit(fars: SimpleName
 def test_certificates_of_smoothed_heads(fars: SimpleNamespace, tmp_path: Path) -> None:
     words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path)
     run(f"{words} --images {fars.test}")
-    log = certify.read(tmp_path / "embedded.tsv")
-    assert list(log)[:6] == certify.COLUMNS
-    for column, value in {"n": 500, "n0": 100, "alpha": 0.01, "sigma": 0.25, "sigma0": 0.25, "sound": 1}.items():
+    log = certificates.read(tmp_path / "embedded.tsv")
+    assert list(log)[:6] == certificates.COLUMNS
+    for column, value in {"n": 500, "n0": 100, "alpha": 0.01, "sigma": 0.25, "sigma0": 0.25, "passes": 600}.items():
         assert (log[column].astype(float) == value).all(), column
     assert (log["noise"] == "gaussian").all()
+    assert (log["guarantee"] == "sound").all()
     z = data.read(fars.test, ":40")
     some = log["radius"] > 0
     assert some.mean() > 0.5
@@ -555,12 +558,19 @@ def test_embedded_is_for_embeddings_under_noise_in_l2(
 ) -> None:
     log = tmp_path / "embedded.tsv"
     words = counting(fars, str(fars.backbone), fars.raw.test, tmp_path)
-    refused(f"{words} --images {fars.raw.test}", "--images: are no embeddings; those that were counted", log, capsys)
+    refused(
+        f"{words} --images {fars.raw.test}", "--images must be embeddings; pass those that were counted", log, capsys
+    )
     words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path)
-    refused(words.replace("certify embedded", "certify cohen"), "--selection: are counts of embeddings", log, capsys)
+    refused(
+        words.replace("certify embedded", "certify cohen"),
+        "--selection must be counts of images, got counts of embeddings",
+        log,
+        capsys,
+    )
     for noise in ("uniform", "laplace"):
         words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path, noise)
-        refused(f"{words} --images {fars.test}", f"the counts are under {noise} noise, and the backbone", log, capsys)
+        refused(f"{words} --images {fars.test}", f"the noise of the counts must be gaussian, got {noise}", log, capsys)
 
 
 def test_embeddings_that_tell_no_rounding_are_refused(
@@ -572,7 +582,7 @@ def test_embeddings_that_tell_no_rounding_are_refused(
     words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path).replace("embedded.tsv", "log.tsv")
     linear = f"certify margin --base {fars.folder}/original.safetensors --output {tmp_path}/log.tsv --slice :40"
     for certifying in (words, linear, linear.replace("margin", "sparsemax --simplex 2")):
-        told = "--images: embeddings without a bound on the rounding of their backbone; embed them again"
+        told = "--images must hold a bound on the rounding of the backbone, got none; embed them again"
         refused(f"{certifying} --images {tmp_path}/old.npz", told, tmp_path / "log.tsv", capsys)
 
 
@@ -588,7 +598,7 @@ def test_a_layer_that_weighs_all_classes_alike_is_refused(
     models.save(tmp_path / "same.safetensors", model, described)
     log = tmp_path / "log.tsv"
     for words in LINEAR.values():
-        told = f"{tmp_path}/same.safetensors: all its 10 classes have one and the same weight; train it again"
+        told = f"{tmp_path}/same.safetensors: its last layer must not have the same weights for all classes"
         refused(
             f"certify {words} --base {tmp_path}/same.safetensors --images {images} --output {log}", told, log, capsys
         )
@@ -596,7 +606,7 @@ def test_a_layer_that_weighs_all_classes_alike_is_refused(
     models.save(tmp_path / "same.safetensors", model, described)
     for words in LINEAR.values():
         run(f"certify {words} --base {tmp_path}/same.safetensors --images {images} --slice :20 --output {log}")
-        assert np.isfinite(certify.read(log)["radius"]).all()
+        assert np.isfinite(certificates.read(log)["radius"]).all()
 
 
 @pytest.mark.parametrize("part", ["images.2.bias", "vectors.0.weight", "fc.weight", "fc.bias"])
@@ -611,10 +621,10 @@ def test_of_weights_that_are_no_numbers_nothing_is_certified(
     for method in ("margin", "sparsemax --simplex 2"):
         words = f"certify {method} --base {base} --images {fars.raw.test} --slice :20 --output {log}"
         if part.startswith("fc"):
-            refused(words, f"{base}: its last layer has weights that are no numbers", log, capsys)
+            refused(words, f"{base}: its last layer must have finite weights", log, capsys)
         else:
             run(words)
-            assert (certify.read(log)["radius"] == 0).all()
+            assert (certificates.read(log)["radius"] == 0).all()
 
 
 def test_a_head_is_for_the_embeddings_of_its_own_backbone(
@@ -623,16 +633,16 @@ def test_a_head_is_for_the_embeddings_of_its_own_backbone(
     head, log = fars.folder / "original.safetensors", tmp_path / "log.tsv"
     own, other = data.read(fars.test).meta["dataset"], data.read(fars.other).meta["dataset"]
     assert own != other
-    told = f"made for dataset {own}, the images have dataset {other}"
+    told = f"must be made for dataset {other}, as the images, got {own}"
     refused(f"certify margin --base {head} --images {fars.other} --output {log}", told, log, capsys)
     refused(f"count --base {head} --images {fars.other} --sigma 0.25 --sizes 10 --output {log}", told, log, capsys)
     refused(
         f"certify margin --base {head} --images {fars.raw.test} --output {log}",
-        f"made for dataset {own}, the images have dataset digits",
+        f"must be made for dataset digits, as the images, got {own}",
         log, capsys,
     )  # fmt: skip
     words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path).replace("embedded.tsv", "log.tsv")
-    refused(f"{words} --images {fars.other}", "the inputs differ in dataset", log, capsys)
+    refused(f"{words} --images {fars.other}", "the inputs must have the same dataset", log, capsys)
 
 
 def test_a_margin_is_of_what_is_linear(

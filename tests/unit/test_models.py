@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def test_parameters_of_grey_images() -> None:
 
 @pytest.mark.parametrize("arch", ["resnet21", "resnet2", "vit", "resnet20x", ""])
 def test_unknown_architectures(arch: str) -> None:
-    with pytest.raises(ValueError, match=r"architecture|6n\+2"):
+    with pytest.raises(ValueError, match=r"must be an architecture|must be a ResNet with 6n\+2"):
         models.build(arch, 10, [0.5], [0.25])
 
 
@@ -159,7 +161,7 @@ def test_a_full_disk(settle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def refused(path: Path, match: str | None, kind: str = "base") -> None:
     with pytest.raises(InputError, match=match) as error:
         models.load(path, kind)
-    assert str(error.value).startswith(f"{path}: ")
+    assert str(error.value).startswith(f"{path}")
     assert "\n" not in str(error.value)
 
 
@@ -184,7 +186,7 @@ def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
 
 def test_weights_of_another_kind(settle: Any, tmp_path: Path) -> None:
     models.save(tmp_path / "a", fresh(settle), DESCRIPTION)
-    refused(tmp_path / "a", "holds a base model, where a surrogate model is needed", kind="surrogate")
+    refused(tmp_path / "a", "must hold a surrogate model, got a base model", kind="surrogate")
 
 
 @pytest.mark.parametrize("description", [None, {}, {"arch": "resnet8"}, {**DESCRIPTION, "arch": "vit"}])
@@ -201,7 +203,7 @@ def test_weights_of_another_architecture(settle: Any, tmp_path: Path) -> None:
     models.save(path, fresh(settle, "resnet14"), DESCRIPTION)
     refused(path, r"has 1\.layer1\.1\.bn1\.bias, which this architecture does not")
     models.save(path, fresh(settle), {**DESCRIPTION, "classes": 11})
-    refused(path, r"1\.fc\.bias has shape \[10\], this architecture needs \[11\]")
+    refused(path, r"1\.fc\.bias must have shape \[11\] in this architecture, got \[10\]")
 
 
 def test_weights_without_one_tensor(settle: Any, tmp_path: Path) -> None:
@@ -209,3 +211,20 @@ def test_weights_without_one_tensor(settle: Any, tmp_path: Path) -> None:
     del tensors["1.layer3.0.bn2.running_mean"]
     safetensors.torch.save_file(tensors, tmp_path / "a", {"description": json.dumps(DESCRIPTION)})
     refused(tmp_path / "a", r"has no 1\.layer3\.0\.bn2\.running_mean")
+
+
+LOADED = """
+import sys
+from accelerated_smoothing import models
+models.build("{arch}", 10, [0.5], [0.25])
+print(sorted(name for name in sys.modules if name.startswith("accelerated_smoothing.") and name.split(".")[-2] in
+             ("families", "architectures")))
+"""
+
+
+@pytest.mark.parametrize(("arch", "family"), [("resnet8", "resnet"), ("sll8-1", "sll"), ("mlp-8", "heads")])
+def test_a_network_loads_its_own_family_alone(arch: str, family: str) -> None:
+    code = LOADED.replace("{arch}", arch)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rooms = ("architectures", "models.families")
+    assert done.stdout == f"{[f'accelerated_smoothing.{room}.{family}' for room in rooms]}\n"

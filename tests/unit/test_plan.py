@@ -1,4 +1,4 @@
-"""What a config will cost: on the tiny preset, where everything can be counted by hand."""
+"""The cost of a config: on the tiny preset, where everything can be counted by hand."""
 
 import math
 import re
@@ -14,6 +14,7 @@ import yaml
 from accelerated_smoothing import architectures, cli, config, models
 from accelerated_smoothing.counting import sampling
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.models import lipschitz
 from accelerated_smoothing.training import loop
 from accelerated_smoothing.workflow import plan
 
@@ -67,7 +68,7 @@ def test_a_rate_makes_hours_and_limits(
 
 def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--measure", "--rate", "5"]) == 2
-    assert "not allowed with argument --measure" in capsys.readouterr().err
+    assert "--rate must not be set together with --measure" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,10 @@ def test_a_cpu_has_no_gpu_hours() -> None:
 def test_a_deeper_network_costs_in_proportion() -> None:
     settings = config.read([Path(name) for name in FILES])
     deeper = settings.model_copy(
-        update={"methods": {**settings.methods, "resnet20": {"certifier": "accelerated", "n": 250, "depth": 20}}}
+        update={
+            "methods": {**settings.methods, "resnet20": {"certifier": "accelerated", "n": 250, "depth": 20}},
+            "rows": [*settings.rows, "resnet20"],
+        }
     )
     costs = {stage.name: stage.cost for stage in plan.stages(deeper.experiments())}
     ratio = costs["surrogates/resnet20"] / costs["surrogates/resnet8"]
@@ -120,13 +124,13 @@ def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_rate_is_images_per_second(
     monkeypatch: pytest.MonkeyPatch, spend: Callable[[float], None], trains: str
 ) -> None:
-    """With work that takes 20 microseconds an image."""
+    """Each image takes 20 microseconds of work."""
 
     calls = []
 
     def work(images: int) -> None:
         calls.append(images)
-        assert len(calls) < 1000, "more and more work is asked for, and not done"
+        assert len(calls) < 1000, "measuring must end"
         spend(2e-5 * images)
 
     def step(self: loop.Step, inputs: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -156,9 +160,9 @@ def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypat
     assert "measured here on CPU, 1 threads" in below
     assert "fp32" in below
     assert "GPU-hours" not in below
-    found = re.search(r"^for the config: (shards: .*)$", below, re.MULTILINE)
-    assert found
-    shards = config.check(config.Shards, yaml.safe_load(found[1])["shards"])
+    line = re.search(r"^for the config: (shards: .*)$", below, re.MULTILINE)
+    assert line
+    shards = config.check(config.Shards, yaml.safe_load(line[1])["shards"])
     assert shards.minutes == 1
     assert shards.rate == pytest.approx(counted.pop(), rel=0.006)  # three digits are printed
     assert int(rows["counts/train-estimation"][1]) == 2 * math.ceil(163 * 100 / 60 / shards.rate)
@@ -197,7 +201,7 @@ def test_images_of_ones_own_are_counted_in_their_folder(tmp_path: Path) -> None:
     own = {"name": "imagefolder", "folder": str(tmp_path)}
     settings = config.load({"dataset": own, "shards": {"minutes": 1, "rate": 1}})
     assert plan.counting(settings, "train", "estimation").shards == 7  # at most one an image
-    with pytest.raises(InputError, match=r"dataset\.test: found '3:': leaves no image"):
+    with pytest.raises(InputError, match=r"dataset\.test must keep at least one image, got '3:'"):
         plan.limits(config.load({"dataset": {**own, "test": "3:"}}).experiments())
 
 
@@ -210,7 +214,6 @@ ATTACKS = 40 * 7 * 50 * plan.TRAINING_COST  # passes: 40 images, at the six radi
 @pytest.fixture
 def fars() -> dict[str, config.Config]:
     """Two epochs on 1,297 digits, and 40 of 500 certified; N = 250; a job of one minute counts 9,000."""
-    deterministic = {"margin": {"certifier": "margin"}, "cohen": None}
     sampled = {"sigmas": [0.25, 0.5]}
     base = {"arch": "sll8-2", "epochs": 2, "batch_size": 64, "crop": 0}
     experiments: dict[str, Any] = {
@@ -221,15 +224,17 @@ def fars() -> dict[str, config.Config]:
             "embedding": "backbone",
             "base": {"arch": "mlp-16"},
             "reference": "embedded",
-            "methods": {"embedded": {"certifier": "embedded"}, "margin": None},
+            "rows": ["embedded"],
         },
-        "cohen": {**sampled, "reference": "cohen", "methods": {"cohen": {"certifier": "cohen"}, "margin": None}},
+        "cohen": {**sampled, "reference": "cohen", "rows": ["cohen"]},
     }
-    common = {"sigmas": [0], "reference": "margin", "base": base, "methods": deterministic}
+    methods = {name: {"certifier": name} for name in ("margin", "embedded")}
+    common = {"sigmas": [0], "reference": "margin", "base": base, "methods": methods, "rows": ["margin"]}
     settings = {
         "dataset": {"name": "digits", "test": ":40"},
         "sampling": {"sizes": [250]},
         "methods": {"cohen": {"certifier": "cohen"}},
+        "rows": ["cohen"],
         "shards": {"minutes": 1, "rate": RATE},
         "papers": {"fars": {"common": common, "experiments": experiments}},
     }
@@ -259,7 +264,7 @@ def fars() -> dict[str, config.Config]:
             },
         ),
         (
-            "cohen",  # a backbone that nobody sees through
+            "cohen",  # a backbone whose embeddings no experiment uses
             {
                 "base": ("sll8-2", 2, 2 * 2 * 1297),
                 "counts/test-estimation": ("sll8-2", 2 * 2, 2 * 40 * 250),
@@ -271,14 +276,14 @@ def fars() -> dict[str, config.Config]:
 )
 def test_stages_of_fars(fars: dict[str, config.Config], name: str, wanted: dict[str, tuple[str, int, int]]) -> None:
     home = f"fars/{name}/"
-    made = plan.stages(fars, home)
-    assert {stage.name: (stage.arch, stage.jobs, stage.passes) for stage in made} == wanted
+    stages = plan.stages(fars, home)
+    assert {stage.name: (stage.arch, stage.jobs, stage.passes) for stage in stages} == wanted
 
 
 def test_limits_of_a_backbone(fars: dict[str, config.Config]) -> None:
-    asked = plan.limits(fars, "fars/backbone/")
+    limits = plan.limits(fars, "fars/backbone/")
     step = 3 * (1 + architectures.rescaling("sll8-2") / 64)  # passes, of each image of a batch
-    assert asked == {
+    assert limits == {
         "base": 30 + math.ceil(2 * 2 * 1297 * step / RATE / 60),
         "embeddings": 30 + math.ceil(2 * 1797 * plan.EXACT_COST / RATE / 60),
         "attacks": 30 + math.ceil(2 * ATTACKS / RATE / 60),
@@ -287,7 +292,7 @@ def test_limits_of_a_backbone(fars: dict[str, config.Config]) -> None:
 
 def test_only_the_same_papers_experiments_are_embedded(fars: dict[str, config.Config]) -> None:
     backbone = "fars/backbone/"
-    other = {place.replace("fars", "other"): made for place, made in fars.items()}
+    other = {home.replace("fars", "other"): experiment for home, experiment in fars.items()}
     assert [stage.name for stage in plan.stages({**other, backbone: fars[backbone]}, backbone)] == ["base", "attacks"]
 
 
@@ -304,14 +309,14 @@ def test_networks_on_embeddings_are_as_wide_as_these(
     fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch, name: str, weights: int, measured: bool
 ) -> None:
     monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.01)
-    monkeypatch.setattr(plan, "weights", lambda *found: sizes.append(found) or 4)
-    sizes: list[Any] = []
+    monkeypatch.setattr(plan, "weights", lambda *arguments: calls.append(arguments) or 4)
+    calls: list[Any] = []
     home = f"fars/{name}/"
     text = plan.report(fars, torch.device("cpu") if measured else None, home)
     monkeypatch.undo()
     assert fars[home].base.arch in text
-    (found,) = sizes
-    assert plan.weights(*found) * len(fars[home].sigmas) == 4 * weights  # float32
+    (arguments,) = calls
+    assert plan.weights(*arguments) * len(fars[home].sigmas) == 4 * weights  # float32
 
 
 def test_embeddings_are_measured_in_their_own_arithmetic(
@@ -327,20 +332,20 @@ def test_embeddings_are_measured_in_their_own_arithmetic(
 def test_a_backbones_passes_are_timed_in_float64(
     fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch, spend: Callable[[float], None]
 ) -> None:
-    seen = []
+    batches = []
 
     def features(images: torch.Tensor) -> torch.Tensor:
-        seen.append(images)
+        batches.append(images)
         spend(1e-3)
         return images
 
     monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.05)
-    monkeypatch.setattr(models, "linear", lambda model: models.Linear(features, *model[1].fc.parameters()))
-    made = plan.stages(fars, "fars/backbone/")[1]
-    whole = plan.shape(fars[""])
+    monkeypatch.setattr(lipschitz, "linear", lambda model: models.Linear(features, *model[1].fc.parameters()))
+    stage = plan.stages(fars, "fars/backbone/")[1]
+    shape = plan.shape(fars[""])
     # 100 images a millisecond.
-    assert plan.measure(made, fars["fars/backbone/"], whole, torch.device("cpu")) == pytest.approx(1e5)
-    assert {(tuple(images.shape), images.dtype) for images in seen} == {((100, 1, 8, 8), torch.float64)}
+    assert plan.measure(stage, fars["fars/backbone/"], shape, torch.device("cpu")) == pytest.approx(1e5)
+    assert {(tuple(images.shape), images.dtype) for images in batches} == {((100, 1, 8, 8), torch.float64)}
 
 
 def test_what_an_sll_network_costs_is_what_torch_counts() -> None:
@@ -366,10 +371,10 @@ def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, sig
     """Of 500 digits at five radii, 50 steps each; under each of two sigmas 1,000 draws decide, and so at no attack."""
     experiments = config.read([ROOT / "config.yaml", ROOT / "presets/demo.yaml"]).experiments()
     home = f"fars/{name}/"
-    made = experiments[home]
+    experiment = experiments[home]
     stage = next(stage for stage in plan.stages(experiments, home) if stage.name == "attacks")
     jobs = max(sigmas, 1)
-    assert (stage.jobs, made.shards.rate) == (jobs, rate)
+    assert (stage.jobs, experiment.shards.rate) == (jobs, rate)
     steps = jobs * 500 * 5 * 50 * plan.TRAINING_COST
     assert stage.cost / rate == pytest.approx(steps / network + sigmas * 500 * 6 * 1000 / rate)
     minutes = stage.cost / jobs / rate / 60

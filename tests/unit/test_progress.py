@@ -2,11 +2,13 @@ import contextlib
 import os
 import signal
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accelerated_smoothing import progress
-from accelerated_smoothing.progress import Progress
+from accelerated_smoothing.progress import Checkpoint, Progress, Resumable, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +95,68 @@ def test_elsewhere_than_in_the_main_thread_signals_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert done == [200]
+
+
+class Saved(list[int]):
+    def __call__(self, done: int) -> None:
+        self.append(done)
+
+
+def test_resumable_work_is_saved_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = Saved()
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+    with Resumable("counting", 30, "draws", 10, saved, show=False) as work:
+        assert work.done == 10
+        work.advance(5)
+        assert saved == []
+        monkeypatch.setattr(progress, "SAVE_SECONDS", 30.0)
+        work.advance(5)
+        assert saved == [20]
+        monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+        work.keep()
+        work.advance(5)
+    assert saved == [20, 20]
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Stopped), (signal.SIGINT, KeyboardInterrupt)])
+def test_resumable_work_that_is_asked_to_end_is_saved_first(
+    number: signal.Signals,
+    error: type[BaseException],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saved = Saved()
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+
+    def count() -> None:
+        with Resumable("counting", 30, "draws", 0, saved, show=False) as work:
+            work.advance(5)
+            os.kill(os.getpid(), number)
+            work.advance(5)
+
+    with pytest.raises(error):
+        count()
+    assert saved == [10]
+    assert "counting: 10 of 30 draws are saved" in capsys.readouterr().err
+
+
+def test_finished_work_needs_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal during the last chunk comes too late."""
+    saved = Saved()
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+    with Resumable("counting", 10, "draws", 0, saved, show=False) as work:
+        os.kill(os.getpid(), signal.SIGTERM)
+        work.advance(10)
+    assert saved == []
+
+
+def test_a_checkpoint_resumes_arrays_of_the_same_work(tmp_path: Path) -> None:
+    first, other = (Checkpoint(tmp_path / "work.npz", {"seed": seed}, ["a"]) for seed in (0, 1))
+    first.save({"a": np.arange(3)}, 2)
+    arrays = {"a": np.zeros(3, int)}
+    assert other.resume(arrays) == 0
+    assert arrays["a"].tolist() == [0, 0, 0]
+    assert first.resume(arrays) == 2
+    assert arrays["a"].tolist() == [0, 1, 2]
+    first.clear()
+    assert first.resume(arrays) == 0

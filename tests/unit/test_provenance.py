@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -60,8 +61,9 @@ def test_a_record_says_what_made_a_file(copy: Path) -> None:
     assert record.bytes == Path("results/shards/1.npz").stat().st_size
     assert record.about["arithmetic"].startswith("cpu-")
     assert record.command[:3] == ["count", "--base", "base.safetensors"]
-    told = record.arguments
-    assert (told["seed"], told["sigma"], told["shard"], told["sizes"]) == (0, 0.5, [1, 2], ["10"])
+    arguments = record.arguments
+    assert [arguments[name] for name in ("seed", "sigma", "shard", "sizes")] == [0, 0.5, "1/2", [10]]
+    assert record.plugins == ["architectures.resnet", "models.families.resnet", "noise.distributions.gaussian"]
     assert record.inputs.keys() == {"base.safetensors", "test.npz"}
     assert record.packages.keys() >= {"torch", "numpy", "openvino", "numba"}
     assert not record.packages.keys() & {"matplotlib", "pandas", "json"}
@@ -158,9 +160,7 @@ def test_swapped_files_are_told(copy: Path, suffixes: list[str]) -> None:
     told = faults()
     assert told.keys() - {"results/counts.npz"} == {"results/shards/0.npz", "results/shards/1.npz"}
     if len(suffixes) > 1:
-        assert told["results/shards/0.npz"] == [
-            "its record is of results/shards/1.npz, where results/shards/0.npz belongs"
-        ]
+        assert told["results/shards/0.npz"] == ["its record is of results/shards/1.npz, not of results/shards/0.npz"]
 
 
 def test_a_file_under_another_name_is_told(copy: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_file_under_another_name_is_told(copy: Path) -> None:
 def test_what_is_no_built_file_is_told(copy: Path) -> None:
     assert faults("results") == {"results": ["is a folder; name files in it"]}
     name = "results/counts.npz.record.json"
-    assert faults(name) == {name: ["is itself a record; audit counts.npz"]}
+    assert faults(name) == {name: ["is a record; audit counts.npz"]}
 
 
 TABLE = "table 4 counts.npz --output table4.csv"
@@ -185,7 +185,7 @@ def test_an_input_that_no_verb_makes_is_held_against_its_hash(copy: Path) -> Non
     assert cli.main([*TABLE.split(), "--reported", "reported.csv"]) == 0
     assert faults("table4.csv") == {}
     flip(Path("reported.csv"), 500)
-    assert faults("table4.csv") == {"table4.csv": ["made from another reported.csv than is there now"]}
+    assert faults("table4.csv") == {"table4.csv": ["made from another reported.csv than the one that is there now"]}
     Path("reported.csv").unlink()
     assert faults("table4.csv") == {"reported.csv": ["missing"]}
 
@@ -196,7 +196,7 @@ def test_an_input_that_lost_its_record_is_told(copy: Path) -> None:
     assert cli.main([*count.split(), "--output", "counts.npz"]) == 0
     Path("counts.npz.record.json").unlink()
     assert cli.main(TABLE.split()) == 0
-    assert faults("table4.csv") == {"counts.npz": ["had no record when it was read, so nobody knows what made it"]}
+    assert faults("table4.csv") == {"counts.npz": ["had no record when it was read, so what made it is unknown"]}
 
 
 def reseal(file: str, **changes: object) -> None:
@@ -210,11 +210,11 @@ def reseal(file: str, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"command": ["gather", "--help"]}, "its record's command is none of this version"),
+        ({"command": ["gather", "--help"]}, "this version does not know its command"),
         ({"command": ["audit", "x"]}, "its record's command and arguments contradict one another"),
         ({"verb": "data"}, "its record's command and arguments contradict one another"),
-        ({"inputs": {}}, "its record knows nothing of results/shards/0.npz, which its command reads"),
-        ({"about": {}}, "its record tells of another content than it has"),
+        ({"inputs": {}}, "its record does not list results/shards/0.npz, which its command reads"),
+        ({"about": {}}, "its record describes another content"),
         ({"python": "3.9.1"}, "made with Python 3.9, here is 3."),
         ({"code": {}}, "its code has changed since: "),
         ({"commit": {"id": "1" * 40, "clean": False}}, "made with changes that were not committed to 111111111111"),
@@ -241,13 +241,13 @@ def test_where_there_is_no_git_it_is_said(copy: Path, monkeypatch: pytest.Monkey
     assert cli.main(GATHER) == 0
     (root,) = audit.audit([Path("results/counts.npz")])
     assert root.holds()
-    assert "note: made without git: of which commit the code was is not known" in audit.tree([root])
+    assert "note: made without git: the commit of the code is unknown" in audit.tree([root])
 
 
 def test_what_was_made_again_since_is_told_where_it_was_read(copy: Path) -> None:
     words = "count --base base.safetensors --images test.npz --slice :4 --shard 0/2 --sigma 0.5 --sizes 10 --seed 1"
     assert cli.main([*words.split(), "--output", "results/shards/0.npz"]) == 0
-    assert faults() == {"results/counts.npz": ["made from another results/shards/0.npz than is there now"]}
+    assert faults() == {"results/counts.npz": ["made from another results/shards/0.npz than the one that is there now"]}
 
 
 def test_a_tree_with_changes_is_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,33 +279,75 @@ def test_the_commit_is_that_of_a_repository_or_none(tmp_path: Path, monkeypatch:
     assert records.commit() == {**head, "clean": False}
 
 
-def test_code_is_what_a_verb_imports() -> None:
-    count = code.modules("count", {})
-    assert count.keys() >= {"sampling", "noise", "engines", "engines.openvino", "engines.pytorch", "models", "counts"}
-    assert not [name for name in count if name.startswith(("analysis", "certify", "training", "provenance"))]
-    assert {name for name in count if name.startswith("cli")} == {"cli.count", "cli.device", "cli.section"}
-    cohen = code.modules("certify", {"certifier": "cohen"})
-    assert cohen.keys() >= {"certify", "certify.cohen", "statistics", "counts"}
-    assert "certify.accelerated" not in cohen
-    macer = code.modules("train_base", {"way": "macer", "noise": "gaussian"})
-    assert macer.keys() >= {"training.base", "training.ways.macer", "distributions.gaussian", "choose.ascent"}
-    assert not macer.keys() & {"training.surrogate", "training.ways.gaussian"}
-    assert "analysis.table1" in code.modules("table", {"number": 1})
-    assert "sampling" not in code.modules("table", {"number": 1})
-    assert code.digest("table", number=1) != code.digest("table", number=2)
+def code_of(verb: str, **facts: list[str]) -> set[str]:
+    return set(code.modules(verb, code.plugins(verb, facts)))
+
+
+def test_the_code_of_a_verb_is_what_it_imports_and_the_plugins_that_its_facts_name() -> None:
+    count = code_of("count", noise=["gaussian"], family=["resnet"])
+    assert count >= {"verbs.count", "counting.sampling", "counting.engines.openvino", "counting.engines.pytorch"}
+    assert count >= {"noise", "noise.distributions.gaussian", "models.families.resnet"}
+    assert not count & {"noise.distributions.uniform", "models.families.sll", "sigmas.ways.ascent"}
+    assert not [name for name in count if name.startswith(("analysis", "certify", "training", "provenance", "papers"))]
+    cohen = code_of("certify", certifier=["cohen"], noise=["gaussian"])
+    assert cohen >= {"certify.methods.cohen", "certify.statistics", "counting.counts", "noise.distributions.gaussian"}
+    assert "certify.methods.accelerated" not in cohen
+    macer = code_of("train-base", way=["macer"], noise=["gaussian"], family=["resnet"])
+    assert macer >= {"training.base", "training.ways.macer", "noise.distributions.gaussian", "sigmas.ways.ascent"}
+    assert not macer & {"training.surrogate", "training.ways.gaussian"}
+    table = code_of("table", item=["table1"])
+    assert "papers.accelerated_smoothing.accuracy" in table
+    assert not table & {"counting.sampling", "papers.fars"}
+    assert code.digest("table", {"item": ["table1"]}) != code.digest("table", {"item": ["table2"]})
+
+
+@pytest.fixture
+def edited(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Pretend that a module was edited."""
+    hashed = code.hashed
+
+    def edit(module: str) -> None:
+        monkeypatch.setattr(code, "hashed", lambda name: "another" if name == module else hashed(name))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("module", "verb", "facts", "changes"),
+    [
+        ("models.families.sll", "count", {"noise": ["gaussian"], "family": ["resnet"]}, False),
+        (
+            "models.families.sll",
+            "train-base",
+            {"way": ["gaussian"], "noise": ["gaussian"], "family": ["resnet"]},
+            False,
+        ),
+        ("models.families.sll", "count", {"noise": ["gaussian"], "family": ["sll"]}, True),
+        ("noise.distributions.gaussian", "figure", {"item": ["figure3"], "noise": ["gaussian"]}, True),
+        ("noise.distributions.uniform", "figure", {"item": ["figure3"], "noise": ["gaussian"]}, False),
+        ("certify.methods.accelerated", "certify", {"certifier": ["cohen"], "noise": ["gaussian"]}, False),
+        ("data.sets.cifar10", "data", {"dataset": ["digits"]}, False),
+    ],
+)
+def test_an_edit_changes_the_digests_of_what_runs_it(
+    edited: Callable[[str], None], module: str, verb: str, facts: dict[str, list[str]], changes: bool
+) -> None:
+    before = code.digest(verb, facts)
+    edited(module)
+    assert (code.digest(verb, facts) != before) == changes
 
 
 def test_a_notebook_runs_what_it_imports() -> None:
     notebooks = code.ROOT / "notebooks"
-    assert "analysis.figure3" in code.modules("execute_notebook", {"source": notebooks / "table1.ipynb"})
-    assert "counts" in code.modules("execute_notebook", {"source": notebooks / "image.ipynb"})
+    table1 = code_of("notebook", notebook=[str(notebooks / "table1.ipynb")])
+    assert "papers.accelerated_smoothing.curves" in table1
+    assert "counting.counts" in code_of("notebook", notebook=[str(notebooks / "image.ipynb")])
 
 
-def test_a_change_of_code_is_told_by_its_module(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = code.hashed
-    monkeypatch.setattr(code, "hashed", lambda name: "another" if name == "noise" else hashed(name))
-    told = ["its code has changed since: noise"]
-    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+def test_a_change_of_code_is_told_by_its_module(copy: Path, edited: Callable[[str], None]) -> None:
+    edited("counting.sampling")
+    problems = ["its code has changed since: counting.sampling"]
+    assert faults() == {"results/shards/0.npz": problems, "results/shards/1.npz": problems}
 
 
 def test_another_environment_is_told_where_it_matters(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from accelerated_smoothing import analysis, certify, cli
+from accelerated_smoothing import analysis, cli
+from accelerated_smoothing.certify import log as certificates
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import write_text
@@ -47,7 +48,7 @@ def problems(roots: list[audit.Node]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("column", ["r=0.1", "ACR", "exceeds"])
 def test_a_cell_is_that_of_the_images_it_names(folder: Path, column: str) -> None:
     found = cell.cell(audit.audit([TABLE])[0], f"sigma=0.25,method=resnet8,{column}")
-    log = certify.read(Path("results/certificates/sigma0.25/resnet8.tsv"))
+    log = certificates.read(Path("results/certificates/sigma0.25/resnet8.tsv"))
     assert found.text == found.again
     assert found.images == len(log) == 20
     assert 0 < len(found.idx) < 20
@@ -97,12 +98,12 @@ def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sigma=0.5,r=0.1", "names 2 rows; one of these would do: sigma=0.5,method=cohen; sigma=0.5,method=resnet8"),
-        ("sigma=0.5,method=cohen,r=7", "found 'r=7'; a column (N, guarantee, r=0.1, r=0.25, ACR, exceeds) or a key"),
-        ("sigma=0.5,methd=cohen,ACR", "found 'methd=cohen'; a column ("),
-        ("sigma=0.5,method=cohen", "names 0 columns"),
-        ("", "found ''"),
-        ("sigma=2,method=cohen,ACR", "names 0 rows"),
+        ("sigma=0.5,r=0.1", "must name one row of sigma=0.5,method=cohen; sigma=0.5,method=resnet8, got 2 in"),
+        ("sigma=0.5,method=cohen,r=7", "must name a column (N, guarantee, r=0.1, r=0.25, ACR, exceeds) and keys"),
+        ("sigma=0.5,methd=cohen,ACR", "got 'methd=cohen'"),
+        ("sigma=0.5,method=cohen", "got 0 in"),
+        ("", "got ''"),
+        ("sigma=2,method=cohen,ACR", "got 0 in"),
     ],
 )
 def test_a_cell_that_is_not_there(folder: Path, text: str, message: str) -> None:
@@ -112,7 +113,7 @@ def test_a_cell_that_is_not_there(folder: Path, text: str, message: str) -> None
 
 
 def test_what_is_no_table_has_no_cells(folder: Path) -> None:
-    with pytest.raises(InputError, match="a table's CSV, with its record, would do"):
+    with pytest.raises(InputError, match="must be used with the CSV of a table that has a record"):
         cell.cell(audit.audit([Path("results/figure3.svg")])[0], "ACR")
 
 
@@ -360,7 +361,7 @@ def test_ranges() -> None:
 
 def test_behind_agrees_with_the_table(folder: Path) -> None:
     logs = analysis.read_logs(sorted(Path("results/certificates/sigma0.25").glob("*.tsv")))
-    log = logs[0.25, "resnet8"]
+    log = analysis.groups(logs)["main", 0.25, "resnet8"]
     assert analysis.certified(log, 0.1).mean() == analysis.certified_accuracy(log, [0.1])[0]
 
 
@@ -374,4 +375,6 @@ def test_swapped_counts_of_two_sigmas_are_told(folder: Path) -> None:
     assert found
     for sigma in (0.25, 0.5):
         told = found[f"results/certificates/sigma{sigma}/cohen.tsv"]
-        assert told == [f"made from another results/counts/sigma{sigma}/test-estimation.npz than is there now"]
+        assert told == [
+            f"made from another results/counts/sigma{sigma}/test-estimation.npz than the one that is there now"
+        ]

@@ -25,13 +25,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})
         logs = []
-        for method, radius, sound in (("cohen", 0.5, 1), ("resnet20", 0.6, 0), ("resnet56", 0.4, 0)):
+        for method, radius in (("cohen", 0.5), ("resnet20", 0.6), ("resnet56", 0.4)):
+            guarantee = "sound" if method == "cohen" else "estimated"
             log = pd.DataFrame({"idx": range(4), "label": 1, "predict": 1, "radius": radius, "correct": 1, "time": 0.1})
             logs.append(f"{method}.tsv")
-            log.assign(n=1000, alpha=0.001, sigma=0.25, sound=sound).to_csv(logs[-1], sep="\t", index=False)
+            log = log.assign(experiment="main", method=method, guarantee=guarantee, passes=1100)
+            log.assign(n=1000, alpha=0.001, sigma=0.25, sigma0=0.25).to_csv(logs[-1], sep="\t", index=False)
         reported = pd.DataFrame({"sigma": [0.25, 0.25], "method": ["cohen", "resnet20"], "r=0.25": [1.0, 0.321]})
         reported.to_csv("reported1.csv", index=False)
-        told = ["--experiment", EXPERIMENT, "--output"]
+        told = ["--caption", EXPERIMENT, "--output"]
         assert cli.main(["table", "1", *logs, "--reported", "reported1.csv", "--comparable", *told, "table1.csv"]) == 0
         assert cli.main(["table", "3", *logs, *told, "table3.csv"]) == 0
         assert cli.main(["figure", "2", *told, "figure2.svg"]) == 0
@@ -49,7 +51,7 @@ def copy(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def page(
     *words: str, files: tuple[str, ...] = ("table1.csv", "table3.csv", "table1_vs_paper.csv", "figure2.svg")
 ) -> str:
-    words = (*files, "--template", str(report.TEMPLATE), "--experiment", EXPERIMENT, *words, "--output", "report.html")
+    words = (*files, "--template", str(report.TEMPLATE), "--caption", EXPERIMENT, *words, "--output", "report.html")
     assert cli.main(["report", *words]) == 0
     return Path("report.html").read_text()
 
@@ -63,7 +65,7 @@ def rows(text: str, name: str) -> list[list[str]]:
 
 
 def test_a_table_is_shown_beside_the_papers_numbers(copy: Path) -> None:
-    header, cohen, small, large = rows(page("--comparable"), "table1")
+    header, cohen, small, large = rows(page(), "table1")
     assert header[:4] == ["method", "N", "guarantee", "r = 0.25"]
     assert cohen[:4] == ["cohen the paper", "1000", "sound", "100.0% the paper: \u2248 100.0%"]
     assert small[:4] == ["resnet20 the paper", "1000", "estimated", "100.0% the paper: \u2260 32.1%"]
@@ -71,11 +73,13 @@ def test_a_table_is_shown_beside_the_papers_numbers(copy: Path) -> None:
     assert (cohen[-1], small[-1], large[-1]) == ("-", "100.0%", "0.0%")
 
 
-def test_another_experiment_is_not_held_against_the_paper(copy: Path) -> None:
+def test_the_page_says_whose_experiment_it_is(copy: Path) -> None:
+    assert "the paper\u2019s own experiment" in page()
+    words = ["cohen.tsv", "resnet20.tsv", "resnet56.tsv", "--reported", "reported1.csv", "--caption", EXPERIMENT]
+    assert cli.main(["table", "1", *words, "--no-comparable", "--output", "table1.csv"]) == 0
     text = page()
-    assert "a scaled-down experiment, not the paper" in text
+    assert "not the paper\u2019s own experiment" in text
     assert rows(text, "table1")[2][3] == "100.0% the paper: 32.1%"
-    assert "the paper\u2019s own experiment" in page("--comparable")
 
 
 def test_estimates_have_their_word_and_rate_in_other_tables_too(copy: Path) -> None:
@@ -118,14 +122,14 @@ def test_without_records_it_is_made_and_says_so(copy: Path) -> None:
 
 
 def test_estimates_may_be_missing(copy: Path) -> None:
-    words = ["cohen.tsv", "--experiment", EXPERIMENT, "--output"]
+    words = ["cohen.tsv", "--caption", EXPERIMENT, "--output"]
     for number in "13":
         assert cli.main(["table", number, *words, f"table{number}.csv"]) == 0
     assert len(rows(page(files=("table1.csv", "table3.csv")), "table3")) == 1
 
 
 @pytest.mark.parametrize(
-    ("files", "told"), [(["table3.csv"], "no table1.csv"), (["broken/table1.csv"], "broken/table1.csv")]
+    ("files", "told"), [(["figure2.png"], "one paper"), (["broken/table1.csv"], "broken/table1.csv")]
 )
 def test_what_no_page_can_be_made_from_is_told(
     copy: Path, files: list[str], told: str, capsys: pytest.CaptureFixture[str]

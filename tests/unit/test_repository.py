@@ -2,14 +2,13 @@
 
 import importlib.util
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from accelerated_smoothing import cli, config
+from accelerated_smoothing import config
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("make", ROOT / "envs/make.py")
@@ -68,8 +67,3 @@ def test_the_readme_names_make_targets_that_there_are() -> None:
     assert {"demo", "test"} <= set(named)
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-@pytest.mark.parametrize("command", [c for c in readme_commands() if c.startswith("accelerated-smoothing")])
-def test_the_readmes_verbs_can_be_parsed(command: str) -> None:
-    cli.parser().parse_args(shlex.split(command)[1:])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import cli, config, data, models, noise, progress
+from accelerated_smoothing import cli, config, data, models, noise, progress, registry
 from accelerated_smoothing.counting import counts, engines, sampling
 from accelerated_smoothing.counting.engines import Draws, Engine
 from accelerated_smoothing.counting.engines.openvino import CAPABILITIES, OpenVino
@@ -68,7 +68,7 @@ def test_counts_are_those_of_a_plain_loop(cifar_like: SimpleNamespace, reference
             np.testing.assert_array_equal(np.bincount(predictions[:size], minlength=10), reference[row, position])
 
 
-@pytest.mark.parametrize("kind", noise.KINDS)
+@pytest.mark.parametrize("kind", registry.names("noise.distributions"))
 def test_scales_belong_to_their_images(cifar_like: SimpleNamespace, kind: str) -> None:
     """Whether images are counted together or one by one, and whatever another one's scale is."""
     together = counted(cifar_like, SIZES, sigma=[0.75, 0.25], noise=kind)
@@ -188,6 +188,16 @@ def test_counts_belong_to_the_name_of_the_image(cifar_like: SimpleNamespace, ref
     assert (counted(cifar_like, SIZES, idx=[1, 0]) != reference).any()
 
 
+def changed(words: list[str], more: list[str]) -> list[str]:
+    """A command with a flag and its values in place of those that it has."""
+    if more and more[0] in words:
+        begin = end = words.index(more[0])
+        while end + 1 < len(words) and not words[end + 1].startswith("--"):
+            end += 1
+        words = words[:begin] + words[end + 1 :]
+    return [*words, *more]
+
+
 def count_words(base: Path, images: Path, output: Path, *more: str) -> list[str]:
     words = ["count", "--base", base, "--images", images, "--sigma", "0.5", "--output", output, "--threads", "1", *more]
     return [str(word) for word in words]
@@ -243,10 +253,10 @@ def test_a_classifier_for_other_images_is_refused(base: Path, digits: SimpleName
     settings = config.Sampling(sizes=[10])
     for key, value in (("dataset", "cifar10"), ("classes", 7)):
         other = data.Images(images.idx, images.images, images.labels, {**images.meta, key: value})
-        with pytest.raises(InputError, match=f"made for {key}"):
+        with pytest.raises(InputError, match=f"must be made for {key}"):
             sampling.count(
                 base, other, tmp_path / "c.npz", sigma=0.5, distribution="gaussian", settings=settings, seed=0,
-                purpose="p", device=CPU,
+                purpose="p", device=CPU, code="",
             )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
@@ -349,7 +359,7 @@ def test_a_process_that_is_asked_to_stop_saves_its_chunk(
     done = progress_of(tmp_path / "counts.npz.partial.npz")
     assert done == max([first, *map(int, counted.split())]) < 6 * 800
     assert f"counting: {done} of 4800 draws are saved" in told
-    assert told.endswith("stopped; the same command goes on from the last saved step\n")
+    assert told.endswith("stopped; the same command continues from the last saved step\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz.partial.npz", "driver.py"]
 
     assert cli.main(words) == 0
@@ -480,11 +490,11 @@ def test_a_stopped_command_goes_on_if_its_counts_are_the_same(
         assert cli.main([*words, "--batch-size", "20"]) == 130
     done = progress_of(tmp_path / "counts.npz.partial.npz")
     assert done == 2 * 8 * 20
-    assert cli.main([*words, *more.split()]) == 0
+    assert cli.main(changed(words, more.split())) == 0
     assert starts == [0, done if goes_on else 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz", "counts.npz.record.json"]
     fresh = count_words(base, digits.test, tmp_path / "fresh.npz", *LONG)
-    assert cli.main([*fresh, *more.split()]) == 0
+    assert cli.main(changed(fresh, more.split())) == 0
     assert_same_counts(counts.read(tmp_path / "counts.npz"), counts.read(tmp_path / "fresh.npz"))
 
 

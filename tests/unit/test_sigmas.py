@@ -9,7 +9,9 @@ import pytest
 import torch
 from scipy import stats
 
-from accelerated_smoothing import certify, cli, config, data
+from accelerated_smoothing import cli, noise
+from accelerated_smoothing.certify import log as certificates
+from accelerated_smoothing.config.slices import as_slice
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import read_arrays, write_arrays
 from accelerated_smoothing.sigmas import choosing
@@ -39,7 +41,7 @@ def climbed(logit: Callable[[torch.Tensor], torch.Tensor], x: list[float], start
 
     images = torch.tensor(x).view(-1, 1, 1, 1)
     made = ascent.choose(
-        forward, images, torch.full((len(x),), start), draw, config.distribution_module("gaussian").margin,
+        forward, images, torch.full((len(x),), start), draw, noise.distribution("gaussian").margin,
         [steps], ascent.Settings(samples=n, lr=lr),
     )  # fmt: skip
     return made[0].numpy()
@@ -89,19 +91,19 @@ def test_uniform_noise_has_its_own_objective() -> None:
     made = ascent.choose(
         lambda batch: torch.stack([batch.flatten(), -batch.flatten()], dim=1),
         images, torch.tensor([0.25, 0.5]), lambda step, n: torch.rand((2, n, 1, 1, 1)) * 2 - 1,
-        config.distribution_module("uniform").margin, [10, 20], ascent.Settings(samples=1, lr=0.01),
+        noise.distribution("uniform").margin, [10, 20], ascent.Settings(samples=1, lr=0.01),
     )  # fmt: skip
     np.testing.assert_allclose(made.numpy(), [[0.346, 0.596], [0.442, 0.692]], atol=1e-6)  # float32
 
 
 def test_the_grid_is_searched_as_by_a_plain_loop() -> None:
     random = torch.Generator().manual_seed(5)
-    noise = {(step, n): torch.randn((3, n, 1, 1, 1), generator=random) for step in range(1, 21) for n in (1, 4)}
+    draws = {(step, n): torch.randn((3, n, 1, 1, 1), generator=random) for step in range(1, 21) for n in (1, 4)}
     x = [0.1, 0.4, -0.3]
     made = grid.choose(
         lambda batch: torch.stack([3 * batch.flatten(), torch.zeros(len(batch))], dim=1),
-        torch.tensor(x).view(-1, 1, 1, 1), torch.full((3,), 0.25), lambda step, n: noise[step, n],
-        config.distribution_module("gaussian").margin, [1, 4], grid.Settings(evaluations=20),
+        torch.tensor(x).view(-1, 1, 1, 1), torch.full((3,), 0.25), lambda step, n: draws[step, n],
+        noise.distribution("gaussian").margin, [1, 4], grid.Settings(evaluations=20),
     )  # fmt: skip
     for row, n in enumerate((1, 4)):
         for image, at in enumerate(x):
@@ -109,7 +111,7 @@ def test_the_grid_is_searched_as_by_a_plain_loop() -> None:
             for point in range(1, 20 // n + 1):
                 sigma = point / (20 // n)
                 p = np.mean(
-                    [1 / (1 + np.exp(-3 * (at + sigma * e))) for e in noise[point, n][image].flatten().tolist()]
+                    [1 / (1 + np.exp(-3 * (at + sigma * e))) for e in draws[point, n][image].flatten().tolist()]
                 )
                 p = np.clip(max(p, 1 - p), 0.02, 0.98)
                 best = max(best, (sigma * stats.norm.ppf(p), sigma))
@@ -144,7 +146,7 @@ def test_a_sigma_depends_on_its_image_alone(
     words = chosen.words.replace("--at 5 10", f"--at {at}")
     assert cli.main(f"{words} --slice {part} --output {tmp_path / 'again.npz'}".split()) == 0
     again = sigmas.read(tmp_path / "again.npz")
-    np.testing.assert_array_equal(again.sigmas[-1], chosen.made.sigmas[kept][data.as_slice(part)])
+    np.testing.assert_array_equal(again.sigmas[-1], chosen.made.sigmas[kept][as_slice(part)])
 
 
 def test_another_seed_gives_other_sigmas(chosen: SimpleNamespace, tmp_path: Path) -> None:
@@ -159,14 +161,14 @@ def test_what_was_stopped_goes_on(
     monkeypatch.setattr(choosing.engines, "batch", lambda *_: 8)
     whole, stopped = tmp_path / "whole.npz", tmp_path / "stopped.npz"
     assert cli.main(f"{chosen.words} --slice :20 --output {whole}".split()) == 0
-    update = choosing.Progress.update
+    update = choosing.Resumable.update
 
-    def once(progress: choosing.Progress, amount: int) -> None:
+    def once(progress: choosing.Resumable, amount: int) -> None:
         update(progress, amount)
         progress.asked = 15
 
     with monkeypatch.context() as patch:
-        patch.setattr(choosing.Progress, "update", once)
+        patch.setattr(choosing.Resumable, "update", once)
         assert cli.main(f"{chosen.words} --slice :20 --output {stopped}".split()) == cli.TRY_AGAIN
     assert not stopped.exists()
     assert cli.main(f"{chosen.words} --slice :20 --output {stopped}".split()) == 0
@@ -187,6 +189,7 @@ def test_counting_takes_each_images_own_sigma(
     own = counted(f"{words} --sigmas {chosen.path} --at 10", tmp_path / "own.npz")
     np.testing.assert_array_equal(own.sigmas, chosen.made.sigmas[1])
     assert own.meta["choice"] == "ascent10"
+    assert own.meta["choice_passes"] == 2 * 10  # a step goes forward and back with one copy
     for row in (0, 7, 19):  # as if that image alone had been counted at that sigma
         sigma = repr(float(chosen.made.sigmas[1, row]))
         alone = counted(words.replace("0.5", sigma).replace(":20", f"{row}:{row + 1}"), tmp_path / "alone.npz")
@@ -202,11 +205,11 @@ def test_counting_takes_each_images_own_sigma(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"--at 10": "--at 7"}, "--at: found 7; sigmas were chosen at [5, 10]"),
-        ({"--at 10": ""}, "--at: missing"),
-        ({"--sigma 0.5": "--sigma 0.25"}, "--sigmas: were chosen for sigma 0.5, not 0.25"),
-        ({"--slice :20": "--slice :21"}, "--sigmas: has none for image 20"),
-        ({"--noise gaussian": "--noise uniform"}, "--sigmas: were chosen for noise gaussian, not uniform"),
+        ({"--at 10": "--at 7"}, "--at must be one of [5, 10], at which sigmas were chosen, got 7"),
+        ({"--at 10": ""}, "--at is required with --sigmas"),
+        ({"--sigma 0.5": "--sigma 0.25"}, "--sigmas must be chosen for sigma 0.25, got 0.5"),
+        ({"--slice :20": "--slice :21"}, "--sigmas must hold all images that are counted, got none for image 20"),
+        ({"--noise gaussian": "--noise uniform"}, "--sigmas must be chosen for noise uniform, got gaussian"),
     ],
 )
 def test_sigmas_of_something_else_are_refused(
@@ -233,10 +236,10 @@ def test_certificates_by_the_memory(
         f"{tmp_path / 'estimation.npz'} --images {digits.test} --slice :20 --n0 50 --output {tmp_path / 'memory.tsv'}"
     )
     assert cli.main(certifying.split()) == 0
-    log = certify.read(tmp_path / "memory.tsv")
+    log = certificates.read(tmp_path / "memory.tsv")
     np.testing.assert_array_equal(log["sigma"], chosen.made.sigmas[1])
     assert (log["sigma0"] == 0.5).all()
-    assert (log["sound"] == 0).all()
+    assert (log["guarantee"] == "memory").all()
     assert (log["noise"] == "gaussian").all()
     assert log["order"].tolist() == log["idx"].tolist() == list(range(20))
     some = log["own_radius"] > 0
@@ -248,6 +251,6 @@ def test_certificates_by_the_memory(
     )
     plain = plain.replace(f"--images {digits.test} ", "")
     assert cli.main(plain.split()) == 0
-    assert (certify.read(tmp_path / "cohen.tsv")["sound"] == 0).all()
+    assert (certificates.read(tmp_path / "cohen.tsv")["guarantee"] == "estimated").all()
     assert cli.main(certifying.replace("--at 10", "--at 5").split()) == 2
-    assert "the counts were made with sigmas by 'ascent10'" in capsys.readouterr().err
+    assert "must be those of the counts, 'ascent10', got 'ascent5'" in capsys.readouterr().err

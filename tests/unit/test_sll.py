@@ -19,8 +19,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from accelerated_smoothing import architectures, data, models
+from accelerated_smoothing.architectures import sll as sll_names
 from accelerated_smoothing.counting import engines
-from accelerated_smoothing.models.sll import SMALLEST, Narrowing, Padding, Scaled, Sll, SllConv, SllDense
+from accelerated_smoothing.models.families.sll import SMALLEST, Narrowing, Padding, Scaled, Sll, SllConv, SllDense
 from accelerated_smoothing.workflow import plan
 
 # Of a Jacobian's norm: sums of some hundred products, each rounded to half a last bit, and float32 has 2^-24 for that.
@@ -480,8 +481,8 @@ def test_the_engine_predicts_as_the_network(backbones: dict[str, Path], pixels: 
     ],
 )
 def test_shapes(arch: str, unshuffle: int, stages: list[tuple[int, int]], features: int) -> None:
-    shape = architectures.sll(arch)
-    assert shape == architectures.SllShape(unshuffle, stages, int(arch[-1]), features)
+    shape = sll_names.shape(arch)
+    assert shape == sll_names.SllShape(unshuffle, stages, int(arch[-1]), features)
     # Every stage has as many numbers as the image with its channels filled, or half of those of the one before.
     assert all(b[0] == 2 * a[0] and 2 * b[1] == a[1] for a, b in itertools.pairwise(stages))
 
@@ -490,17 +491,17 @@ def test_shapes(arch: str, unshuffle: int, stages: list[tuple[int, int]], featur
     "arch", ["sll32", "sll-2", "sll8-0", "sll0-1", "sllx-1", "sll8-1-1", "sll30-1", "sll33-1", "sll"]
 )
 def test_networks_that_there_are_not(arch: str) -> None:
-    for known in (architectures.sll, architectures.cost):
-        with pytest.raises(ValueError, match=rf"found '{arch}'.* would do"):
+    for known in (sll_names.shape, architectures.cost):
+        with pytest.raises(ValueError, match=rf"must be .*got '{arch}'"):
             known(arch)
-    with pytest.raises(ValueError, match="would do"):
+    with pytest.raises(ValueError, match=r"must be .*got"):
         models.build(arch, 10, [0.5], [0.25])
 
 
 def test_too_many_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match="sll8-1: found 33 channels; at most 32 would do"):
+    with pytest.raises(ValueError, match="channels must be at most 32 for sll8-1, got 33"):
         Sll("sll8-1", 33, 10)
-    with pytest.raises(ValueError, match="sll32-1: found 17 channels; at most 16 would do"):
+    with pytest.raises(ValueError, match="channels must be at most 16 for sll32-1, got 17"):
         Sll("sll32-1", 17, 10)
 
 

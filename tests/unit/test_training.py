@@ -313,7 +313,7 @@ def test_a_killed_training_goes_on_within_its_epoch(
         return original(self, *words)
 
     monkeypatch.setattr(loop.Step, "__call__", step)
-    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "SAVE_SECONDS", -1.0)
     with pytest.raises(InterruptionError):
         linear("adam", [])(tmp_path / "weights")
     assert_equal(linear("adam", [])(tmp_path / "weights"), expected)
@@ -436,7 +436,7 @@ def taught(digits: SimpleNamespace) -> SimpleNamespace:
 def test_surrogate_learns_and_says_what_it_is(taught: SimpleNamespace, tmp_path: Path) -> None:
     settings = config.Surrogate(epochs=6, batch_size=32, step_size=3)
     output = tmp_path / "h.safetensors"
-    surrogate.train(taught.images, taught.counts, output, settings, 8, 0, CPU)
+    surrogate.train(taught.images, taught.counts, output, settings, 8, 0, CPU, code="")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["h.csv", "h.safetensors"]
     log = rows(tmp_path / "h.csv")
     assert [float(row["lr"]) for row in log] == [0.001] * 3 + [0.0005] * 3
@@ -463,7 +463,7 @@ def test_surrogate_training_is_seeded(taught: SimpleNamespace, tmp_path: Path) -
     settings = config.Surrogate(epochs=1, batch_size=64)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.manual_seed(ord(name))  # what was drawn before does not matter
-        surrogate.train(taught.images, taught.counts, tmp_path / name, settings, 8, seed, CPU)
+        surrogate.train(taught.images, taught.counts, tmp_path / name, settings, 8, seed, CPU, code="")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
@@ -473,8 +473,8 @@ def test_surrogate_refuses_counts_of_other_images(
 ) -> None:
     other = replace(taught.counts, idx=taught.counts.idx + 1)
     for images, counted in [(taught.images, other), (data.read(digits.train, ":299"), taught.counts)]:
-        with pytest.raises(InputError, match="not those of these images"):
-            surrogate.train(images, counted, tmp_path / "h", config.Surrogate(epochs=1), 8, 0, CPU)
+        with pytest.raises(InputError, match="must be of the images"):
+            surrogate.train(images, counted, tmp_path / "h", config.Surrogate(epochs=1), 8, 0, CPU, code="")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -484,7 +484,7 @@ def test_gaussian_training_learns_and_goes_on(
     train, test = data.read(digits.train, ":300"), data.read(digits.test, ":100")
     settings = config.Base(arch="resnet8", epochs=4, batch_size=16, lr=0.05, step_size=3, crop=1, flip=False)
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-    base.train(train, test, whole, "gaussian", settings, 0.25, "gaussian", 0, CPU)
+    base.train(train, test, whole, "gaussian", settings, 0.25, "gaussian", 0, CPU, code="")
     log = rows(tmp_path / "whole.csv")
     assert [row["lr"] for row in log][:3] == ["0.05"] * 3
     assert float(log[-1]["loss"]) < 0.7 * float(log[0]["loss"])
@@ -495,9 +495,9 @@ def test_gaussian_training_learns_and_goes_on(
         loop, "_save", lambda *a: (_ for _ in ()).throw(InterruptionError) if a[4].epochs == 3 else saved(*a)
     )
     with pytest.raises(InterruptionError):
-        base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU)
+        base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU, code="")
     monkeypatch.setattr(loop, "_save", saved)
-    base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU)
+    base.train(train, test, broken, "gaussian", settings, 0.25, "gaussian", 0, CPU, code="")
     assert broken.read_bytes() == whole.read_bytes()
     assert not loop.partial(broken).exists()
 

@@ -11,7 +11,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import norm
 
-from accelerated_smoothing import config, data, models
+from accelerated_smoothing import config, data, models, progress, registry, training
 from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.counting import sampling
 from accelerated_smoothing.counting.engines import build
@@ -233,7 +233,7 @@ def test_margin_has_a_finite_gradient_where_classes_have_the_same_weights(dtype:
 
 @pytest.mark.parametrize("arch", ["resnet20", "mlp-16", "imagenet-resnet50"])
 def test_margin_refuses_what_is_not_lipschitz(arch: str) -> None:
-    told = f"arch: found '{arch}': no 1-Lipschitz network; one such as sll32-2 would do, or linear on embeddings"
+    told = f"must be a 1-Lipschitz network such as sll32-2, or linear on embeddings, got '{arch}'"
     with pytest.raises(InputError, match=told):
         config.check(margin.Settings, {"arch": arch})
     assert config.check(margin.Settings, {"arch": "linear"}).arch == "linear"
@@ -332,8 +332,8 @@ ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
 def trained(
     splits: SimpleNamespace, output: Path, way: str, seed: int = 0, initial: Path | None = None, **more: object
 ) -> dict[str, torch.Tensor]:
-    settings = config.trainer_module(way).Settings(**SMALL | OWN[way] | more)
-    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial)
+    settings = training.way(way).Settings(**SMALL | OWN[way] | more)
+    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial, code="")
     return models.load(output, "base")[0].state_dict()
 
 
@@ -342,10 +342,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_ways_are_found() -> None:
-    assert set(OWN) <= set(config.modules("training.ways"))
-    with pytest.raises(InputError, match="found 'none'; one of gaussian, macer, margin, smoothadv"):
-        config.trainer_module("none")
-    assert [config.trainer_module(way).passes(config.trainer_module(way).Settings()) for way in OWN] == [1, 3, 64, 1]
+    assert set(OWN) <= set(registry.names("training.ways"))
+    with pytest.raises(InputError, match="must be one of gaussian, macer, margin, smoothadv, got 'none'"):
+        training.way("none")
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))
@@ -366,7 +366,7 @@ def test_training_is_seeded_and_goes_on_midway(
         return original(self, *batch)
 
     monkeypatch.setattr(loop.Step, "__call__", step)
-    monkeypatch.setattr(loop, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "SAVE_SECONDS", -1.0)
     with pytest.raises(InterruptedError):
         trained(splits, tmp_path / "broken.safetensors", way, **extra)
     torch.manual_seed(9)
@@ -424,7 +424,7 @@ def test_fine_tuning_starts_from_the_weights(splits: SimpleNamespace, tmp_path: 
             torch.testing.assert_close(near[name], tensor, rtol=1e-5, atol=1e-6)
     fresh = trained(splits, tmp_path / "again.safetensors", "macer", lr=1e-12, weight_decay=0, epochs=1)
     assert not same(near, fresh)
-    with pytest.raises(InputError, match=r"first\.safetensors: made for arch resnet8, where resnet14 is to be trained"):
+    with pytest.raises(InputError, match=r"first\.safetensors must be made for arch resnet14, got resnet8"):
         trained(splits, tmp_path / "x.safetensors", "gaussian", initial=first, arch="resnet14")
 
 
@@ -444,8 +444,8 @@ def test_ways_on_digits(digits: SimpleNamespace, tmp_path: Path, capsys: pytest.
     acr = {}
     for way, own in ways.items():
         output = tmp_path / f"{way}.safetensors"
-        settings = config.trainer_module(way).Settings(**common | own)
-        base.train(train, test, output, way, settings, 0.5, "gaussian", 0, CPU)
+        settings = training.way(way).Settings(**common | own)
+        base.train(train, test, output, way, settings, 0.5, "gaussian", 0, CPU, code="")
         model, description = models.load(output, "base")
         assert description["training"] == way
         pixels = test.pixels()

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accelerated_smoothing import certify, models
+from accelerated_smoothing import models
+from accelerated_smoothing.certify import log as certificates
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.sigmas import chosen as sigmas
 
@@ -44,7 +45,7 @@ def test_tables_have_their_rows_and_the_papers_numbers_beside_them(made: Path) -
 def test_numbers_are_those_of_the_certificates_at_the_choice_that_is_told(made: Path) -> None:
     row = pd.read_csv(made / "table1.csv").iloc[1]
     steps = row["choice ACR"].rpartition("K=")[2]
-    log = certify.read(made / f"cohen/certificates/sigma0.25/ascent{steps}.tsv")
+    log = certificates.read(made / f"cohen/certificates/sigma0.25/ascent{steps}.tsv")
     assert row["ACR"] == pytest.approx((log["radius"] * log["correct"]).mean(), rel=1e-12)
 
 
@@ -55,9 +56,9 @@ def test_what_is_certified_was_counted_with_each_images_own_sigma(made: Path) ->
         for purpose in ("selection", "estimation"):
             counted = counts.read(made / f"cohen/counts/sigma0.25-ascent{number}/test-{purpose}.npz")
             np.testing.assert_array_equal(counted.sigmas, chosen.of(counted.idx, number))
-        log = certify.read(made / f"cohen/certificates/sigma0.25/ascent{number}.tsv")
+        log = certificates.read(made / f"cohen/certificates/sigma0.25/ascent{number}.tsv")
         np.testing.assert_allclose(log["sigma"], chosen.of(counted.idx, number), rtol=1e-15)
-    fixed = certify.read(made / "yang/certificates/sigma0.25/cohen.tsv")
+    fixed = certificates.read(made / "yang/certificates/sigma0.25/cohen.tsv")
     assert fixed["radius"].max() <= 0.25  # of uniform noise no l1 radius exceeds lambda
 
 

@@ -78,9 +78,9 @@ def test_imported_checkpoints_take_the_place_of_training(snakemake, clone: Path)
     ("setting", "message"),
     [
         ("sigmas=[0.25, 0]", "sigmas"),
-        ("sigmas=[0.25, 0.25]", "repeated"),
+        ("sigmas=[0.25, 0.25]", "sigmas must be distinct"),
         ("alpha=1", "alpha"),
-        ("typo=1", "typo: unknown key"),
+        ("typo=1", "typo is not a key of the config"),
         ("results=config.yaml/results", "cannot be written to"),
         ("methods={resnet21: {certifier: accelerated, depth: 21}}", "methods.resnet21.depth"),
     ],
@@ -113,6 +113,34 @@ def test_all_of_the_paper_is_planned(snakemake) -> None:
     assert {rule: plan[rule] for rule in made} == made
 
 
+@pytest.mark.parametrize("target", ["results/table9.csv", "results/figure9.svg", "results/fars/table9_vs_paper.csv"])
+def test_a_table_that_no_paper_has_ends_with_one_line(snakemake, target: str) -> None:
+    done = snakemake("-n", target)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"{target}: must be one of the tables and figures table1, ")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_target_of_a_preset_names_the_preset(snakemake) -> None:
+    done = snakemake("-n", "results/demo/table1.csv")
+    assert done.returncode == 2
+    line = "results/demo/table1.csv: is a target of presets/demo.yaml; add --configfile presets/demo.yaml"
+    assert done.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS, "presets/imagenette.yaml"])
+def test_a_method_in_the_catalogue_leaks_into_no_experiment(snakemake, preset: str | None) -> None:
+    mine = "methods={mine: {certifier: cohen, n: 1000}}"
+    folder = f"results/{Path(preset).stem}" if preset else "results"
+    words = [f"{folder}/table1.csv", *(["--configfile", preset] if preset else []), "--config", mine]
+    before = planned(snakemake, *words)
+    after = planned(snakemake, *words, "rows=[cohen, mine]")
+    sigmas = 4 if preset is None else 3 if "imagenette" in preset else 2
+    assert after["certificates"] == 2 * sigmas
+    assert "surrogate" in before
+    assert "surrogate" not in after
+
+
 @pytest.mark.parametrize("target", ["base/sigma0.33.safetensors", "surrogates/sigma0.25/resnet21.safetensors"])
 def test_what_the_config_does_not_name_is_not_planned(snakemake, target: str) -> None:
     done = snakemake("-n", f"results/{target}")
@@ -129,18 +157,19 @@ def resources(plan: str) -> list[tuple[str, dict[str, str]]]:
 
 
 def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> None:
-    """Where there is no SLURM, too."""
-    done = snakemake("-n", "all", "--profile", "slurm")
+    """Without SLURM on this machine, too; for all papers."""
+    done = snakemake("-n", "all", "data_dependent", "fars", "--profile", "slurm")
     assert done.returncode == 0, done.stderr
     asked: dict[str, set[tuple[str, str]]] = {}
     for rule, resource in resources(done.stdout):
-        if rule != "all":
+        if "gpu" in resource or "runtime" in resource:
             assert 0 < int(resource["runtime"]) <= 1440
             assert int(resource["mem_mb"]) > 0
             asked.setdefault(rule, set()).add((resource["slurm_partition"], resource.get("gpu", "0")))
-    gpu = {"base", "shard", "surrogate", "timing"}
+    gpu = {"base", "shard", "surrogate", "timing", "sigmas", "attack", "embeddings"}
     assert asked == {rule: {("gpu", "1")} if rule in gpu else {("cpu", "0")} for rule in asked}
     assert set(asked) > {*gpu, "certificates"}
+    assert {place for places in asked.values() for place in places} == {("gpu", "1"), ("cpu", "0")}
 
 
 def test_without_a_gpu_none_is_asked_for(snakemake) -> None:
@@ -225,7 +254,7 @@ def test_presets_plan_a_backbone_and_what_is_beside_it(snakemake, preset: str) -
 def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:
     done = snakemake("-n", "results/data-dependent/table6.csv")
     assert done.returncode != 0
-    assert "data-dependent/table6: the paper has no such table or figure" in done.stdout + done.stderr
+    assert "results/data-dependent/table6.csv: must be one of the tables and figures table1" in done.stderr
 
 
 def test_imagenette_is_planned_without_its_images(snakemake) -> None:
@@ -240,4 +269,4 @@ def test_imagenette_is_planned_without_its_images(snakemake) -> None:
 def test_what_nobody_sees_is_not_embedded(snakemake) -> None:
     done = snakemake("-n", "results/fars/cohen/embeddings/sigma0.25/test.npz")
     assert done.returncode != 0
-    assert "fars/cohen/ has no embeddings" in done.stdout + done.stderr
+    assert "fars/cohen/ makes no embeddings" in done.stdout + done.stderr

@@ -50,9 +50,11 @@ def test_nothing_changed(built: Path, snakemake) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("counting/sampling.py", "    names = np.arange", "    # a comment\n    names = np.arange"),
+        ("counting/sampling.py", "def count(", "# a comment\ndef count("),
         ("noise/__init__.py", '"""', '"""In other words: '),
-        ("cli.py", "def gather(", "def another() -> None:\n    pass\n\n\ndef gather("),
+        ("cli.py", "def main(", "def another() -> None:\n    pass\n\n\ndef main("),
+        ("models/families/sll.py", "SMALLEST =", "ANOTHER = 1\nSMALLEST ="),  # no ResNet is one
+        ("papers/fars/attacks.py", "KEYS =", "ANOTHER = 1\nKEYS ="),  # another paper's
     ],
 )
 def test_comments_and_what_decides_no_number_rebuild_nothing(
@@ -66,7 +68,7 @@ def test_comments_and_what_decides_no_number_rebuild_nothing(
 
 
 def test_an_edit_of_a_plotting_module_draws_that_figure(snakemake, edit) -> None:
-    edit("papers/accelerated_smoothing/figure3.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
+    edit("papers/accelerated_smoothing/curves.py", "def draw(", "ANOTHER = 1\n\n\ndef draw(")
     assert rerun(snakemake) == {"figure": 1, "notebook": 1, "report": 1}  # one notebook draws it, too
 
 

@@ -1,26 +1,19 @@
-"""How figures look: colours, markers, words and fonts, the same in all of them.
+"""The look of figures: colours, markers, words and fonts, the same in all of them.
 
-A figure is a module with
-
-- `TITLE`: what it shows;
-- `FILES`, where not any number of inputs will do: how many;
-- `load(inputs)`: its data;
-- `draw(data, settings, experiment)`: the figure, `experiment` in its caption.
-
-Colours are Okabe and Ito's, told apart by colour-blind readers too; line styles and markers tell methods apart in grey
-print. Solid lines and filled markers are sound, or deterministic in colours and markers of their own; dashed lines and
-open markers are estimated, dash-dotted lines and half-filled markers memory-based.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Line styles and markers differ too, for grey
+print. Solid lines and filled markers are sound or deterministic, each with colours and markers of its own. Dashed lines
+and open markers are estimated. Dash-dotted lines and half-filled markers are memory-based.
 """
 
 import re
 import textwrap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
 
 import matplotlib
 from matplotlib.figure import Figure
 
-# Each guarantee has its own list, so a method keeps its looks where others are left out.
+# Each guarantee has its own list, so that a method keeps its look where methods of other guarantees are left out.
 SOUND = [("#000000", "o", "-"), ("#0072B2", "s", "-"), ("#009E73", "D", "-"), ("#56B4E9", "v", "-")]
 DETERMINISTIC = [("#8C510A", "*", "-"), ("#7B3294", "h", "-"), ("#B8860B", "d", "-"), ("#A50F15", "8", "-")]
 ESTIMATED = [
@@ -44,8 +37,10 @@ GUARANTEES: dict[str, list[tuple[str, str, Any]]] = {
     "estimated": ESTIMATED,
 }
 
-# Read when a figure is saved, so they are set here and not around the drawing. Text stays text in an SVG; the salt
-# makes its ids, and with them the file, the same every time.
+T = TypeVar("T", bound=Hashable)
+
+# Matplotlib reads these when a figure is saved, so they are set here and not around the drawing. Text stays text in an
+# SVG. The salt makes the ids of an SVG, and so the file, the same every time.
 matplotlib.rcParams.update(
     {
         "svg.fonttype": "none",
@@ -72,24 +67,24 @@ matplotlib.rcParams.update(
 
 
 def name(method: str) -> str:
-    """A method in words: `Cohen`, `ResNet-20 surrogate`."""
+    """Return a method in words: `Cohen`, `ResNet-20 surrogate`."""
     surrogate = re.fullmatch(r"resnet(\d+)", method)
     return f"ResNet-{surrogate[1]} surrogate" if surrogate else method[:1].upper() + method[1:]
 
 
 def label(method: str, guarantee: str, n: int | None = None) -> str:
-    """A method in words, and what its radii are: `Cohen, N = 1000 (sound)`.
+    """Return a method in words with its guarantee: `Cohen, N = 1000 (sound)`.
 
     Args:
         guarantee: a key of `GUARANTEES`.
-        n: its number of samples, where a legend shall tell it; a surrogate takes none, nor does what is deterministic.
+        n: number of samples, for a legend that shows it. A surrogate draws none, and a deterministic method neither.
     """
     samples = f", N = {n}" if n and guarantee != "estimated" else ""
     return f"{name(method)}{samples} ({guarantee})"
 
 
-def looks(guarantees: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Line and marker of each method, by its place among those of the same guarantee.
+def looks(guarantees: Mapping[T, str]) -> dict[T, dict[str, Any]]:
+    """Return line and marker of each method, by its place among those with the same guarantee.
 
     Args:
         guarantees: a key of `GUARANTEES` by method, in order.
@@ -97,28 +92,33 @@ def looks(guarantees: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     Returns:
         Keyword arguments of `Axes.plot` by method.
     """
-    taken = dict.fromkeys(GUARANTEES, 0)
-    found = {}
+    used = dict.fromkeys(GUARANTEES, 0)
+    looks: dict[T, dict[str, Any]] = {}
     for method, guarantee in guarantees.items():
         styles = GUARANTEES[guarantee]
-        color, marker, line = styles[taken[guarantee] % len(styles)]
-        taken[guarantee] += 1
+        color, marker, line = styles[used[guarantee] % len(styles)]
+        used[guarantee] += 1
         face = "white" if guarantee == "estimated" else color
-        found[method] = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": face}
+        looks[method] = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": face}
         if guarantee == "memory":
-            found[method] |= {"fillstyle": "left", "markerfacecoloralt": "white"}
-    return found
+            looks[method] |= {"fillstyle": "left", "markerfacecoloralt": "white"}
+    return looks
 
 
 def figure(width: float, height: float, caption: str) -> Figure:
-    """An empty figure.
+    """Return an empty figure.
 
     Args:
         width, height: inches.
-        caption: below the drawing, in small type.
+        caption: text below the drawing, in small type.
     """
-    made = Figure(figsize=(width, height), layout="constrained")
-    whole = caption.replace(" = ", "\u00a0=\u00a0")  # no line breaks around these
-    lines = textwrap.wrap(whole, int(width * 17))  # 8 pt type has about 17 letters an inch
-    made.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=GREY, linespacing=1.3)
-    return made
+    figure = Figure(figsize=(width, height), layout="constrained")
+    text = caption.replace(" = ", "\u00a0=\u00a0")  # no line breaks around these
+    lines = textwrap.wrap(text, int(width * 17))  # 8 pt type has about 17 letters an inch
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=GREY, linespacing=1.3)
+    return figure
+
+
+def spaced(setting: str) -> str:
+    """Return a column such as `r=0.25` for running text, as `r = 0.25` without a line break."""
+    return setting.replace("=", "\u00a0=\u00a0")

@@ -1,4 +1,4 @@
-"""The statistics of certification: pure, vectorised functions over arrays (appendix IX-C; Cohen et al. 2019)."""
+"""The statistics of certification: pure functions over arrays (appendix IX-C; Cohen et al. 2019)."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,16 +8,16 @@ ABSTAIN = -1
 
 
 def lower_bound(k: ArrayLike, n: ArrayLike, alpha: float) -> np.ndarray:
-    """LowerConfBound(k, n, 1 - alpha): the one-sided Clopper-Pearson bound (Clopper and Pearson 1934).
+    """Return LowerConfBound(k, n, 1 - alpha), the one-sided Clopper-Pearson bound (Clopper and Pearson 1934).
 
     Args:
-        k: successes, any shape, 0 <= k <= n.
-        n: trials, of a shape that fits k's.
+        k: number of successes, of any shape, 0 <= k <= n.
+        n: number of trials, of a shape that broadcasts with k's.
         alpha: the bound exceeds the true probability with at most this probability.
 
     Returns:
-        The largest p at which at least k successes still have probability <= alpha; 0 where k = 0. It is stepped
-        down where rounding had put it above that p, so the bound never errs upwards.
+        The largest p at which k or more successes have probability at most alpha; 0 where k = 0. Where rounding put the
+        bound above that p, it is lowered, so the result is never too large.
     """
     k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
     if ((k < 0) | (k > n)).any():
@@ -33,23 +33,24 @@ def lower_bound(k: ArrayLike, n: ArrayLike, alpha: float) -> np.ndarray:
 
 
 def binomial_test(n_a: ArrayLike, n_b: ArrayLike) -> np.ndarray:
-    """The two-sided p-value of n_a successes in n_a + n_b trials under probability 1/2.
+    """Return the two-sided p-value of n_a successes in n_a + n_b trials under probability 1/2.
 
-    The hypothesis is symmetric, so the p-value is twice the smaller tail, at most 1.
+    The null distribution is symmetric, so the p-value is twice the smaller tail, and at most 1.
     """
     n_a, n_b = np.asarray(n_a), np.asarray(n_b)
     return np.minimum(1.0, 2 * special.bdtr(np.minimum(n_a, n_b), n_a + n_b, 0.5))
 
 
 def predict(counts: ArrayLike, alpha: float) -> np.ndarray:
-    """PREDICT (Cohen et al. 2019, section 3.2.1): the top class, or abstention.
+    """Return the prediction of PREDICT (Cohen et al. 2019, section 3.2.1): the top class, or abstention.
 
     Args:
         counts: [images, classes] counts of f's predictions under noise.
-        alpha: the probability with which a class other than g(x) may be returned.
+        alpha: probability of returning a class other than g(x), at most.
 
     Returns:
-        [images] the most counted class, or `ABSTAIN` where the two largest counts do not differ significantly.
+        [images] the class with the largest count, or `ABSTAIN` where the two largest counts do not differ
+        significantly.
     """
     counts = np.asarray(counts)
     top_two = np.sort(counts, axis=1)[:, -2:]

@@ -23,9 +23,9 @@ class Counts:
         sizes: [sizes] ascending numbers of draws.
         counts: [images, sizes, classes] predictions per class among the first sizes[s] draws.
         seconds: [images, sizes] time that these draws took.
-        meta: sigma, noise, seed, purpose, split, base (SHA-256 of the weights), arithmetic, ...; `choice` names what
-            chose the sigmas of the images, if something did.
-        sigmas: [images] scale of each image's noise; meta's sigma unless told.
+        meta: sigma, noise, seed, purpose, split, base (SHA-256 of the weights), arithmetic, ...; if a sigma was chosen
+            for each image, `choice` names the way, and `choice_passes` is how many passes of the base model it took.
+        sigmas: [images] scale of each image's noise; by default meta's sigma.
     """
 
     idx: np.ndarray
@@ -45,7 +45,7 @@ class Counts:
         return self.meta["sigma"]
 
     def at(self, n: int) -> np.ndarray:
-        """The counts [images, classes] among the first n draws.
+        """Return the counts [images, classes] among the first n draws.
 
         Raises:
             InputError: no counts were kept at n.
@@ -53,16 +53,18 @@ class Counts:
         return self.counts[:, self._position(n)]
 
     def seconds_at(self, n: int) -> np.ndarray:
-        """The time [images] that the first n draws took."""
+        """Return the time [images] that the first n draws took."""
         return self.seconds[:, self._position(n)]
 
     def _position(self, n: int) -> int:
-        found = np.flatnonzero(self.sizes == n)
-        if not len(found):
-            raise InputError(f"n: counts were kept at {self.sizes.tolist()}, not at {n}; add it to sampling.sizes")
-        return int(found[0])
+        if n not in self.sizes:
+            raise InputError(
+                f"n must be one of {self.sizes.tolist()}, the counted sizes, got {n}; add it to sampling.sizes"
+            )
+        return int(np.flatnonzero(self.sizes == n)[0])
 
     def write(self, path: Path) -> None:
+        """Write the counts."""
         write_arrays(path, {name: getattr(self, name) for name in ARRAYS}, self.meta)
 
 
@@ -70,11 +72,13 @@ def read(path: Path) -> Counts:
     """Read counts.
 
     Raises:
-        InputError: missing, truncated, not counts, or counts that cannot be: each must add up to its sample size.
+        InputError: the file is missing, truncated or of another kind, or counts do not add up to their sample size.
     """
     arrays, meta = read_arrays(path, ARRAYS, "counts")
     if not (arrays["counts"].sum(axis=2) == arrays["sizes"]).all() or (arrays["counts"] < 0).any():
-        raise InputError(f"{path}: some counts do not add up to their sample size; delete the file and count again")
+        raise InputError(
+            f"{path}: counts must add up to their sample size, got others; delete the file and count again"
+        )
     return Counts(**arrays, meta=meta)
 
 
@@ -82,20 +86,20 @@ def gather(parts: Sequence[Counts]) -> Counts:
     """Join the shards of one split.
 
     Raises:
-        InputError: they were not made in the same way, or share an image.
+        InputError: they were not counted in the same way, or share an image.
     """
     for part in parts[1:]:
         for key in sorted(parts[0].meta.keys() | part.meta.keys()):
             if parts[0].meta.get(key) != part.meta.get(key):
                 raise InputError(
-                    f"shards differ in {key}: {parts[0].meta.get(key)} and {part.meta.get(key)}; count again"
+                    f"shards must agree in {key}, got {parts[0].meta.get(key)} and {part.meta.get(key)}; count again"
                 )
         if not np.array_equal(part.sizes, parts[0].sizes):
             raise InputError(
-                f"shards differ in sizes: {parts[0].sizes.tolist()} and {part.sizes.tolist()}; count again"
+                f"shards must agree in sizes, got {parts[0].sizes.tolist()} and {part.sizes.tolist()}; count again"
             )
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS if name != "sizes"}
     if len(np.unique(joined["idx"])) < len(joined["idx"]):
-        raise InputError("shards overlap: an image was counted in two of them; count again")
+        raise InputError("shards must not overlap, got an image in two of them; count again")
     order = np.argsort(joined["idx"])
     return Counts(sizes=parts[0].sizes, meta=parts[0].meta, **{name: array[order] for name, array in joined.items()})

@@ -1,7 +1,7 @@
-"""Counting a classifier's predictions under noise: the hot path, and the only one (section V-A).
+"""Counting a classifier's predictions under noise (section V-A).
 
-The noise of image i, draw j depends on its kind and (seed, purpose, i, j) alone (`noise.py`); an engine makes it, adds
-it and predicts (`engines/`); here predictions become counts, and counts a file.
+The noise of image i, draw j depends on its distribution and (seed, purpose, i, j) alone (`noise/`). An engine makes it,
+adds it and predicts (`engines/`). Here predictions become counts, and counts a file.
 """
 
 import hashlib
@@ -22,8 +22,7 @@ from accelerated_smoothing.counting.engines import Draws, Engine
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import sha256
 from accelerated_smoothing.noise import key as key_of
-from accelerated_smoothing.progress import Checkpoint, Progress, partial
-from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
 
 def count_predictions(
@@ -49,59 +48,64 @@ def count_predictions(
         samples: number of draws N, or ascending nested numbers of draws, the last being N.
         seed: the root seed.
         classes: number of classes.
-        idx: [n] names of the images in the randomness contract; 0..n-1 unless told.
+        idx: [n] names of the images in the randomness contract; by default 0..n-1.
         purpose: draws of different purposes are independent.
-        noise: its distribution, a module of `distributions/`.
-        checkpoint: where finished work is kept, so that a killed run goes on from there.
+        noise: its distribution.
+        checkpoint: where finished work is saved, so that a killed run continues from there.
         show: whether progress is shown.
 
     Returns:
-        counts [n, sizes, classes] int64 and the seconds [n, sizes] that they took, each image's share of its batches.
+        counts [n, sizes, classes] int64, and the seconds [n, sizes] that they took: each image's share of its batches.
         Memory does not depend on N.
     """
     sizes = [samples] if isinstance(samples, int) else list(samples)
     names = np.arange(len(images)) if idx is None else np.asarray(idx)
     scales = np.full(len(images), sigma, np.float32)
     draws = Draws(images, names, sizes[-1], scales, key_of(seed, purpose), noise)
-    # A cell is what lies between two nested sizes of one image; all cells in a row are all draws in their order.
+    # A cell holds the draws of one image between two nested sizes; all cells in a row are all draws in their order.
     cells = len(images) * len(sizes)
     edges = np.append(np.add.outer(np.arange(len(images)) * sizes[-1], [0, *sizes[:-1]]).ravel(), len(draws))
-    work = Work(np.zeros((cells, classes), np.int64), np.zeros(cells), 0)
-    if checkpoint and (kept := checkpoint.load()):
-        work = Work(**kept[0], done=kept[1])
-    tally = torch.from_numpy(work.tally).to(engine.device)
+    work: dict[str, np.ndarray] = {"tally": np.zeros((cells, classes), np.int64), "seconds": np.zeros(cells)}
+    done = checkpoint.resume(work) if checkpoint else 0
+    tally, seconds = torch.from_numpy(work["tally"]).to(engine.device), work["seconds"]
 
-    with Progress("counting", len(draws), "draws", show) as progress:
-        progress.resume(work.done)
+    def save(done: int) -> None:
+        if checkpoint:
+            checkpoint.save({"tally": tally.cpu().numpy(), "seconds": seconds}, done)
+
+    with Resumable("counting", len(draws), "draws", done, save, show) as progress:
         begun = time.perf_counter()
-        for predicted in engine.predictions(draws, work.done):
-            stop = work.done + len(predicted)
-            first, last = np.searchsorted(edges, work.done, "right") - 1, np.searchsorted(edges, stop)
-            shares = np.diff(edges[first : last + 1].clip(work.done, stop))
+        for predicted in engine.predictions(draws, done):
+            stop = progress.done + len(predicted)
+            first, last = np.searchsorted(edges, progress.done, "right") - 1, np.searchsorted(edges, stop)
+            shares = np.diff(edges[first : last + 1].clip(progress.done, stop))
             cell = torch.from_numpy(np.repeat(np.arange(first, last) * classes, shares)).to(engine.device)
             tally.view(-1).scatter_add_(0, cell.add_(predicted), torch.ones_like(cell))
             if engine.device.type == "cuda":
-                torch.cuda.synchronize()  # once in many batches, so that the clock tells the truth
+                torch.cuda.synchronize()  # once in many batches, so that the clock is right
             now = time.perf_counter()
-            work.seconds[first:last] += (now - begun) * shares / len(predicted)
-            progress.update(stop - work.done)
-            work.done, begun = stop, now
-            stopping = progress.asked and work.done < len(draws)
-            if checkpoint and (stopping or checkpoint.due()):
-                checkpoint.save({"tally": tally.cpu().numpy(), "seconds": work.seconds}, work.done)
-            if stopping:
-                progress.stop()
+            seconds[first:last] += (now - begun) * shares / len(predicted)
+            progress.advance(len(predicted))
+            begun = now
     counts = tally.cpu().numpy().reshape(len(images), len(sizes), classes).cumsum(1)
-    return counts, work.seconds.reshape(len(images), len(sizes)).cumsum(1)
+    return counts, seconds.reshape(len(images), len(sizes)).cumsum(1)
 
 
-@dataclass
-class Work:
-    """How far a run has come: counts [cells, classes] and seconds [cells] of the first `done` draws, image by image."""
+@dataclass(frozen=True)
+class Chosen:
+    """A noise level for each image, and how it was chosen; `sigmas.chosen` reads it.
 
-    tally: np.ndarray
-    seconds: np.ndarray
-    done: int
+    Attributes:
+        sigmas: [images] scale of each image's noise.
+        choice: name of the way and its number of steps or samples, such as "ascent10".
+        file: SHA-256 of the file that holds the sigmas.
+        passes: of the base model, which the choice of one image's sigma took.
+    """
+
+    sigmas: np.ndarray
+    choice: str
+    file: str
+    passes: int
 
 
 def count(
@@ -115,9 +119,8 @@ def count(
     seed: int,
     purpose: str,
     device: torch.device,
-    sigmas: np.ndarray | None = None,
-    choice: str | None = None,
-    chosen: str | None = None,
+    code: str,
+    chosen: Chosen | None = None,
 ) -> None:
     """Count a base classifier's predictions for some images of a split, and write them to `output`.
 
@@ -125,16 +128,16 @@ def count(
         base: weight file of f.
         images: of one split.
         output: the counts; while the run lasts, `<output>.partial.npz` holds what is done.
-        sigma: the scale of the noise, in [0,1] pixels, if no `sigmas` are given; else what they were chosen from.
+        sigma: the scale of the noise, in [0,1] pixels; with `chosen`, where the choice started.
         distribution: of the noise.
         settings: sizes, precision and batch.
-        sigmas: [images] scale of each image's noise.
-        choice: what chose them.
-        chosen: SHA-256 of their file.
+        seed: the root seed.
+        purpose: draws of different purposes are independent.
+        code: digest of the code; work of other code is not continued.
+        chosen: the scale of each image's noise.
 
     Raises:
-        InputError: f was trained for another number of classes or another kind of image, or the device has no such
-            precision.
+        InputError: f was trained for another number of classes or another data set, or the device lacks the precision.
     """
     model, _ = models.load(base, "base", images.meta)
     engine = engines.build(
@@ -146,13 +149,14 @@ def count(
         draws=len(images.idx) * settings.sizes[-1],
     )
     # In the precision of the noise, so that a radius is that of what was drawn.
-    scales = np.broadcast_to(sigma if sigmas is None else sigmas, len(images.idx)).astype(np.float32).astype(float)
+    scales = np.broadcast_to(chosen.sigmas if chosen else sigma, len(images.idx)).astype(np.float32).astype(float)
     meta = {
         "kind": "counts",
         "sigma": sigma,
         "noise": distribution,
-        "choice": choice,
-        "sigmas": chosen,
+        "choice": chosen and chosen.choice,
+        "choice_passes": chosen.passes if chosen else 0,
+        "sigmas": chosen and chosen.file,
         "seed": seed,
         "purpose": purpose,
         "dataset": images.meta["dataset"],
@@ -168,11 +172,11 @@ def count(
         "sizes": settings.sizes,
         "sigmas": scales.tolist(),
         "build": engine.build,
-        "code": digest("count"),
+        "code": code,
     }
     checkpoint = Checkpoint(partial(output), identity, ["tally", "seconds"])
     pixels = images.pixels()
-    # What a process does once, such as compiling, is no image's time.
+    # Compiling and other work that a process does once is not counted as an image's time.
     engine.logits(torch.from_numpy(pixels[:1]))
     engines.standard(images.idx[:1], 1, pixels.shape[1:], key_of(seed, purpose), distribution, device)
     counts, seconds = count_predictions(

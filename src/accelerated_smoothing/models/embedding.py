@@ -1,8 +1,8 @@
-"""Embeddings by a 1-Lipschitz backbone: what FaRS certifies and samples in place of images (section 2.1).
+"""Embeddings by a 1-Lipschitz backbone, which FaRS certifies and samples in place of images (section 2.1).
 
-A ball of radius r around an image is mapped into the ball of radius r around its embedding. So whatever certifies that
-a classifier of embeddings is constant on the latter certifies that it is so on the former, behind the backbone
-(Proposition 1). The backbone runs once an image, in float64, and a bound on what that rounds is stored with embeddings.
+The backbone maps a ball of radius r around an image into the ball of radius r around its embedding. So a certificate
+that a classifier of embeddings is constant on the second ball holds for backbone and classifier together on the first
+(Proposition 1). The backbone runs once for each image, in float64. A bound on its rounding is stored with embeddings.
 """
 
 import hashlib
@@ -19,35 +19,37 @@ from accelerated_smoothing.architectures import embeds
 from accelerated_smoothing.data import Images, is_embedded
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256, write_arrays
-from accelerated_smoothing.progress import Checkpoint, Progress, partial
-from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
 BATCH = 100  # images in one pass of the backbone
 HALF_BIT = 2.0**-24  # the last of float32, relative
 
 
-def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path], device: torch.device) -> None:
-    """Write the embeddings of whole splits, as images of one pixel and as many channels as there are features.
+def embed(
+    base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path], device: torch.device, *, code: str
+) -> None:
+    """Write the embeddings of whole splits, as images of one pixel with one channel for each feature.
 
-    They are normalised with the means and deviations of the training split's.
+    Their description holds the means and deviations of the embedded training split, for normalisation.
 
     Args:
-        base: weights of an SLL network, of whose last layer nothing is used.
+        base: weights of an SLL network; its last layer is not used.
         splits: train and test, all images of each.
         outputs: where to write them; while the run lasts, `<output>.partial.npz` holds what is done.
+        code: digest of the code; work of other code is not continued.
 
     Raises:
         InputError: the network is not 1-Lipschitz, or made for other images.
     """
     model, description = models.load(base, "base", splits["train"].meta)
     if not embeds(description["arch"]):
-        raise InputError(f"{base}: its {description['arch']} is not 1-Lipschitz; a network such as sll32-2 would do")
+        raise InputError(f"{base} must hold a 1-Lipschitz network, such as sll32-2, got {description['arch']}")
     backbone = models.exact(model.to(device))
-    made, seconds = {}, {}
+    features, seconds = {}, {}
     for split, images in splits.items():
-        made[split], seconds[split] = _features(backbone, sha256(base), images, outputs[split], device)
-    mean, std = made["train"].mean(axis=0), made["train"].std(axis=0)
-    std[std == 0] = 1  # a feature that never changes tells nothing, whatever it is divided by
+        features[split], seconds[split] = _features(backbone, sha256(base), images, outputs[split], device, code)
+    mean, std = features["train"].mean(axis=0), features["train"].std(axis=0)
+    std[std == 0] = 1  # a constant feature holds no information, whatever it is divided by
     for split, images in splits.items():
         meta = {
             **described(images.meta, base),
@@ -58,78 +60,83 @@ def embed(base: Path, splits: Mapping[str, Images], outputs: Mapping[str, Path],
             "seconds": seconds[split],
             "arithmetic": f"{device.type}-pytorch-fp64",
         }
-        arrays = {"images": made[split].astype(np.float32)[:, :, None, None], "labels": images.labels}
+        arrays = {"images": features[split].astype(np.float32)[:, :, None, None], "labels": images.labels}
         write_arrays(outputs[split], arrays, meta)
     for split in splits:
         Checkpoint(partial(outputs[split]), {}, ["features", "seconds"]).clear()
 
 
 def described(images: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The description of images as one of their embeddings: their data set names the backbone, so that nothing that
-    belongs to two of these is ever mixed."""
+    """Return the description of embeddings from that of their images.
+
+    The data set's name gets the hash of the backbone, so that files of two backbones are never mixed.
+    """
     return {**images, "dataset": f"{images['dataset']}@{sha256(base)}"}
 
 
 def _features(
-    backbone: models.Linear, weights: str, images: Images, output: Path, device: torch.device
+    backbone: models.Linear, weights: str, images: Images, output: Path, device: torch.device, code: str
 ) -> tuple[np.ndarray, float]:
-    """Embeddings [n, d] float64 of images, and the seconds that one took in the mean."""
+    """Return embeddings [n, d] float64 of images, and the mean seconds that one took."""
     identity = {
         "backbone": weights,
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "device": device.type,
-        "code": digest("embed"),
+        "code": code,
     }
-    checkpoint = Checkpoint(partial(output), identity, ["features", "seconds"])
-    features, seconds, done = np.zeros((len(images.idx), backbone.weight.shape[1])), np.zeros(()), 0
-    if kept := checkpoint.load():
-        (features, seconds), done = kept[0].values(), kept[1]
+    total = len(images.idx)
+    work = {"features": np.zeros((total, backbone.weight.shape[1])), "seconds": np.zeros(())}
+    checkpoint = Checkpoint(partial(output), identity, list(work))
+    done = checkpoint.resume(work)
+
+    def embedded(rows: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(images.take(rows).pixels()).double()
+        return backbone.features(pixels.to(device)).cpu().numpy()
+
+    def save(done: int) -> None:
+        checkpoint.save(work, done)
+
     with (
-        Progress(f"embedding {images.meta['split']}", len(features), "images", True) as progress,
+        Resumable(f"embedding {images.meta['split']}", total, "images", done, save) as progress,
         torch.inference_mode(),
     ):
-        progress.resume(done)
-        backbone.features(
-            torch.from_numpy(images.take(np.arange(1)).pixels()).double().to(device)
-        )  # the first is slower
-        while done < len(features):
+        embedded(np.arange(1))  # the first pass is slower
+        for first in range(done, total, BATCH):
             begun = time.perf_counter()
-            rows = np.arange(done, min(done + BATCH, len(features)))
-            pixels = torch.from_numpy(images.take(rows).pixels()).double()
-            features[rows] = backbone.features(pixels.to(device)).cpu().numpy()
-            seconds, done = seconds + time.perf_counter() - begun, done + len(rows)
-            progress.update(len(rows))
-            stopping = progress.asked and done < len(features)
-            if stopping or checkpoint.due() or done == len(features):
-                checkpoint.save({"features": features, "seconds": seconds}, done)
-            if stopping:
-                progress.stop()
-    return features, float(seconds) / len(features)
+            rows = np.arange(first, min(first + BATCH, total))
+            work["features"][rows] = embedded(rows)
+            work["seconds"] = work["seconds"] + time.perf_counter() - begun
+            progress.advance(len(rows))
+        if done < total:
+            progress.keep()  # the output is written after the other split
+    return work["features"], float(work["seconds"]) / total
 
 
 def input_radius(radius: np.ndarray, images: Images, rounding: float = 0.0) -> np.ndarray:
-    """Radii [n] in the space of images from radii [n] in that of their embeddings, less what rounding may have moved.
+    """Return radii [n] in the space of images from radii [n] in that of their embeddings, less possible rounding.
 
-    What they are certified of is the network of real numbers. Taken off is half a last bit of float32 for each stored
-    entry; as much of the radius, for what float64 rounds on the way to it, which is no more than 2^-28 of it even
-    where the weights of two classes differ by a last bit; and what the backbone rounds.
+    The certificate is about the network of real numbers. Three errors are subtracted: half a last bit of float32 for
+    each stored entry; the same share of the radius, for its computation in float64, which rounds no more than 2^-28 of
+    it even if the weights of two classes differ by a last bit; and what the backbone rounds.
 
     Args:
-        rounding: of a network that takes the images themselves, `models.Linear.rounding`.
+        radius: [n] in l2.
+        images: the embeddings, or the images themselves.
+        rounding: `models.Linear.rounding` of a network on the images themselves.
 
     Raises:
-        InputError: the images are embeddings that do not tell what their backbone rounds.
+        InputError: the images are embeddings without a bound on the rounding of their backbone.
     """
     if is_embedded(images.meta):
         if "rounding" not in images.meta:
-            raise InputError("--images: embeddings without a bound on the rounding of their backbone; embed them again")
+            raise InputError("--images must hold a bound on the rounding of the backbone, got none; embed them again")
         rounding += images.meta["rounding"]
     parts = np.array_split(np.arange(len(radius)), -(-len(radius) // BATCH))
     norm = [np.linalg.norm(images.take(rows).pixels().reshape(len(rows), -1).astype(float), axis=1) for rows in parts]
     left = radius * (1 - HALF_BIT) - HALF_BIT * (1 + np.concatenate(norm)) - rounding
-    return np.fmax(left, 0.0)  # which is 0 of what is no number
+    return np.fmax(left, 0.0)  # this is 0 for NaN
 
 
 def seconds(images: Images) -> float:
-    """What one embedding took; 0 of images that are none."""
+    """Return the seconds that one embedding took; 0 for images that are not embeddings."""
     return float(images.meta.get("seconds", 0.0))

@@ -1,26 +1,19 @@
-"""The audit: from files back to the images, each held against its record, its config and what was made from it."""
+"""The audit: walk from files back to the images, and check each file against its record and against its readers."""
 
-import argparse
 import json
 import os
 import platform
-import re
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from accelerated_smoothing import command, files
+from accelerated_smoothing.command import Call, Role
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import sha256
-from accelerated_smoothing.provenance import code, records
-from accelerated_smoothing.provenance.records import Record, Workflow, relative
-
-UNTRACKED = {"threads"}  # arguments that change no number, as in the rules
-# Arguments that name files which no verb makes: the papers' numbers, notebooks, others' weights, a page's looks.
-GIVEN = {"reported", "source", "checkpoint", "template"}
+from accelerated_smoothing.files import MIXED, sha256
+from accelerated_smoothing.provenance import code, planned, records
+from accelerated_smoothing.provenance.records import Record, relative
 
 
 @dataclass
@@ -28,18 +21,18 @@ class Node:
     """A file in an audit.
 
     Attributes:
-        path: as it was found.
-        record: if it can be read.
-        arguments: of the recorded command, as it is understood now.
-        problems: what does not hold, each in a line; nothing if all does.
-        notes: what could not be looked at.
-        inputs: what it was made from, by the names in its record.
+        path: where the file is.
+        record: its record, if that can be read.
+        call: the recorded command, if this version can parse it.
+        problems: one line for each check that failed.
+        notes: one line for each check that could not be made.
+        inputs: the files that it was made from, by their names in the record.
         arithmetic: of the counts and certificates that it is, or is made from.
     """
 
     path: Path
     record: Record | None = None
-    arguments: argparse.Namespace | None = None
+    call: Call | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     inputs: dict[str, "Node"] = field(default_factory=dict)
@@ -50,24 +43,24 @@ class Node:
 
 
 def walk(roots: Iterable[Node]) -> list[Node]:
-    """All files of an audit, each once, from the targets on."""
-    found: dict[int, Node] = {}
+    """Return all files of an audit, each once, beginning with the roots."""
+    nodes: dict[int, Node] = {}
     waiting = list(roots)[::-1]
     while waiting:
         node = waiting.pop()
-        if id(node) not in found:
-            found[id(node)] = node
+        if id(node) not in nodes:
+            nodes[id(node)] = node
             waiting += list(node.inputs.values())[::-1]
-    return list(found.values())
+    return list(nodes.values())
 
 
 def audit(targets: list[Path]) -> list[Node]:
-    """Walk from files to whatever they were made from, and hold each against its record, and against what read it.
+    """Check files, and all files that they were made from, against their records.
 
-    The walk ends at the arrays of images, and at files that no verb makes. Where a file lies where it was built, in the
-    folder of the Snakefile, its record is also held against what the workflow would run for it now.
+    The walk ends at the arrays of images, and at files that no verb makes. A file that lies where it was built, in the
+    folder of the Snakefile, is also checked against the command that the workflow would run for it now.
     """
-    seen: dict[Path, Node] = {}
+    nodes: dict[Path, Node] = {}
     hashes: dict[Path, str] = {}
 
     def hashed(path: Path) -> str:
@@ -79,89 +72,85 @@ def audit(targets: list[Path]) -> list[Node]:
         return hashes[path]
 
     def visit(path: Path) -> Node:
-        node = seen.get(path.resolve())
+        node = nodes.get(path.resolve())
         if node is not None:
             return node
-        node = seen[path.resolve()] = Node(path)
+        node = nodes[path.resolve()] = Node(path)
         if not path.is_file():
             node.problems.append("is a folder; name files in it" if path.is_dir() else "missing")
             return node
         if path.name.endswith(records.SUFFIX):
-            node.problems.append(f"is itself a record; audit {path.name.removesuffix(records.SUFFIX)}")
+            node.problems.append(f"is a record; audit {path.name.removesuffix(records.SUFFIX)}")
             return node
         try:
             node.record = record = records.read(path)
         except InputError as error:
             node.problems.append(str(error))
             return node
-        whole = hashed(path) == record.sha256
-        if not whole:
+        unchanged = hashed(path) == record.sha256
+        if not unchanged:
             node.problems.append("changed since it was made")
-        node.problems += _contradictions(node, whole)
+        node.problems += _contradictions(node, unchanged)
         node.problems += _stale(node)
         if record.commit is None:
-            node.notes.append("made without git: of which commit the code was is not known")
+            node.notes.append("made without git: the commit of the code is unknown")
         for name, known in record.inputs.items():
-            below = _input(node, name)
-            if below.record:
-                made = below.record.sha256  # if it was altered since, that is its own fault
+            source = _input(node, name)
+            if source.record:
+                current = source.record.sha256  # a later change of the input is a problem of the input alone
             else:
-                made = hashed(below.path) if below.path.is_file() and not known.recorded else known.sha256
-            if made != known.sha256:
-                node.problems.append(f"made from another {name} than is there now")
-            node.arithmetic |= below.arithmetic
-        # Radii in float64 are less by all that it rounds, so they may stand beside others.
+                current = hashed(source.path) if source.path.is_file() and not known.recorded else known.sha256
+            if current != known.sha256:
+                node.problems.append(f"made from another {name} than the one that is there now")
+            node.arithmetic |= source.arithmetic
+        # What float64 rounds is taken off the radii, so they may stand beside others.
         mixed = sorted(name for name in node.arithmetic if not name.endswith("-fp64"))
         if len(mixed) > 1:
             node.problems.append(f"mixes arithmetic: {', '.join(mixed)}")
-        if record.verb in ("count", "gather", "certify", "attack"):
-            node.arithmetic = set(str(record.about.get("arithmetic", "unknown")).split(records.MIXED))
+        if node.call and command.verb(node.call.verb).arithmetic:
+            node.arithmetic = set(str(record.about.get("arithmetic", "unknown")).split(MIXED))
         return node
 
     def _input(node: Node, name: str) -> Node:
-        """An input, as a node of its own if it has a record, or should have."""
+        """Return the node of an input; one without a record of its own may still need none."""
         assert node.record is not None
         path = find(node.path, node.record, name) or beside(node.path, node.record.file, name)
         if node.record.inputs[name].recorded:
-            below = visit(path)
-            if below.record and not _same_place(name, below.record.file):
-                why = f"its record is of {below.record.file}, where {name} belongs"
-                below.problems += [why] if why not in below.problems else []
+            source = visit(path)
+            if source.record and not _same_place(name, source.record.file):
+                problem = f"its record is of {source.record.file}, not of {name}"
+                source.problems += [problem] if problem not in source.problems else []
         elif not path.is_file():
-            below = Node(path, problems=["missing"])
+            source = Node(path, problems=["missing"])
         else:
-            below = Node(path)
-            if name not in _given(node.record):
-                below.problems.append("had no record when it was read, so nobody knows what made it")
-        node.inputs[name] = below
-        return below
+            source = Node(path)
+            if node.call and name not in map(relative, node.call.arguments.paths(Role.SOURCE)):
+                source.problems.append("had no record when it was read, so what made it is unknown")
+        node.inputs[name] = source
+        return source
 
     roots = [visit(target) for target in targets]
     for root in roots:
         if root.record and root.path.name != Path(root.record.file).name:
             root.problems.append(f"its record is of {root.record.file}")
-    _hold_against_config(roots)
+    _check_against_config(roots)
     return roots
 
 
 def _same_place(name: str, other: str) -> bool:
-    """Whether two names of a file differ in the folder of the results at most."""
+    """Return whether two names of a file differ at most in the folder of the results."""
     return Path(name).parts[-2:] == Path(other).parts[-2:] or Path(name).name == Path(other).name == name
 
 
-def _given(record: Record) -> set[str]:
-    return {str(record.arguments.get(name)) for name in GIVEN}
-
-
 def beside(path: Path, file: str, name: str) -> Path:
-    """The place of an input as seen from a file that was made from it, both named as they were then."""
+    """Return the place of an input relative to a file that was made from it, from the names of both in its record."""
     return Path(os.path.normpath(path.parent / os.path.relpath(name, Path(file).parent)))
 
 
 def find(path: Path, record: Record, name: str) -> Path | None:
-    """Where an input of a file is now: in its place beside it.
+    """Return where an input of a file is now: in its place beside the file.
 
-    What no verb makes may also be where the command line says, or in this repository.
+    A file that no verb makes may also be where the command line names it, or in this repository.
     """
     places = [beside(path, record.file, name)]
     if not record.inputs[name].recorded:
@@ -169,129 +158,92 @@ def find(path: Path, record: Record, name: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _contradictions(node: Node, whole: bool) -> Iterator[str]:
-    """Where the parts of a record contradict one another or, if that is whole, the file. Sets the node's arguments."""
-    from accelerated_smoothing import cli
-
+def _contradictions(node: Node, unchanged: bool) -> Iterator[str]:
+    """Yield where the parts of a record contradict one another or an unchanged file. Sets the node's call."""
     record = node.record
     assert record is not None
     try:
-        node.arguments = cli.parser().parse_args(record.command)
-    except (InputError, SystemExit) as error:
-        yield f"its record's command is none of this version ({error})"
+        node.call = command.parse(record.command)
+        assert node.call is not None, "asks for help"
+    except (InputError, AssertionError) as error:
+        yield f"this version does not know its command ({error})"
         return
-    understood = as_recorded(node.arguments)
-    if node.arguments.verb != record.verb or any(understood.get(k) != v for k, v in record.arguments.items()):
+    arguments = as_recorded(node.call)
+    if node.call.verb != record.verb or any(arguments.get(k) != v for k, v in record.arguments.items()):
         yield "its record's command and arguments contradict one another"
-    outputs = {"output", "folder"} | ({"train", "test"} if record.verb == "data" else set())
-    for name, value in vars(node.arguments).items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Path) and name not in outputs and relative(item) not in record.inputs:
-                yield f"its record knows nothing of {item}, which its command reads"
-    if whole and json.loads(json.dumps(records.about(node.path))) != record.about:
-        yield "its record tells of another content than it has"
+    for path in node.call.arguments.paths(Role.INPUT, Role.SOURCE):
+        if relative(path) not in record.inputs:
+            yield f"its record does not list {path}, which its command reads"
+    if unchanged and json.loads(json.dumps(files.describe(node.path))) != record.about:
+        yield "its record describes another content"
     for name in ("seed", "sigma", "purpose"):
-        if record.verb == "count" and record.about.get(name) != understood.get(name):
-            yield f"its {name} is {record.about.get(name)}, that of its command {understood.get(name)}"
+        if record.verb == "count" and record.about.get(name) != arguments.get(name):
+            yield f"its {name} is {record.about.get(name)}, that of its command {arguments.get(name)}"
 
 
-def as_recorded(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Arguments as they stand in a record."""
-    return dict(json.loads(json.dumps(records.plain(arguments))))
+def as_recorded(call: Call) -> dict[str, Any]:
+    """Return arguments as they stand in a record."""
+    return dict(json.loads(json.dumps(records.plain(call.arguments))))
 
 
 def _stale(node: Node) -> Iterator[str]:
-    """What of the record is not so any more here and now."""
+    """Yield what has changed since the file was made: Python, the code, packages."""
     record = node.record
     assert record is not None
     before, here = record.python.rpartition(".")[0], platform.python_version().rpartition(".")[0]
-    if before != here:  # whose syntax trees differ, so that code cannot be compared
+    if before != here:  # syntax trees differ between versions of Python, so code cannot be compared
         yield f"made with Python {before}, here is {here}"
-    elif node.arguments:
+    elif node.call:
         try:
-            now = code.modules(node.arguments.run.__name__, vars(node.arguments))
-        except (KeyError, OSError, SyntaxError) as error:
+            hashes = code.modules(record.verb, record.plugins)
+        except (ValueError, OSError, SyntaxError) as error:
             yield f"its code cannot be read any more ({error})"
         else:
-            changed = [
-                name for name in sorted(now.keys() | record.code.keys()) if now.get(name) != record.code.get(name)
-            ]
+            names = sorted(hashes.keys() | record.code.keys())
+            changed = [name for name in names if hashes.get(name) != record.code.get(name)]
             if changed:
                 yield f"its code has changed since: {', '.join(changed)}"
     for name, old in record.packages.items():
-        if (found := records.version(name)) != old:
-            yield f"made with {name} {old}, here is {found}"
+        if (installed := records.version(name)) != old:
+            yield f"made with {name} {old}, here is {installed}"
     if record.commit and not record.commit.clean:
         yield f"made with changes that were not committed to {record.commit.id[:12]}"
 
 
-def _hold_against_config(roots: list[Node]) -> None:
-    """Report every file for which the workflow would now run another command."""
-    asked: dict[str, list[Node]] = {}
+def _check_against_config(roots: list[Node]) -> None:
+    """Add a problem to every file for which the workflow would now run another command."""
+    runs: dict[str, list[Node]] = {}
     for root in roots:
         if root.record and root.record.workflow:
             if Path("Snakefile").is_file() and Path(root.record.file).resolve() == root.path.resolve():
-                asked.setdefault(root.record.workflow.model_dump_json(), []).append(root)
+                runs.setdefault(root.record.workflow.model_dump_json(), []).append(root)
             else:
-                root.notes.append(
-                    f"not held against a config: it is not {root.record.file} in a folder with a Snakefile"
-                )
-    for told, built in asked.items():
+                root.notes.append(f"not checked against a config: {root.record.file} is not beside a Snakefile here")
+    for run, built in runs.items():
         try:
-            now = commands(Workflow.model_validate_json(told), [root.path for root in built])
+            calls = planned.calls(records.Workflow.model_validate_json(run), [root.path for root in built])
         except InputError as error:
             for root in built:
                 root.problems.append(str(error))
             continue
         for node in walk(built):
-            if node.record and node.arguments and (arguments := now.get(output(node.record.arguments))):
-                node.problems += _differing(as_recorded(node.arguments), arguments)
+            if node.call and (call := calls.get(planned.output(as_recorded(node.call)))):
+                node.problems += _differing(node.call, as_recorded(call))
 
 
-def output(arguments: dict[str, Any]) -> str:
-    """The file that a command is known by."""
-    return str(arguments.get("output", arguments.get("train")))
-
-
-def commands(workflow: Workflow, targets: list[Path]) -> dict[str, dict[str, Any]]:
-    """What the workflow in this folder would run, with the config as it is now, for all that targets need.
-
-    Returns:
-        The arguments of each verb, as in a record, by the file that it writes.
-
-    Raises:
-        InputError: the config is wrong, or the workflow knows no such target.
-    """
-    from accelerated_smoothing import cli
-
-    words = [sys.executable, "-m", "snakemake", *map(relative, targets), "--dry-run", "--forceall", "--printshellcmds"]
-    if workflow.configfiles:
-        words += ["--configfile", *workflow.configfiles]
-    if workflow.config:
-        words += ["--config", *workflow.config]
-    done = subprocess.run([*words, "--nolock"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Using workflow")]
-        raise InputError(f"the workflow in this folder cannot make it now: {said[0] if said else done.stdout.strip()}")
-    parser, found = cli.parser(), {}
-    for command in re.findall(r"python -m accelerated_smoothing (.*) 2> \S+$", done.stdout, re.MULTILINE):
-        arguments = as_recorded(parser.parse_args(shlex.split(command)))
-        found[output(arguments)] = arguments
-    return found
-
-
-def _differing(made: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Arguments that the config would give otherwise."""
+def _differing(call: Call, now: dict[str, Any]) -> list[str]:
+    """Return a line for each argument that the config would now set to another value."""
+    recorded = as_recorded(call)
     return [
         f"made with --{name} {before}; the config now says {after}"
-        for name in sorted((made.keys() | now.keys()) - UNTRACKED)
-        if made.get(name) != now.get(name)
-        for before, after in [contrast(made.get(name), now.get(name))]
+        for name in sorted((recorded.keys() | now.keys()) - set(call.arguments.untracked))
+        if recorded.get(name) != now.get(name)
+        for before, after in [contrast(recorded.get(name), now.get(name))]
     ]
 
 
 def contrast(one: Any, two: Any) -> tuple[str, str]:
-    """Two values in words, short, with what differs between them in sight."""
+    """Return two values as short texts that show where they differ."""
     if isinstance(one, list) and isinstance(two, list) and set(map(str, one)) != set(map(str, two)):
         one, two = ([item for item in these if item not in those] for these, those in ((one, two), (two, one)))
     texts = [" ".join(map(str, value)) if isinstance(value, list) else str(value) for value in (one, two)]
@@ -302,8 +254,8 @@ def contrast(one: Any, two: Any) -> tuple[str, str]:
 
 
 def as_json(roots: list[Node], **more: Any) -> str:
-    """An audit for programs: every file once, and whatever was found beside it."""
-    told = [
+    """Return an audit for programs: every file once, with any further entries."""
+    entries = [
         {
             "file": relative(node.path),
             "problems": node.problems,
@@ -312,38 +264,37 @@ def as_json(roots: list[Node], **more: Any) -> str:
         }
         for node in walk(roots)
     ]
-    return json.dumps({"holds": all(root.holds() for root in roots), "files": told, **more}, indent=1)
+    return json.dumps({"holds": all(root.holds() for root in roots), "files": entries, **more}, indent=1)
 
 
 def tree(roots: list[Node]) -> str:
-    """An audit as text: each file once, files of a folder that all hold in one line, and a verdict."""
+    """Return an audit as text: each file once, files of a folder that all hold in one line, and a verdict."""
     lines: list[str] = []
-    told: set[int] = set()
+    shown: set[int] = set()
 
-    def tell(node: Node, depth: int) -> None:
-        told.add(id(node))
+    def show(node: Node, depth: int) -> None:
+        shown.add(id(node))
         lines.append(f"{'  ' * depth}{'BAD' if node.problems else 'ok '} {relative(node.path)}")
         lines.extend(f"{'  ' * depth}      {problem}" for problem in node.problems)
         folders: dict[Path, list[Node]] = {}
         for source in node.inputs.values():
             folders.setdefault(source.path.parent, []).append(source)
         for folder, sources in folders.items():
-            new, below = [source for source in sources if id(source) not in told], depth + 1
+            new, below = [source for source in sources if id(source) not in shown], depth + 1
             if len(new) > 3 and not any(source.problems for source in new):
                 lines.append(f"{'  ' * below}ok  {relative(folder)}: {len(new)} files")
-                told.update(map(id, new))
+                shown.update(map(id, new))
                 sources_of = {id(lower): lower for source in new for lower in source.inputs.values()}
                 new, below = list(sources_of.values()), below + 1
             for source in new:
-                if id(source) not in told:
-                    tell(source, below)
+                if id(source) not in shown:
+                    show(source, below)
 
     for root in roots:
-        tell(root, 0)
-    files = walk(roots)
-    bad = [node for node in files if node.problems]
-    for note in dict.fromkeys(note for node in files for note in node.notes):
+        show(root, 0)
+    nodes = walk(roots)
+    failed = [node for node in nodes if node.problems]
+    for note in dict.fromkeys(note for node in nodes for note in node.notes):
         lines.append(f"note: {note}")
-    held = f"holds: all {len(files)} files"
-    lines.append(f"does NOT hold: {len(bad)} of {len(files)} files" if bad else held)
-    return "\n".join(lines)
+    verdict = f"does NOT hold: {len(failed)} of {len(nodes)} files" if failed else f"holds: all {len(nodes)} files"
+    return "\n".join([*lines, verdict])

@@ -1,121 +1,151 @@
-"""Which code a step runs: hashes of the modules that it imports, which decide when it is run again."""
+"""Which code a verb can run: hashes of modules, which decide when a file is built again.
+
+The code of a verb is its module, everything that this imports, and the plug-ins that its facts name (`registry`). The
+hash of a module is that of its syntax tree without docstrings, so comments, layout and prose change nothing.
+"""
 
 import ast
 import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from accelerated_smoothing import config
+from accelerated_smoothing import architectures, papers, registry
+from accelerated_smoothing.command import Arguments, Role
+from accelerated_smoothing.files import describe
+from accelerated_smoothing.registry import PACKAGE
 
-PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]
-# Modules that check, carry and tell, and decide no number: what they carry is in the record itself.
+# Modules that parse, check and record, and decide no number: what they pass on is in the record itself.
 CARRIERS = {
-    *("cli", "config", "errors", "files", "progress", "workflow.cluster", "workflow.plan"),
+    *("cli", "command", "config", "errors", "files", "progress", "registry"),
     *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
-}
-NOISES = config.modules("noise.distributions")
-# Modules that a verb imports by name, by its function in `cli.py`, from its arguments.
-NAMED: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
-    "train_base": lambda told: [f"training.ways.{told['way']}", f"noise.distributions.{told['noise']}"],
-    "choose_sigmas": lambda told: [f"sigmas.ways.{told['way']}", f"noise.distributions.{told['noise']}"],
-    # The counts tell under which noise they were made.
-    "certify": lambda told: [
-        f"certify.methods.{told['certifier']}",
-        *(f"noise.distributions.{name}" for name in NOISES),
-    ],
-    "time_certificates": lambda told: [f"noise.distributions.{told['noise']}"],
-    "table": lambda told: [numbered("table", told["number"])],
-    "figure": lambda told: [numbered("figure", told["number"])],
+    *("workflow", "workflow.cluster", "workflow.plan"),
 }
 # Packages whose name is not that of their module.
 DISTRIBUTIONS = {"art": "adversarial-robustness-toolbox", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 
+Facts = Mapping[str, Iterable[str]]
 
-def modules(function: str, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the code that a verb runs: its functions in `cli.py`, and all modules that are imported from there.
 
-    The hash is of the syntax tree without docstrings, so comments, layout and prose change nothing.
-
-    Args:
-        function: the verb's in `cli.py`.
-        arguments: its arguments, of which some name a module: `way`, `noise`, `certifier`, `number`, or the `source`
-            of a notebook.
+def facts(arguments: Arguments) -> dict[str, set[str]]:
+    """Return what the arguments of a verb, and the files that it reads, say about the plug-ins that it will load.
 
     Returns:
-        Hashes by name within the package: `sampling`, `engines.openvino`, `cli.count`.
+        Names by fact, such as {"noise": {"gaussian"}, "family": {"resnet"}}.
+    """
+    names = {fact: set(values) for fact, values in arguments.facts().items()}
+    names |= {"family": {architectures.family(arch) for arch in names["arch"]}} if "arch" in names else {}
+    for path in arguments.paths(Role.INPUT):
+        if path.is_file():
+            for fact, values in header(describe(path)).items():
+                names.setdefault(fact, set()).update(values)
+    return names
+
+
+def header(description: Mapping[str, object]) -> dict[str, set[str]]:
+    """Return the facts in the description of a file."""
+    names: dict[str, set[str]] = {}
+    if "arch" in description:
+        names["family"] = {architectures.family(str(description["arch"]))}
+    elif description.get("noise"):  # of weights it is that of the training, which a reader of weights does not load
+        names["noise"] = set(str(description["noise"]).split(" and "))
+    if description.get("kind") == "sigmas":
+        names["chooser"] = {str(description["way"])}
+    return names
+
+
+def plugins(verb: str, facts: Facts) -> list[str]:
+    """Return the modules of the plug-ins that a verb loads, sorted.
 
     Raises:
-        KeyError, OSError, SyntaxError: this version has no such function or module, or not one that can be read.
+        ValueError, OSError, SyntaxError: a module does not exist, or cannot be read.
     """
-    found: dict[str, str] = {}
-    waiting = {f"cli.{function}"}
-    if function in NAMED:
-        waiting |= set(NAMED[function](arguments))
-    if function == "execute_notebook":
-        waiting |= _notebook(Path(arguments["source"]))
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name not in CARRIERS:
-            found[name] = hashed(name)
-            waiting |= _needs(name)
-    return dict(sorted(found.items()))
+    chosen: set[str] = set()
+    before: set[str] | None = None
+    while before != chosen:  # a plug-in may load plug-ins itself
+        before = set(chosen)
+        for name in _closure(verb, chosen):
+            for fact, room in declared(name).items():
+                chosen |= {_module(room, value) for value in facts.get(fact, ())}
+    for source in facts.get("notebook", ()):
+        chosen |= _notebook(Path(source))
+    return sorted(chosen)
 
 
-def numbered(kind: str, number: object) -> str:
-    """The module that makes a table or a figure: `3` is the main paper's, `data-dependent/3` that of another paper."""
-    paper, _, own = str(number).rpartition("/")
-    return f"papers.{(paper or 'accelerated_smoothing').replace('-', '_')}.{kind}{own}"
+def _module(room: str, name: str) -> str:
+    return papers.module_of(name) if room == "papers" else registry.module(room, name)
 
 
-def numbers(kind: str) -> list[str]:
-    """The tables or figures that there is a module for, as `numbered` takes them."""
-    found = []
-    for path in sorted((PACKAGE / "papers").rglob(f"{kind}[0-9]*.py")):
-        paper = path.parent.name.replace("_", "-")
-        prefix = "" if paper == "accelerated-smoothing" else f"{paper}/"
-        found.append(prefix + path.stem.removeprefix(kind))
-    return found
+def modules(verb: str, plugins: Iterable[str]) -> dict[str, str]:
+    """Return the hashes of the modules that a verb can run, by name within the package.
+
+    Raises:
+        ValueError, OSError, SyntaxError: as `plugins`.
+    """
+    return {name: hashed(name) for name in sorted(_closure(verb, plugins))}
 
 
-def digest(function: str, **arguments: Any) -> str:
-    """One hash of all that `modules` tells."""
-    return hashlib.sha256(json.dumps(modules(function, arguments)).encode()).hexdigest()[:16]
+def digest(verb: str, facts: Facts) -> str:
+    """Return one hash of everything that `modules` returns."""
+    return hashlib.sha256(json.dumps(modules(verb, plugins(verb, facts))).encode()).hexdigest()[:16]
 
 
-def packages(names: Mapping[str, str]) -> set[str]:
-    """Packages, other than Python's own and this one, that modules import."""
-    found = set()
+def packages(names: Iterable[str]) -> set[str]:
+    """Return the packages, other than Python's own and this one, that modules import."""
+    imported = set()
     for name in names:
         for node in ast.walk(_tree(name)):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                found.add((node.module or "").partition(".")[0])
-    return {DISTRIBUTIONS.get(name, name) for name in found - sys.stdlib_module_names - {PACKAGE.name}}
+                imported.add((node.module or "").partition(".")[0])
+    return {DISTRIBUTIONS.get(name, name) for name in imported - sys.stdlib_module_names - {PACKAGE.name}}
+
+
+def declared(name: str) -> dict[str, str]:
+    """Return the `PLUGINS` that a module declares: rooms by fact."""
+    for node in _tree(name).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["PLUGINS"]:
+            return dict(ast.literal_eval(node.value))
+    return {}
 
 
 def file_of(module: str) -> Path:
-    """Where the code of a module of this package is, if there is such a module."""
+    """Return where the code of a module of this package is, whether or not it exists."""
     path = PACKAGE.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def carrier(name: str) -> bool:
+    """Return whether a module only parses, checks or records."""
+    return name in CARRIERS or name.startswith("config.")
+
+
+def _closure(verb: str, plugins: Iterable[str]) -> set[str]:
+    """Return the modules that a verb and its plug-ins import, directly or not."""
+    reached: set[str] = set()
+    waiting = {registry.module("verbs", verb), *plugins}
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and not carrier(name):
+            reached.add(name)
+            waiting |= _imports_of(name)
+            waiting |= {name.rpartition(".")[0]} - {""}
+    return reached
+
+
 @functools.cache
 def hashed(name: str) -> str:
-    """The hash of a module, or of a function of `cli.py`."""
+    """Return the hash of a module."""
     return hashlib.sha256(ast.dump(_tree(name)).encode()).hexdigest()
 
 
 @functools.cache
-def _tree(name: str) -> ast.Module | ast.FunctionDef:
-    """The syntax tree of a module, or of a function of `cli.py`, without docstrings."""
-    if name.startswith("cli."):
-        return _functions()[name.removeprefix("cli.")]
+def _tree(name: str) -> ast.Module:
+    """Return the syntax tree of a module without docstrings."""
     tree = ast.parse(file_of(name).read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -129,26 +159,13 @@ def _tree(name: str) -> ast.Module | ast.FunctionDef:
     return tree
 
 
-def _functions() -> dict[str, ast.FunctionDef]:
-    """Those of `cli.py`."""
-    tree = _tree("cli")
-    assert isinstance(tree, ast.Module)
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
 @functools.cache
-def _needs(name: str) -> frozenset[str]:
-    """What a module imports, and a function of `cli.py` calls there, too."""
-    tree = _tree(name)
-    found = _imports(tree)
-    if isinstance(tree, ast.FunctionDef):
-        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        found |= {f"cli.{other}" for other in names & _functions().keys()}
-    return frozenset(found)
+def _imports_of(name: str) -> frozenset[str]:
+    return frozenset(_imports(_tree(name)))
 
 
 def _notebook(path: Path) -> set[str]:
-    """Modules of this package that a notebook imports."""
+    """Return the modules of this package that a notebook imports."""
     path = path if path.is_file() else ROOT / path
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     text = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -156,11 +173,17 @@ def _notebook(path: Path) -> set[str]:
 
 
 def _imports(tree: ast.AST) -> set[str]:
-    """Modules of this package that are imported anywhere in a tree."""
-    found = set()
-    for node in ast.walk(tree):
+    """Return the modules of this package that are imported anywhere in a tree, but for those of `TYPE_CHECKING`."""
+    names = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += list(ast.iter_child_nodes(node))
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
             module = (node.module or "").partition(".")[2]
-            below = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
-            found |= {name for name in [module, *below] if name and file_of(name).is_file()}
-    return found
+            imported = [f"{module}.{alias.name}".lstrip(".") for alias in node.names]
+            names |= {name for name in [module, *imported] if name and file_of(name).is_file()}
+    return names

@@ -1,4 +1,4 @@
-"""Results as an RO-Crate: who made what from what with which arguments, told from the records.
+"""Results as an RO-Crate: what was made from what with which arguments, from the records.
 
 The crate is the results folder itself, described in `ro-crate-metadata.json` by the terms of the profile Provenance Run
 Crate (https://w3id.org/ro/wfrun/provenance/0.5), with a copy of the workflow in `workflow/`.
@@ -19,6 +19,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
+from accelerated_smoothing import command
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import atomic, sha256
 from accelerated_smoothing.provenance import code
@@ -39,23 +40,6 @@ LICENSE = "https://spdx.org/licenses/MIT"
 MAIN = f"{WORKFLOW}/Snakefile"
 # Arguments of the verbs that are settings of the workflow as a whole.
 SETTINGS = ("dataset", "seed", "sigma", "alpha", "n0")
-MADE = {
-    "data": "Images",
-    "train-base": "Base classifier",
-    "import-base": "Base classifier",
-    "embed": "Embeddings of images",
-    "choose": "Sigmas of images",
-    "count": "Class counts of some images",
-    "gather": "Class counts",
-    "train-surrogate": "Surrogate",
-    "certify": "Certificates",
-    "attack": "Attacks on a classifier",
-    "time": "Times of certificates",
-    "table": "Table",
-    "figure": "Figure",
-    "notebook": "Notebook",
-    "report": "Page",
-}
 TYPES = {bool: "Boolean", int: "Integer", float: "Float"}  # of schema.org; else Text
 FORMATS = {
     **{".csv": "text/csv", ".tsv": "text/tab-separated-values", ".md": "text/markdown", ".html": "text/html"},
@@ -66,7 +50,7 @@ FORMATS = {
 
 
 class Graph:
-    """Entities by their `@id`; what they refer to is gathered in sets until all is known."""
+    """Entities by their `@id`; references between them are collected in sets."""
 
     def __init__(self) -> None:
         self.entities: dict[str, dict[str, Any]] = {}
@@ -80,7 +64,7 @@ class Graph:
             self.entities.setdefault(name, {}).setdefault(term, set()).update(others)
 
     def realise(self, owner: str, term: str, name: str, kind: str, example: str) -> None:
-        """Tell a parameter of a tool or of the workflow, with a file or value that it had."""
+        """Add a parameter of a tool or of the workflow, with a file or value that it had."""
         slot = self.add(f"{'#workflow' if owner == MAIN else owner}/{name}", "FormalParameter", name=name)
         self.entities[slot].setdefault("additionalType", kind)
         self.link(slot, "workExample", example)
@@ -88,44 +72,44 @@ class Graph:
         self.link(owner, term, slot)
 
     def value(self, owner: str, name: str, value: Any) -> str:
-        """Tell the value of a parameter, and return its `@id`."""
+        """Add the value of a parameter, and return its `@id`."""
         text = value if isinstance(value, str) else json.dumps(value)
         short = text if len(text) < 40 else hashlib.sha256(text.encode()).hexdigest()[:12]
         prefix = "#workflow" if owner == MAIN else owner
-        told = self.add(f"{prefix}/{name}={quote(short, safe='')}", "PropertyValue", name=name, value=text)
-        self.realise(owner, "input", name, TYPES.get(type(value), "Text"), told)
-        return told
+        entry = self.add(f"{prefix}/{name}={quote(short, safe='')}", "PropertyValue", name=name, value=text)
+        self.realise(owner, "input", name, TYPES.get(type(value), "Text"), entry)
+        return entry
 
 
 def describe(runs: list[Run], hashes: dict[str, str], root: Path, targets: list[Path]) -> Graph:
-    """Files, tools and workflow, and what was done with them.
+    """Return a graph of files, tools and the workflow, and of what was done with them.
 
     Raises:
-        InputError: one of the files was built outside of the crate.
+        InputError: a file was built outside of the crate.
     """
     graph = Graph()
     ids = {file: _id(file, root) for file in hashes}
     for file in (file for run in runs for file in run.made.values() if ids[file].startswith("#")):
-        raise InputError(f"{file}: is not in {root}, so a crate of that folder would not hold it")
+        raise InputError(f"{file}: must be in {root} to be part of its crate; build it there")
     for path in sorted(path for path in (root / WORKFLOW).rglob("*") if path.is_file()):
         name = path.relative_to(root).as_posix()
         graph.add(quote(name), "File", name=f"Workflow: {name}", **_facts(path, sha256(path)))
     graph.add(MAIN, ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"])
     graph.link(MAIN, "conformsTo", graph.add(BIOSCHEMAS, "CreativeWork", name="Bioschemas ComputationalWorkflow"))
-    for file, told in ids.items():
-        if told.startswith("#"):
-            graph.add(told, "CreativeWork", name=file, sha256=hashes[file])
-        elif told not in graph.entities:
-            graph.add(told, "File", name=unquote(told), **_facts(Path(file), hashes[file]))
+    for file, entry in ids.items():
+        if entry.startswith("#"):
+            graph.add(entry, "CreativeWork", name=file, sha256=hashes[file])
+        elif entry not in graph.entities:
+            graph.add(entry, "File", name=unquote(entry), **_facts(Path(file), hashes[file]))
     for run in runs:
-        _tell(graph, run, ids)
-    _tell_steps(graph, runs)
-    _tell_workflow(graph, runs, ids, {relative(target) for target in targets})
+        _add_run(graph, run, ids)
+    _add_steps(graph, runs)
+    _add_workflow(graph, runs, ids, {relative(target) for target in targets})
     return graph
 
 
 def _id(file: str, root: Path) -> str:
-    """The `@id` of a file: its path in the crate, also of a file of the workflow; else it is only spoken of."""
+    """Return the `@id` of a file: its path in the crate, or a name of its own for a file outside of it."""
     within = Path(os.path.relpath(file, root))
     if within.parts[0] == "..":
         within = Path(WORKFLOW, os.path.relpath(Path(file).resolve(), code.ROOT.resolve()))
@@ -139,13 +123,13 @@ def _facts(path: Path, known: str) -> dict[str, str]:
     return {"contentSize": str(path.stat().st_size), "encodingFormat": kind, "sha256": known}
 
 
-def _tell(graph: Graph, run: Run, ids: dict[str, str]) -> None:
-    """One execution, its tool, and the values that it was given."""
+def _add_run(graph: Graph, run: Run, ids: dict[str, str]) -> None:
+    """Add one execution, its tool, and its arguments."""
     record = run.record
     tool, action = f"#{record.verb}", f"#{identity(record)}"
     made = {file: ids[place] for file, place in run.made.items()}
     known = {**{file: ids[place] for file, place in run.read.items()}, **made}
-    what = MADE.get(record.verb, record.verb)
+    what = command.verb(record.verb).makes
     graph.add(
         action,
         "CreateAction",
@@ -171,15 +155,15 @@ def _tell(graph: Graph, run: Run, ids: dict[str, str]) -> None:
         graph.realise(tool, "output", "output", "File", file)
     for file, place in run.made.items():
         path = record_of(Path(place))
-        told = quote(unquote(ids[place]) + SUFFIX)
+        entry = quote(unquote(ids[place]) + SUFFIX)
         graph.add(made[file], "File", name=f"{what}: {unquote(made[file])}")
-        graph.add(told, "File", name=f"Record of {unquote(made[file])}", **_facts(path, sha256(path)))
-        graph.link(told, "about", made[file])
+        graph.add(entry, "File", name=f"Record of {unquote(made[file])}", **_facts(path, sha256(path)))
+        graph.link(entry, "about", made[file])
     graph.link(tool, "softwareRequirements", *_packages(graph, record))
 
 
 def _packages(graph: Graph, record: Record) -> Iterator[str]:
-    """Python and the packages that an execution imported."""
+    """Add Python and the packages that an execution imported, and yield their `@id`s."""
     release = f"https://www.python.org/downloads/release/python-{record.python.replace('.', '')}/"
     yield graph.add(release, "SoftwareApplication", name="Python", softwareVersion=record.python, url=release)
     for name, version in record.packages.items():
@@ -188,15 +172,15 @@ def _packages(graph: Graph, record: Record) -> Iterator[str]:
             yield graph.add(page, "SoftwareApplication", name=name, softwareVersion=version, url=page)
 
 
-def _tell_steps(graph: Graph, runs: list[Run]) -> None:
-    """A step for each verb, after those whose files it reads, and the control of each execution of it."""
+def _add_steps(graph: Graph, runs: list[Run]) -> None:
+    """Add a step for each verb, in the order of the data, and the control of each of its executions."""
     makers = {place: run.record.verb for run in runs for place in run.made.values()}
     needs: dict[str, set[str]] = {run.record.verb: set() for run in runs}
     for run in runs:
         needs[run.record.verb] |= {makers[place] for place in run.read.values() if place in makers}
     order = TopologicalSorter({verb: sorted(needs[verb] - {verb}) for verb in sorted(needs)}).static_order()
     for position, verb in enumerate(order, 1):
-        step = graph.add(f"#step/{verb}", "HowToStep", name=MADE.get(verb, verb), position=position)
+        step = graph.add(f"#step/{verb}", "HowToStep", name=command.verb(verb).makes, position=position)
         graph.link(step, "workExample", f"#{verb}")
         graph.link(MAIN, "step", step)
         graph.link(MAIN, "hasPart", f"#{verb}")
@@ -210,30 +194,30 @@ def _tell_steps(graph: Graph, runs: list[Run]) -> None:
 
 
 def _versions(runs: Iterable[Run]) -> str:
-    """The commits that executions came from."""
+    """Return the commits of executions, in words."""
     commits = [run.record.commit for run in runs]
-    told = {f"{commit.id}{'' if commit.clean else ' with changes'}" for commit in commits if commit}
-    return f"commit {', '.join(sorted(told))}" if told else "of no commit"
+    entry = {f"{commit.id}{'' if commit.clean else ' with changes'}" for commit in commits if commit}
+    return f"commit {', '.join(sorted(entry))}" if entry else "of no commit"
 
 
 def _snakemake(runs: list[Run]) -> str:
-    """The versions of Snakemake that executions were started by."""
+    """Return the versions of Snakemake that started executions."""
     found = {run.record.workflow.snakemake for run in runs if run.record.workflow}
     return ", ".join(sorted(found)) or "unknown"
 
 
-def _tell_workflow(graph: Graph, runs: list[Run], ids: dict[str, str], targets: set[str]) -> None:
-    """The workflow, its run as a whole, and the run of its engine."""
+def _add_workflow(graph: Graph, runs: list[Run], ids: dict[str, str], targets: set[str]) -> None:
+    """Add the workflow, its run as a whole, and the run of its engine."""
     engine = "https://snakemake.github.io/"
     snakemake = _snakemake(runs)
     graph.add(engine, "SoftwareApplication", name="Snakemake", softwareVersion=snakemake, url=engine)
     graph.entities[MAIN].update(name="Accelerated Smoothing, reproducible", version=_versions(runs))
-    told = {run.record.workflow.model_dump_json() for run in runs if run.record.workflow}
+    entry = {run.record.workflow.model_dump_json() for run in runs if run.record.workflow}
     times = {
         "startTime": min(run.record.started for run in runs).isoformat(),
         "endTime": max(run.end for run in runs).isoformat(timespec="milliseconds"),
     }
-    description = f"Snakemake was told: {' and '.join(sorted(told)) or 'nothing; the verbs were run by hand'}"
+    description = f"Snakemake's settings: {' and '.join(sorted(entry)) or 'none; the verbs were run by hand'}"
     graph.add("#run", "CreateAction", name="Run of the workflow", description=description, **times)
     graph.link("#run", "instrument", MAIN)
     for name in SETTINGS:
@@ -258,7 +242,7 @@ def _tell_workflow(graph: Graph, runs: list[Run], ids: dict[str, str], targets: 
 
 
 def render(graph: Graph, runs: list[Run]) -> str:
-    """The crate's metadata file; the same for the same records."""
+    """Return the crate's metadata file; the same for the same records."""
     crate = ROCrate(version=VERSION)
     crate.metadata.extra_contexts.append(TERMS)
     names = {str(run.record.about["dataset"]) for run in runs if "dataset" in run.record.about}
@@ -271,7 +255,7 @@ def render(graph: Graph, runs: list[Run]) -> str:
         "./",
         "Dataset",
         name=f"Accelerated Smoothing: results on the data set {dataset}",
-        description=f"All that the tables, figures and notebooks go back to, made by {len(runs)} executions: each file "
+        description=f"Everything behind the tables, figures and notebooks, made by {len(runs)} executions: each file "
         f"with its record, and the workflow. The data set is {dataset}.",
         datePublished=max(run.end for run in runs).isoformat(timespec="seconds"),
     )
@@ -280,29 +264,29 @@ def render(graph: Graph, runs: list[Run]) -> str:
     graph.link("./", "conformsTo", *PROFILES)
     graph.link("./", "mentions", *actions)
     for name, entity in sorted(graph.entities.items()):
-        told = {term: _references(value) if isinstance(value, set) else value for term, value in entity.items()}
+        entry = {term: _references(value) if isinstance(value, set) else value for term, value in entity.items()}
         if name == "./":
-            crate.root_dataset.properties().update(told)
+            crate.root_dataset.properties().update(entry)
         elif name == MAIN:
             version = _snakemake(runs)
-            crate.add_workflow(dest_path=MAIN, properties=told, main=True, lang="snakemake", lang_version=version)
+            crate.add_workflow(dest_path=MAIN, properties=entry, main=True, lang="snakemake", lang_version=version)
         elif entity["@type"] == "File":
-            crate.add(File(crate, dest_path=unquote(name), properties=told))
+            crate.add(File(crate, dest_path=unquote(name), properties=entry))
         else:
-            crate.add(ContextEntity(crate, name, told))
+            crate.add(ContextEntity(crate, name, entry))
     return json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _references(names: set[str]) -> Any:
-    told = [{"@id": name} for name in sorted(names)]
-    return told[0] if len(told) == 1 else told
+    entry = [{"@id": name} for name in sorted(names)]
+    return entry[0] if len(entry) == 1 else entry
 
 
 def _authors(graph: Graph) -> list[str]:
-    """Who wrote the workflow, as its citation says."""
+    """Add the authors of the workflow from its citation, and return their `@id`s."""
     path = code.ROOT / "CITATION.cff"
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))["authors"] if path.is_file() else []
-    names = [(author.get("name") or f"{author['given-names']} {author['family-names']}", author) for author in told]
+    entry = yaml.safe_load(path.read_text(encoding="utf-8"))["authors"] if path.is_file() else []
+    names = [(author.get("name") or f"{author['given-names']} {author['family-names']}", author) for author in entry]
     kinds = {True: "Organization", False: "Person"}
     return [
         graph.add(author.get("orcid", f"#author/{quote(name)}"), kinds["name" in author], name=name)
@@ -311,7 +295,7 @@ def _authors(graph: Graph) -> list[str]:
 
 
 def write(targets: list[Path], output: Path) -> None:
-    """Describe targets and all that they go back to, in the folder of which `output` is the metadata file.
+    """Describe targets and everything behind them, in the folder of the metadata file `output`.
 
     Raises:
         InputError: a file is missing, or is not the one that was recorded or read; the folder cannot be written.

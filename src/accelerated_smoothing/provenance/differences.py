@@ -1,4 +1,4 @@
-"""Why two files differ: which numbers do, and the first thing upstream that explains it."""
+"""Why two files differ: which numbers do, and the first cause upstream."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from accelerated_smoothing import command
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import sha256
-from accelerated_smoothing.provenance import audit, records
+from accelerated_smoothing.files import describe, sha256
+from accelerated_smoothing.provenance import audit, planned, records
 from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 
-MEASURED = {"time", "seconds"}  # columns and arrays that differ whenever something is done again
-LABELS = {"label", "predict", "correct"}  # numbers that name something
-SHOWN = ("table", "figure", "notebook", "report")  # verbs that show what they read, times among it
+MEASURED = {"time", "seconds"}  # columns and arrays that differ between any two runs
+LABELS = {"label", "predict", "correct"}  # numbers that name a class
 
 
 @dataclass
@@ -25,8 +25,8 @@ class Difference:
 
     Attributes:
         numbers: one line for each column, array or other part that differs.
-        measured: the same, of times that were measured.
-        causes: the first things upstream that differ, each in a line.
+        measured: the same for measured times.
+        causes: one line for each first difference upstream.
     """
 
     numbers: list[str] = field(default_factory=list)
@@ -35,33 +35,34 @@ class Difference:
 
 
 def compare(a: Path, b: Path) -> Difference:
-    """Compare what two files say, number by number where they hold numbers.
+    """Compare the contents of two files, number by number where they hold numbers.
 
     Raises:
         InputError: one of them is missing or broken.
     """
     for path in (a, b):
         if not path.is_file():
-            raise InputError(f"{path}: no such file; two results folders or two files would do")
-    found = Difference()
+            raise InputError(f"{path}: no such file; name two results folders or two files")
+    difference = Difference()
     if sha256(a) == sha256(b):
-        return found
+        return difference
     parts = _parts(a), _parts(b)
     for name in dict.fromkeys([*parts[0], *parts[1]]):
-        if told := _differ(parts[0].get(name), parts[1].get(name), measures=name not in LABELS):
-            (found.measured if name in MEASURED else found.numbers).append(f"{name}: {told}" if name else told)
-    if not found.numbers and not found.measured:
-        found.measured.append("the same numbers, otherwise packed")
-    return found
+        if text := _differ(parts[0].get(name), parts[1].get(name), measures=name not in LABELS):
+            lines = difference.measured if name in MEASURED else difference.numbers
+            lines.append(f"{name}: {text}" if name else text)
+    if not difference.numbers and not difference.measured:
+        difference.measured.append("the same numbers, otherwise packed")
+    return difference
 
 
 def _parts(path: Path) -> dict[str, Any]:
-    """What a file says, by name: columns, arrays, all weights together, or its bytes.
+    """Return the contents of a file by name: columns, arrays, all weights together, or its bytes.
 
     Raises:
         InputError: it cannot be read.
     """
-    about = {name: np.array([json.dumps(value)]) for name, value in records.about(path).items()}
+    about = {name: np.array([json.dumps(value)]) for name, value in describe(path).items()}
     try:
         if path.suffix in (".csv", ".tsv"):
             import pandas as pd
@@ -77,11 +78,11 @@ def _parts(path: Path) -> dict[str, Any]:
             return {"weights": np.concatenate([tensor.ravel() for tensor in load_file(path).values()]), **about}
         return {"": path.read_bytes()}
     except Exception as error:  # each library has its own for a broken file
-        raise InputError(f"{path}: cannot be read ({error}); delete it and build it again") from error
+        raise InputError(f"{path}: cannot be read ({error}); build it again") from error
 
 
 def _differ(one: Any, two: Any, measures: bool) -> str:
-    """In which way two parts differ; nothing if they do not. `measures` tells whether a difference of two is one."""
+    """Return how two parts differ, or "". `measures` says whether the difference of two values means something."""
     if one is None or two is None:
         return f"only in the {'first' if two is None else 'second'}"
     if isinstance(one, bytes):
@@ -97,30 +98,30 @@ def _differ(one: Any, two: Any, measures: bool) -> str:
     values = [
         f"{value:.6g}" if isinstance(value, float | np.floating) else str(value) for value in (one[first], two[first])
     ]
-    told = f"{unequal.sum()} of {unequal.size} differ, first in {where}: {values[0]} and {values[1]}"
+    text = f"{unequal.sum()} of {unequal.size} differ, first in {where}: {values[0]} and {values[1]}"
     if measures and np.issubdtype(one.dtype, np.number) and np.issubdtype(two.dtype, np.number):
         apart = np.abs(one[unequal].astype(float) - two[unequal].astype(float))
         if np.isfinite(apart).any():
-            told += f", at most {apart[np.isfinite(apart)].max():.6g} apart"
-    return told
+            text += f", at most {apart[np.isfinite(apart)].max():.6g} apart"
+    return text
 
 
 def explain(a: Path, b: Path) -> Difference:
-    """Compare two files, and find the first things upstream that differ between them."""
+    """Compare two files, and find the first differences upstream."""
     seen: dict[tuple[Path, Path], Difference] = {}
 
     def visit(a: Path, b: Path) -> Difference:
         if (a, b) not in seen:
-            found = seen[a, b] = compare(a, b)
-            if found.numbers or found.measured:
-                found.causes = list(dict.fromkeys(_causes(a, b, found, visit)))
+            difference = seen[a, b] = compare(a, b)
+            if difference.numbers or difference.measured:
+                difference.causes = list(dict.fromkeys(_causes(a, b, difference, visit)))
         return seen[a, b]
 
     return visit(a, b)
 
 
-def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], Difference]) -> list[str]:
-    """What explains a difference: that of an input before one of its own."""
+def _causes(a: Path, b: Path, difference: Difference, visit: Callable[[Path, Path], Difference]) -> list[str]:
+    """Return what explains a difference: differences of inputs, else those of the making itself."""
     try:
         one, two = records.read(a), records.read(b)
     except InputError as error:
@@ -135,34 +136,34 @@ def _causes(a: Path, b: Path, found: Difference, visit: Callable[[Path, Path], D
             continue
         below = audit.find(a, one, names[0]), audit.find(b, two, names[1])
         if below[0] is None or below[1] is None:
-            lost.append(f"{place}: differs, and is missing, so what is behind it cannot be told")
+            lost.append(f"{place}: differs, and is missing, so its cause is unknown")
         elif one.inputs[names[0]].recorded:
             above.append(visit(below[0], below[1]))
         else:
             lost.append(f"{place}: another file")
-    decisive = [cause for difference in above if difference.numbers for cause in difference.causes]
-    name = relative(a.with_name(Path(audit.output(one.arguments)).name))  # one of all that were made at once
-    own = [f"{name}: {told}" for told in _own(one, two, first, second)]
-    measured = [cause for difference in above for cause in difference.causes]
-    if measured and not (decisive or lost or own) and one.verb in SHOWN:
-        found.measured, found.numbers = found.measured + found.numbers, []
-    again = one.verb == "time" or not found.numbers
-    said = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
-    return decisive + lost or own or measured or [said]
+    decisive = [cause for upstream in above if upstream.numbers for cause in upstream.causes]
+    name = relative(a.with_name(Path(planned.output(one.arguments)).name))  # one name for all files of a command
+    own = [f"{name}: {text}" for text in _own(one, two, first, second)]
+    measured = [cause for upstream in above for cause in upstream.causes]
+    if measured and not (decisive or lost or own) and command.verb(one.verb).shows:
+        difference.measured, difference.numbers = difference.measured + difference.numbers, []
+    again = one.verb == "time" or not difference.numbers
+    cause = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
+    return decisive + lost or own or measured or [cause]
 
 
 def _placed(record: Record) -> dict[str, str]:
-    """Inputs by their place as seen from the file; what no verb makes by its own name."""
+    """Return the names of inputs by their place relative to the file; files that no verb makes by their own name."""
     folder = Path(record.file).parent
     return {os.path.relpath(name, folder) if known.recorded else name: name for name, known in record.inputs.items()}
 
 
 def _own(one: Record, two: Record, first: dict[str, str], second: dict[str, str]) -> Iterator[str]:
-    """What differs in the making of two files, other than the contents of their inputs."""
+    """Yield what differs in the making of two files, other than the contents of their inputs."""
     if first.keys() != second.keys():
         only = [place for place in first if place not in second], [place for place in second if place not in first]
         yield f"made from other files: {', '.join(only[0]) or 'none more'} and {', '.join(only[1]) or 'none more'}"
-    for name in sorted((one.arguments.keys() | two.arguments.keys()) - audit.UNTRACKED):
+    for name in sorted((one.arguments.keys() | two.arguments.keys()) - _untracked(one)):
         before, after = _in_place(one, one.arguments.get(name)), _in_place(two, two.arguments.get(name))
         if before != after:
             yield "--{} {} and {}".format(name, *audit.contrast(before, after))
@@ -176,17 +177,23 @@ def _own(one: Record, two: Record, first: dict[str, str], second: dict[str, str]
             yield f"{what} {getattr(one, what)} and {getattr(two, what)}"
 
 
+def _untracked(record: Record) -> set[str]:
+    """Return the names of arguments that change the speed only."""
+    call = command.parse(record.command)
+    return set(call.arguments.untracked) if call else set()
+
+
 def _in_place(record: Record, value: Any) -> Any:
-    """A value of a record's arguments, less the inputs, which are compared as files."""
+    """Return a value of a record's arguments without the inputs, which are compared as files."""
     if isinstance(value, list):
-        return [item for item in value if item not in record.inputs]
+        return [item for item in value if str(item) not in record.inputs]
     if isinstance(value, str) and (value in record.inputs or Path(value).parent == Path(record.file).parent):
         return None
     return value
 
 
 def report(a: Path, b: Path) -> tuple[str, bool]:
-    """What differs between two files, or two results folders, as text, and whether anything but times does.
+    """Return what differs between two files, or two results folders, and whether anything but times does.
 
     Raises:
         InputError: one is missing, or they have no file in common.
@@ -200,22 +207,22 @@ def report(a: Path, b: Path) -> tuple[str, bool]:
                 absent.append(f"only in {relative(folder)}: {', '.join(sorted(only)[:3])}{more}")
         pairs = [(a / name, b / name) for name in sorted(names[0] & names[1], key=lambda name: (name.count("/"), name))]
         if not pairs:
-            raise InputError(f"{a} and {b}: no built file lies in both; two results folders or two files would do")
+            raise InputError(f"{a} and {b}: no built file lies in both; name two results folders or two files")
     elif a.is_dir() or b.is_dir():
-        raise InputError(f"{a} and {b}: a folder and a file; two results folders or two files would do")
+        raise InputError(f"{a} and {b}: a folder and a file; name two results folders or two files")
     else:
         pairs = [(a, b)]
     lines: list[str] = []
     differing = same = measured = 0
     causes: dict[str, None] = {}
     for one, two in pairs:
-        found = explain(one, two)
-        same += not (found.numbers or found.measured)
-        measured += bool(found.measured and not found.numbers)
-        if found.numbers:
+        difference = explain(one, two)
+        same += not (difference.numbers or difference.measured)
+        measured += bool(difference.measured and not difference.numbers)
+        if difference.numbers:
             differing += 1
-            lines += [f"{relative(one)} and {relative(two)}", *(f"  {told}" for told in found.numbers)]
-            causes |= dict.fromkeys(found.causes)
+            lines += [f"{relative(one)} and {relative(two)}", *(f"  {text}" for text in difference.numbers)]
+            causes |= dict.fromkeys(difference.causes)
     if causes:
         lines = ["differs first:", *(f"  {cause}" for cause in causes), "and so:", *lines]
     lines += [*absent, f"files that differ: {differing}; in measured times alone: {measured}; the same: {same}"]
@@ -223,6 +230,6 @@ def report(a: Path, b: Path) -> tuple[str, bool]:
 
 
 def _built(folder: Path) -> set[str]:
-    """Files with records, by their names within a folder."""
-    found = (path.with_name(path.name.removesuffix(SUFFIX)) for path in folder.rglob(f"*{SUFFIX}"))
-    return {path.relative_to(folder).as_posix() for path in found if path.is_file()}
+    """Return the files that have records, by their names within a folder."""
+    files = (path.with_name(path.name.removesuffix(SUFFIX)) for path in folder.rglob(f"*{SUFFIX}"))
+    return {path.relative_to(folder).as_posix() for path in files if path.is_file()}

@@ -1,60 +1,60 @@
-"""Links of the chain, made again: cheap ones whole, counts for a few images."""
+"""Recompute parts of the chain: quick steps whole, counts for a few images."""
 
 import contextlib
 import io
 import tempfile
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from accelerated_smoothing import command
+from accelerated_smoothing.command import Call, Role
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import records
 from accelerated_smoothing.provenance.audit import Node, beside, find, walk
 from accelerated_smoothing.provenance.differences import compare
 
-CHEAP = ("gather", "certify", "table", "figure")  # verbs that need seconds
-# Counts of another processor pass unless chance alone would part two samples of one distribution as far as this.
+# The level of the test that compares counts with those of another processor, for all images together.
 SIGNIFICANCE = 0.001
 
 
 def rebuild(roots: list[Node]) -> str:
-    """Make tables and figures from certificates again, certificates from counts, counts from shards, and compare.
+    """Run the quick verbs again: tables and figures from certificates, certificates from counts, counts from shards.
 
-    The recorded commands of these verbs are run on the inputs as they are now, and write to another place. What is not
-    the same becomes a problem of its file; times that were measured may differ.
+    The recorded commands run on the inputs as they are now, and write to another place. A difference, other than in
+    measured times, becomes a problem of its file.
 
     Returns:
-        What was done, in a line.
+        A summary in one line.
     """
     files = walk(roots)
-    made: dict[Path, list[Node]] = {}
+    groups: dict[Path, list[Node]] = {}  # several files may come from one command
     for node in files:
-        if node.record and node.path.is_file() and node.arguments and node.arguments.verb in CHEAP:
-            made.setdefault(node.path.parent / node.arguments.output.name, []).append(node)
+        if node.record and node.path.is_file() and node.call and command.verb(node.call.verb).quick:
+            groups.setdefault(node.path.parent / node.call.arguments.paths(Role.OUTPUT)[0].name, []).append(node)
     differ = 0
-    for output, group in made.items():
+    for output, group in groups.items():
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 _again(group[0], Path(scratch) / output.name)
                 for node in group:
-                    if found := compare(node.path, Path(scratch) / node.path.name).numbers:
-                        node.problems.append(f"made again, it is not the same: {'; '.join(found)}")
+                    if lines := compare(node.path, Path(scratch) / node.path.name).numbers:
+                        node.problems.append(f"made again, it differs: {'; '.join(lines)}")
                         differ += 1
             except (InputError, ImportError, SyntaxError) as error:
                 group[0].problems.append(f"cannot be made again: {error}")
                 differ += 1
-    again = sum(map(len, made.values()))
+    again = sum(map(len, groups.values()))
     return f"made again from their inputs: {again} files, {differ} differ; not made again: {len(files) - again}"
 
 
 def _again(node: Node, output: Path) -> None:
-    """Run the command of a record on the inputs as they are now, and write to another place."""
+    """Run a recorded command on the inputs as they are now, with another output."""
     record = node.record
     assert record is not None
-    assert node.arguments is not None
+    assert node.call is not None
 
     def placed(value: Any) -> Any:
         if isinstance(value, list):
@@ -63,47 +63,47 @@ def _again(node: Node, output: Path) -> None:
             return find(node.path, record, records.relative(value)) or value
         return value
 
-    arguments = Namespace(**{name: placed(value) for name, value in vars(node.arguments).items()})
-    arguments.output = output
+    arguments = {name: placed(value) for name, value in node.call.arguments}
+    changed = node.call.arguments.model_copy(update={**arguments, "output": output})
     with contextlib.redirect_stderr(io.StringIO()):
-        arguments.run(arguments)
+        Call(node.call.verb, changed).run()
 
 
 def sample(roots: list[Node], images: int, random: np.random.Generator) -> list[str]:
-    """Count some images again from scratch, and hold the stored counts against what the recorded seed gives here.
+    """Count some images again, and compare with the stored counts.
 
-    On the processor that counted them they must be equal. On another one the last bits of an arithmetic may differ and
-    with them a prediction now and then, so there a chi-squared test of homogeneity decides, at a level of
-    `SIGNIFICANCE` for all images together. It takes two samples for independent; these share their noise, so honest
-    counts pass it all the more.
+    On the processor that counted them, the counts must be equal. On another processor the last bits of the arithmetic
+    may differ, and with them a few predictions. There a chi-squared test of homogeneity decides, at the level
+    `SIGNIFICANCE` for all images together. The test assumes independent samples; these share their noise, so honest
+    counts pass it more often than the level says.
 
     Args:
-        images: how many, chosen at random among all that were counted.
+        images: number of images, chosen at random among all that were counted.
 
     Returns:
-        What was found, a line an image. What does not hold becomes a problem of its file.
+        One line for each image. A failure becomes a problem of its file.
 
     Raises:
         InputError: no counts are behind these files.
     """
-    there = []
+    counted = []
     for node in walk(roots):
         if node.record and node.record.verb == "count" and node.path.is_file():
             try:
-                there += [(node, row) for row in range(len(counts.read(node.path).idx))]
+                counted += [(node, row) for row in range(len(counts.read(node.path).idx))]
             except InputError as error:
                 node.problems.append(str(error))
-    if not there:
+    if not counted:
         raise InputError("--sample: no counts are behind these files; audit a table or a certificate")
-    chosen = random.choice(len(there), size=min(images, len(there)), replace=False)
+    chosen = random.choice(len(counted), size=min(images, len(counted)), replace=False)
     engines: dict[tuple[Path, str], Any] = {}
-    said = []
-    for node, row in (there[number] for number in chosen):
+    lines = []
+    for node, row in (counted[number] for number in chosen):
         try:
-            said.append(_sampled(node, row, engines, SIGNIFICANCE / len(chosen)))
+            lines.append(_sampled(node, row, engines, SIGNIFICANCE / len(chosen)))
         except InputError as error:
             node.problems.append(f"cannot be counted again: {error}")
-    return [*said, f"counted again from scratch: {len(said)} of the {len(there)} images that were counted"]
+    return [*lines, f"counted again from scratch: {len(lines)} of the {len(counted)} images that were counted"]
 
 
 def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], significance: float) -> str:
@@ -115,7 +115,6 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     import torch
 
     from accelerated_smoothing import data, models
-    from accelerated_smoothing.cli import section
     from accelerated_smoothing.config import Sampling
     from accelerated_smoothing.counting import engines as library
     from accelerated_smoothing.counting import sampling
@@ -123,15 +122,18 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
 
     record = node.record
     assert record is not None
-    stored, told = counts.read(node.path), record.arguments
+    assert node.call is not None
+    stored, arguments = counts.read(node.path), record.arguments
 
-    def there(name: str) -> Path:
-        return find(node.path, record, told[name]) or beside(node.path, record.file, told[name])
+    def locate(name: str) -> Path:
+        return find(node.path, record, arguments[name]) or beside(node.path, record.file, arguments[name])
 
-    base, split = there("base"), data.read(there("images"))
+    base, split = locate("base"), data.read(locate("images"))
     image = split.take(stored.idx[row : row + 1])
-    sigma = sigmas.read(there("sigmas")).of(image.idx, told["at"]) if told["sigmas"] else told["sigma"]
-    settings = section(Sampling, Namespace(**told))
+    sigma = arguments["sigma"]
+    if arguments["sigmas"]:
+        sigma = sigmas.read(locate("sigmas")).of(image.idx, arguments["at"])
+    settings = node.call.arguments.section(Sampling)
     if (base, settings.precision) not in engines:
         cuda = stored.meta["arithmetic"].startswith("cuda") and torch.cuda.is_available()
         engines[base, settings.precision] = library.build(
@@ -147,30 +149,30 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
         image.pixels(),
         sigma,
         settings.sizes,
-        told["seed"],
+        arguments["seed"],
         classes=stored.meta["classes"],
         idx=image.idx,
-        purpose=told["purpose"],
-        noise=told["noise"],
+        purpose=arguments["purpose"],
+        noise=arguments["noise"],
     )
     name = f"{records.relative(node.path)}, image {image.idx[0]}, {stored.sizes[-1]} draws"
     if np.array_equal(again[0], stored.counts[row]):
-        return f"{name}: the stored counts are what seed {told['seed']} gives"
+        return f"{name}: the stored counts are what seed {arguments['seed']} gives"
     here = records.machine()
     same = all(here.get(part) == record.machine.get(part) for part in ("processor", "gpu"))
     p = homogeneity(stored.counts[row, -1], again[0, -1])
     moved = np.abs(stored.counts[row, -1] - again[0, -1]).sum() // 2
     if (same and engine.arithmetic == stored.meta["arithmetic"]) or p < significance:
-        found = f"stored {stored.counts[row, -1].tolist()}, seed {told['seed']} gives {again[0, -1].tolist()}"
-        node.problems.append(f"image {image.idx[0]}, counted again: {found}")
-        return f"{name}: not what seed {told['seed']} gives, p = {p:.2g}"
+        difference = f"stored {stored.counts[row, -1].tolist()}, seed {arguments['seed']} gives {again[0, -1].tolist()}"
+        node.problems.append(f"image {image.idx[0]}, counted again: {difference}")
+        return f"{name}: not what seed {arguments['seed']} gives, p = {p:.2g}"
     return f"{name}: {moved} predictions differ, as they may on another processor; homogeneous, p = {p:.2g}"
 
 
 def homogeneity(one: np.ndarray, two: np.ndarray) -> float:
-    """The p-value of Pearson's chi-squared test that counts [classes] are of one distribution.
+    """Return the p-value of Pearson's chi-squared test that two arrays of counts [classes] have one distribution.
 
-    Classes that were predicted less than ten times in both are taken as one, for which the test's approximation holds.
+    Classes with fewer than ten predictions in both are merged, so that the approximation of the test holds.
     """
     from scipy.stats import chi2_contingency
 

@@ -1,7 +1,5 @@
-"""Records: beside every built file, what made it."""
+"""Records: beside every built file lies a JSON file that says what made it."""
 
-import argparse
-import csv
 import hashlib
 import importlib.metadata
 import json
@@ -10,25 +8,23 @@ import platform
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accelerated_smoothing import files
+from accelerated_smoothing.command import Arguments, Call, Role
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256, write_text
 from accelerated_smoothing.provenance import code
 
 SUFFIX = ".record.json"
-VERSION = 2
-MIXED = " and "  # between several arithmetics of one file
-# How a workflow tells its verbs which config they run under, as JSON.
+VERSION = 3
+# The variable in which a workflow passes its config to its verbs, as JSON.
 WORKFLOW = "ACCELERATED_SMOOTHING_WORKFLOW"
 
 
@@ -59,18 +55,19 @@ class Commit(_Part):
 class Record(_Part):
     """What made a file. All paths are relative to the folder in which the verb ran."""
 
-    version: Literal[2] = Field(alias="schema", description="of this format")
+    version: Literal[3] = Field(alias="schema", description="of this format")
     file: str
     sha256: str
     bytes: int
     about: dict[str, Any] = Field(description="what the file says of itself: sigma, seed, purpose, arithmetic, ...")
     command: list[str] = Field(description="after accelerated-smoothing")
     verb: str
-    arguments: dict[str, Any] = Field(description="the command as it was understood, with some defaults")
-    inputs: dict[str, Input] = Field(description="files that the verb was given to read")
+    arguments: dict[str, Any] = Field(description="the arguments of the command, with defaults")
+    inputs: dict[str, Input] = Field(description="files that the verb read")
     workflow: Workflow | None = Field(description="null if the verb was run by hand")
+    plugins: list[str] = Field(description="modules that the verb loaded by name, such as one architecture family")
     code: dict[str, str] = Field(
-        description="hashes of the modules that ran: of their syntax trees, without docstrings"
+        description="hashes of the modules that could run: of their syntax trees, without docstrings"
     )
     commit: Commit | None = Field(description="null without git")
     python: str
@@ -83,56 +80,61 @@ class Record(_Part):
 
 
 def schema() -> str:
-    """The JSON schema of a record."""
+    """Return the JSON schema of a record."""
     return json.dumps(Record.model_json_schema(by_alias=True), indent=2) + "\n"
 
 
 def record_of(path: Path) -> Path:
-    """Where the record of a file lies."""
+    """Return the path of a file's record."""
     return path.with_name(path.name + SUFFIX)
 
 
 @contextmanager
-def recorded(arguments: argparse.Namespace, words: list[str]) -> Iterator[None]:
-    """Run the verb that words on the command line ask for, and leave a record beside each file that it has written.
+def recorded(call: Call, words: list[str]) -> Iterator[None]:
+    """Run a verb inside the block, and leave a record beside each file that it has written.
 
-    Paths in a record are relative to the working directory of the verb, as they were on its command line, so that
-    those within a results folder keep their places to one another wherever it is moved.
+    Paths in a record are relative to the working directory of the verb. So the paths within a results folder keep their
+    places to one another wherever the folder is moved.
+
+    Args:
+        call: the verb and its arguments.
+        words: the command line.
     """
     files.written.clear()
-    started, begun = datetime.now(UTC), time.perf_counter()
-    ran = code.modules(arguments.run.__name__, vars(arguments))
+    started, clock = datetime.now(UTC), time.perf_counter()
+    plugins = code.plugins(call.verb, code.facts(call.arguments))
+    hashes = code.modules(call.verb, plugins)
     lock = code.ROOT / "envs/lock.txt"
-    shared: dict[str, Any] = {  # as it is now: code may be edited, and inputs made again, while a long verb runs
+    inputs = [path for path in call.arguments.paths(Role.INPUT, Role.SOURCE) if path.is_file()]
+    shared: dict[str, Any] = {  # as it is now: code may be edited, and inputs built again, while a long verb runs
         "schema": VERSION,
         "command": [_moved(word) for word in words],
-        "verb": arguments.verb,
-        "arguments": plain(arguments),
-        "inputs": {
-            relative(path): {"sha256": sha256(path), "recorded": record_of(path).exists()} for path in _paths(arguments)
-        },
+        "verb": call.verb,
+        "arguments": plain(call.arguments),
+        "inputs": {relative(path): {"sha256": sha256(path), "recorded": record_of(path).exists()} for path in inputs},
         "workflow": json.loads(os.environ.get(WORKFLOW, "null")),
-        "code": ran,
+        "plugins": plugins,
+        "code": hashes,
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in sorted(code.packages(ran))},
+        "packages": {name: version(name) for name in sorted(code.packages(hashes))},
         "lock": sha256(lock) if lock.exists() else None,
         "started": started.isoformat(timespec="seconds"),
     }
     yield
-    made = {relative(path): path for path in sorted(files.written) if path.exists()}
+    written = {relative(path): path for path in sorted(files.written) if path.exists()}
     shared |= {
-        "inputs": {name: known for name, known in shared["inputs"].items() if name not in made},
+        "inputs": {name: known for name, known in shared["inputs"].items() if name not in written},
         "machine": machine(),
-        "seconds": round(time.perf_counter() - begun, 3),
+        "seconds": round(time.perf_counter() - clock, 3),
     }
-    for name, path in made.items():
-        own = {"file": name, "sha256": sha256(path), "bytes": path.stat().st_size, "about": about(path)}
+    for name, path in written.items():
+        own = {"file": name, "sha256": sha256(path), "bytes": path.stat().st_size, "about": files.describe(path)}
         write_text(record_of(path), _sealed({**shared, **own}))
 
 
 def _sealed(record: dict[str, Any]) -> str:
-    """A record as text that ends with a hash of the rest, so that no byte of it changes by accident unnoticed."""
+    """Return a record as text that ends with a hash of the rest, so that a changed byte is noticed."""
     body = json.dumps(record, indent=1, sort_keys=True)
     return json.dumps({**record, "~seal": hashlib.sha256(body.encode()).hexdigest()}, indent=1, sort_keys=True) + "\n"
 
@@ -141,82 +143,54 @@ def read(path: Path) -> Record:
     """Read the record of a file.
 
     Raises:
-        InputError: there is none, or it is not as it was written.
+        InputError: it is missing, altered, or of another version.
     """
     where = record_of(path)
     try:
         text = where.read_text(encoding="utf-8")
         record = dict(json.loads(text))
     except FileNotFoundError:
-        raise InputError(f"{where}: no such record; delete {path.name} and build it again") from None
+        raise InputError(f"{where}: no such record; build {path} again") from None
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{where}: is no record ({error}); delete {path.name} and build it again") from error
+        raise InputError(f"{where}: not a record ({error}); build {path} again") from error
     if text != _sealed({key: value for key, value in record.items() if key != "~seal"}):
-        raise InputError(f"{where}: was altered after it was written; delete {path.name} and build it again")
+        raise InputError(f"{where}: altered after it was written; build {path} again")
     if record.get("schema") != VERSION:
-        raise InputError(f"{where}: found schema {record.get('schema')!r}; this version reads {VERSION}")
+        raise InputError(f"{where}: schema must be {VERSION}, got {record.get('schema')!r}; build {path} again")
     try:
         return Record.model_validate(record)
     except ValidationError as error:
         fault = error.errors()[0]
         where_in = ".".join(map(str, fault["loc"]))
-        raise InputError(f"{where}: {where_in}: {fault['msg']}; delete {path.name} and build it again") from None
+        raise InputError(f"{where}: {where_in}: {fault['msg']}; build {path} again") from None
 
 
 def relative(path: Path) -> str:
-    """A path as seen from the working directory."""
+    """Return a path relative to the working directory."""
     return Path(os.path.relpath(path)).as_posix()
 
 
 def _moved(word: str) -> str:
-    """A word of the command line without the place of this folder."""
+    """Return a word of the command line with a relative path."""
     flag, equals, value = word.rpartition("=")
     return flag + equals + relative(Path(value)) if Path(value).is_absolute() else word
 
 
-def plain(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Arguments as JSON has them, paths relative."""
+def plain(arguments: Arguments) -> dict[str, Any]:
+    """Return arguments as JSON has them, with relative paths."""
 
-    def told(value: Any) -> Any:
+    def plain_value(value: Any) -> Any:
         if isinstance(value, Path):
             return relative(value)
-        return [told(item) for item in value] if isinstance(value, list | tuple) else value
+        return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value
 
-    return {name: told(value) for name, value in sorted(vars(arguments).items()) if name not in ("run", "verb")}
-
-
-def _paths(arguments: argparse.Namespace) -> list[Path]:
-    """The files on the command line; of a folder, such as that of the raw images, nothing is known."""
-    values = [value if isinstance(value, list) else [value] for value in vars(arguments).values()]
-    return [item for value in values for item in value if isinstance(item, Path) and item.is_file()]
-
-
-def about(path: Path) -> dict[str, Any]:
-    """What a file says of itself: the description of arrays and weights, the arithmetic of certificates."""
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return dict(json.loads(str(stored["meta"])))
-        except (KeyError, ValueError, zipfile.BadZipFile):
-            return {}
-    if path.suffix == ".safetensors":
-        try:
-            with path.open("rb") as stream:
-                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-            return dict(json.loads(header.get("__metadata__", {}).get("description", "{}")))
-        except ValueError:
-            return {}
-    if path.suffix == ".tsv":
-        with path.open(encoding="utf-8", newline="") as stream:
-            found = {row.get("arithmetic") for row in csv.DictReader(stream, delimiter="\t")}
-        return {"arithmetic": MIXED.join(sorted(name for name in found if name))}
-    return {}
+    return {name: plain_value(value) for name, value in sorted(arguments)}
 
 
 def commit() -> dict[str, Any] | None:
-    """The commit that the code was checked out from, and whether it holds all of this code; None without git.
+    """Return the commit of the code, and whether the code is exactly that; None without git.
 
-    A new file in `src` is code that no commit holds, too; others are of no account until they are tracked.
+    An untracked file in `src` is code that no commit holds. Other untracked files do not count.
     """
 
     def git(*words: str) -> str:
@@ -234,7 +208,7 @@ def commit() -> dict[str, Any] | None:
 
 
 def version(package: str) -> str:
-    """The version of a package that is installed here."""
+    """Return the version of an installed package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -242,7 +216,7 @@ def version(package: str) -> str:
 
 
 def machine() -> dict[str, str]:
-    """The machine, and the GPU if the verb has seen one."""
+    """Return facts about the machine, and the GPU if torch was used."""
     torch = sys.modules.get("torch")
     gpu = {"gpu": torch.cuda.get_device_name()} if torch and torch.cuda.is_available() else {}
     return {"host": platform.node(), "platform": platform.platform(), "processor": _processor(), **gpu}

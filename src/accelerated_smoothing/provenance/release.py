@@ -1,4 +1,4 @@
-"""A results folder to hand on: a copy of the workflow in it, and one archive of all that its metadata tells of."""
+"""Share a results folder: put a copy of the workflow into it, and pack everything that its metadata lists."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ WORKFLOW = "workflow"  # the folder of the copy
 # Files and folders that the workflow needs to run; folders whole, without what starts with a dot or was compiled.
 PARTS = [
     *("Snakefile", "rules", "config.yaml", "presets", "profiles", "slurm", "src", "envs", "resources", "notebooks"),
-    *("pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
+    *("papers", "pyproject.toml", "Makefile", "README.md", "LICENSE", "CITATION.cff"),
 ]
 
 
@@ -42,21 +42,21 @@ runs no model. Instead of `presets/demo.yaml`, name the preset that the records 
 
 
 def parts() -> list[Path]:
-    """Files of this workflow that a copy of it needs."""
-    found = [code.ROOT / part for part in PARTS]
-    found += [file for folder in found if folder.is_dir() for file in folder.rglob("*")]
+    """Return the files of this workflow that a copy of it needs."""
+    files = [code.ROOT / part for part in PARTS]
+    files += [file for folder in files if folder.is_dir() for file in folder.rglob("*")]
 
     def wanted(file: Path) -> bool:
         names = file.relative_to(code.ROOT).parts
         return file.is_file() and not any(name.startswith((".", "__pycache__")) for name in names)
 
-    return sorted(filter(wanted, found))
+    return sorted(filter(wanted, files))
 
 
 def fingerprint() -> str:
-    """A hash that changes with any file of the workflow."""
-    told = [(file.relative_to(code.ROOT).as_posix(), sha256(file)) for file in parts()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    """Return a hash that changes with any file of the workflow."""
+    hashes = [(file.relative_to(code.ROOT).as_posix(), sha256(file)) for file in parts()]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
 
 
 def copy_workflow(root: Path, configs: Iterable[str]) -> None:
@@ -86,23 +86,23 @@ def archive(metadata: Path, output: Path) -> None:
     """
     root = metadata.parent
     if sha256(metadata) != records.read(metadata).sha256:
-        raise InputError(f"{metadata}: changed since it was made; delete it and build it again")
+        raise InputError(f"{metadata}: changed since it was made; build it again")
     try:
         graph = json.loads(metadata.read_text(encoding="utf-8"))["@graph"]
-        told = {unquote(entity["@id"]): entity["sha256"] for entity in graph if "File" in entity["@type"]}
+        hashes = {unquote(entity["@id"]): entity["sha256"] for entity in graph if "File" in entity["@type"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{metadata}: cannot be read as a crate ({error}); build it again") from error
-    for name, known in told.items():
+    for name, known in hashes.items():
         if ".." in Path(name).parts or not (root / name).is_file() or sha256(root / name) != known:
             raise InputError(f"{root / name}: is not as {metadata} says; build that again")
-    made = [name for name in told if not name.startswith(f"{WORKFLOW}/")]
-    made += [path.name for path in (metadata, record_of(metadata)) if path.is_file()]
-    times = {name: (root / name).stat().st_mtime for name in made}
+    built = [name for name in hashes if not name.startswith(f"{WORKFLOW}/")]
+    built += [path.name for path in (metadata, record_of(metadata)) if path.is_file()]
+    times = {name: (root / name).stat().st_mtime for name in built}
     first = min(times.values())
-    times |= {name: first for name in told if name not in times}  # that of a file of the workflow is of a checkout
+    times |= {name: first for name in hashes if name not in times}  # that of a file of the workflow is of a checkout
     with atomic(output) as draft, zipfile.ZipFile(draft, "w") as packed:
         packed.writestr(zipfile.ZipInfo("README.md", time.gmtime(first)[:6]), WELCOME)
-        for name in sorted(times, key=lambda name: (name in made, times[name], name)):
+        for name in sorted(times, key=lambda name: (name in built, times[name], name)):
             entry = zipfile.ZipInfo(name, time.gmtime(times[name])[:6])
             entry.compress_type = zipfile.ZIP_STORED if name.endswith(".npz") else zipfile.ZIP_DEFLATED
             entry.extra = struct.pack("<HHBl", 0x5455, 5, 1, int(times[name]))  # seconds since 1970, whatever the zone

@@ -1,4 +1,4 @@
-"""Which executions files go back to: their records, taken together."""
+"""The executions behind files, gathered from their records."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from accelerated_smoothing.provenance.records import SUFFIX, Record, relative
 
 @dataclass
 class Run:
-    """One execution of a verb. Files are told by the name that they had then, and where they are now.
+    """One execution of a verb.
 
     Attributes:
-        record: of any file that it wrote; they differ in nothing else.
-        read: its inputs.
-        made: the files that it wrote.
+        record: of one of the files that it wrote; the records of the others differ only in the file.
+        read: where its inputs are now, by their recorded names.
+        made: where the files that it wrote are now, by their recorded names.
     """
 
     record: Record
@@ -33,13 +33,13 @@ class Run:
 
 
 def identity(record: Record) -> str:
-    """The same for all files that one execution wrote, and for no other."""
-    told = [record.started.isoformat(), record.command]
-    return f"{record.verb}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]}"
+    """Return a name that is the same for all files of one execution, and different for every other."""
+    unique = [record.started.isoformat(), record.command]
+    return f"{record.verb}-{hashlib.sha256(json.dumps(unique).encode()).hexdigest()[:12]}"
 
 
 def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
-    """All executions that targets go back to, the earliest first, and the hashes of all files that they read and wrote.
+    """Return the executions behind targets, earliest first, and the hashes of all files that they read and wrote.
 
     Raises:
         InputError: a file is missing, has no record, or is not the one that was recorded or read.
@@ -64,7 +64,7 @@ def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
         for file, known in record.inputs.items():
             source = audit.find(path, record, file)
             if source is None:
-                raise InputError(f"{path}: was made from {file}, which is missing")
+                raise InputError(f"{path}: made from {file}, which is missing; build that again")
             run.read[file] = relative(source)
             if known.recorded:
                 waiting.append(source)
@@ -83,11 +83,11 @@ def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
 
 
 def _together(folder: Path) -> dict[str, list[Path]]:
-    """Files of a folder by the execution that wrote them."""
-    found: dict[str, list[Path]] = {}
+    """Return the files of a folder by the execution that wrote them."""
+    files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         file = path.with_name(path.name.removesuffix(SUFFIX))
-        with suppress(InputError):  # whatever else lies there is not of this crate
+        with suppress(InputError):  # other files in the folder are not part of this crate
             if file.is_file():
-                found.setdefault(identity(records.read(file)), []).append(file)
-    return found
+                files.setdefault(identity(records.read(file)), []).append(file)
+    return files

@@ -13,79 +13,95 @@ from urllib.parse import quote
 
 import jinja2
 
-from accelerated_smoothing import analysis
+from accelerated_smoothing import analysis, papers
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import write_text
 from accelerated_smoothing.provenance import audit
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record, relative
-from accelerated_smoothing.report import contents, stages
-from accelerated_smoothing.report.contents import FIGURES, TABLES
+from accelerated_smoothing.report import contents, notebook, stages
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-NOTEBOOKS = {"table1": "The story of Table I", "image": "One image under the microscope"}
-HASH = 12  # letters of one that are shown
+HASH = 12  # letters of a hash on the page
+GUARANTEES = {
+    "deterministic": "The radius holds with certainty: it follows from the weights of the network, without samples.",
+    "sound": "The radius follows from sampling: with probability 1 - \u03b1 over the noise that was drawn, no change "
+    "of the image that is shorter than the radius changes the prediction of the smoothed classifier.",
+    "memory": "The radius holds for the memory-enhanced classifier only, whose answers depend on earlier questions.",
+    "estimated": "The radius is a guess, without a proof. Exceeds is the share of images whose estimated radius is "
+    "larger than the one that the reference method certifies for the same image.",
+}
 
 
-def write(paths: list[Path], output: Path, template: Path, experiment: str, comparable: bool) -> None:
-    """Write the page.
+def write(paths: list[Path], output: Path, template: Path, caption: str) -> None:
+    """Write the page of one paper.
 
     Args:
-        paths: what it shows or links: tables (.csv, .md, _vs_paper.csv), timing.tsv, figures (.svg, .png), notebooks
-            (.html, .ipynb), by the names that the workflow gives them. What is left out is not on the page.
+        paths: files that the page shows or links to: tables (.csv, .md, _vs_paper.csv), timing.tsv, figures (.svg,
+            .png), notebooks (.html, .ipynb), under the names that the workflow gives them.
         output: the page; its links are relative to it.
-        template: what it looks like.
-        experiment: what was run, in words.
-        comparable: whether that is the paper's own experiment.
+        template: a Jinja template of the page.
+        caption: what was run, in words.
 
     Raises:
-        InputError: a file that cannot be read, two of one name, or no Table I, which says of each method whether it is
-            sound.
+        InputError: a file cannot be read, two have one name, or they are not of one paper.
     """
     if len({path.name for path in paths}) < len(paths):
-        raise InputError("two of the files have one name; a page is of one results folder")
+        raise InputError("FILES must have different names: a page is of one results folder")
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
-    if "table1.csv" not in nodes:
-        raise InputError("no table1.csv among the files; it says which methods are sound, so no page without it")
-    guarantees = contents.guarantees(nodes)
+    shown = contents.items(list(nodes.values()))
+    tables = {name: node for name, node in shown.items() if node.path.suffix == ".csv"}
+    known = contents.guarantees(tables, nodes.get("timing.tsv"))
+    words = {word for word, _ in known.values()} | _words(tables)
     files = audit.walk(nodes.values())
     layers = stages.stages(files)
-    shown = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    shown.filters |= {"duration": duration, "size": size, "link": lambda path: _link(path, output)}
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"duration": duration, "size": size, "link": lambda path: _link(path, output)}
     try:
-        looks = shown.from_string(contents.read(template).decode())
+        page = environment.from_string(contents.read(template).decode())
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
-        raise InputError(f"{template}: not a template ({error}); the one beside the report's code would do") from error
-    page = looks.render(
-        experiment=experiment,
-        comparable=comparable,
+        raise InputError(f"{template}: not a template ({error}); use the one beside the report's code") from error
+    table_entries = [
+        contents.table(name, node, nodes.get(f"{node.path.stem}_vs_paper.csv"), known)
+        | _origin(nodes, *(f"{node.path.stem}{suffix}" for suffix in (".csv", ".md", "_vs_paper.csv")))
+        for name, node in tables.items()
+    ]
+    text = page.render(
+        paper=papers.title(next(iter(shown)).rpartition("/")[0]),
+        caption=caption,
+        comparable=any(entry["comparable"] for entry in table_entries),
+        guarantees={word: GUARANTEES[word] for word in GUARANTEES if word in words},
         facts=_facts([node.record for node in files if node.record], _images(nodes.values())),
         files=len(files),
         problems=_problems(files),
-        tables=[
-            contents.table(name, nodes, guarantees, comparable)
-            | _origin(nodes, f"{name}.csv", f"{name}.md", f"{name}_vs_paper.csv")
-            for name in TABLES
-            if f"{name}.csv" in nodes
-        ],
+        tables=table_entries,
         figures=[
-            contents.figure(name, nodes) | _origin(nodes, f"{name}.svg", f"{name}.png")
-            for name in FIGURES
-            if f"{name}.svg" in nodes
+            contents.figure(name, node) | _origin(nodes, f"{node.path.stem}.svg", f"{node.path.stem}.png")
+            for name, node in shown.items()
+            if node.path.suffix == ".svg"
         ],
         notebooks=[
-            {"words": words} | _origin(nodes, f"{name}.html", f"{name}.ipynb")
-            for name, words in NOTEBOOKS.items()
-            if f"{name}.html" in nodes
+            {"words": notebook.title(node.path.with_suffix(".ipynb"))}
+            | _origin(nodes, node.path.name, f"{node.path.stem}.ipynb")
+            for node in nodes.values()
+            if node.path.suffix == ".html"
         ],
         layers=layers,
         graph=stages.graph(layers),
     )
-    write_text(output, page)
+    write_text(output, text)
+
+
+def _words(tables: dict[str, Node]) -> set[str]:
+    """Return the guarantees that tables name."""
+    logs = [contents.csv(node.path) for node in tables.values()]
+    return {str(word) for log in logs if "guarantee" in log for word in log["guarantee"]}
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: `8.5 s`, `3 min 20 s`, `51.2 h`."""
+    """Return seconds in words: `8.5 s`, `3 min 20 s`, `51.2 h`."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -93,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 def size(amount: float) -> str:
-    """Bytes in words: `1.2 MB`."""
+    """Return bytes in words: `1.2 MB`."""
     for unit in ("kB", "MB", "GB", "TB"):
         if round(amount / 1000, 1) < 1000:
             return f"{amount / 1000:.1f} {unit}"
@@ -102,7 +118,7 @@ def size(amount: float) -> str:
 
 
 def _origin(nodes: dict[str, Node], name: str, *others: str) -> dict[str, Any]:
-    """What made a file, back to the images, and links to it and to those of its others that there are."""
+    """Return what made a file, back to the images, and links to it and to its other formats."""
     node = nodes[name]
     files = {relative(below.path): below for below in audit.walk([node])}
     lines = []
@@ -121,7 +137,7 @@ def _origin(nodes: dict[str, Node], name: str, *others: str) -> dict[str, Any]:
 
 
 def _word(name: str) -> str:
-    """A file by its kind, for people."""
+    """Return the kind of a file, in words."""
     if name.endswith("_vs_paper.csv"):
         return "Beside the paper (CSV)"
     kind = Path(name).suffix[1:]
@@ -133,16 +149,16 @@ def _link(path: Path, page: Path) -> str:
 
 
 def _problems(files: list[Node]) -> dict[str, list[str]]:
-    """What does not hold, and the files that share it."""
-    found: dict[str, list[str]] = {}
+    """Return each problem with the files that have it."""
+    problems: dict[str, list[str]] = {}
     for node in files:
         for problem in node.problems:
-            found.setdefault(problem, []).append(relative(node.path))
-    return found
+            problems.setdefault(problem, []).append(relative(node.path))
+    return problems
 
 
 def _images(nodes: Iterable[Node]) -> str:
-    """Which images were certified, by the first log of certificates."""
+    """Return which images were certified, from the first log of certificates."""
     for node in audit.walk(nodes):
         if node.record and node.record.verb == "certify" and node.path.is_file():
             return analysis.index_set(contents.csv(node.path, "idx")["idx"].to_numpy())
@@ -150,9 +166,9 @@ def _images(nodes: Iterable[Node]) -> str:
 
 
 def _facts(records: list[Record], images: str) -> dict[str, list[str]]:
-    """What was run, in words, from the records: one or more lines for each fact that they tell."""
+    """Return what was run, from the records: one or more lines for each fact."""
 
-    def told(verbs: str, name: str) -> list[Any]:
+    def recorded(verbs: str, name: str) -> list[Any]:
         values = [r.arguments[name] for r in records if r.verb in verbs.split() and r.arguments.get(name) is not None]
         return list(dict.fromkeys(values))
 
@@ -160,16 +176,16 @@ def _facts(records: list[Record], images: str) -> dict[str, list[str]]:
         return [", ".join(f"{value:g}" for value in sorted(set(values)))] if values else []
 
     ended = [record.started + timedelta(seconds=record.seconds) for record in records]
-    samples = listed(map(float, told("certify", "n")))
+    samples = listed(map(float, recorded("certify", "n")))
     facts = {
-        "Data set": told("data", "dataset"),
-        "Base classifier": told("train-base", "arch") or ["imported"],
-        "Surrogates": [f"ResNet-{depth}" for depth in sorted(map(int, told("train-surrogate", "depth")))],
-        "Noise σ, pixels of [0, 1]": listed(map(float, told("train-base import-base", "sigma"))),
+        "Data set": recorded("data", "dataset"),
+        "Base classifier": recorded("train-base", "arch") or ["imported"],
+        "Surrogates": [f"ResNet-{depth}" for depth in sorted(map(int, recorded("train-surrogate", "depth")))],
+        "Noise σ, pixels of [0, 1]": listed(map(float, recorded("train-base import-base", "sigma"))),
         "Samples N": samples,
         "Images certified": [images],
-        "Chance of a wrong certificate, α": listed(told("certify", "alpha")),
-        "Root seed": listed(told("count train-base train-surrogate time", "seed")),
+        "Chance of a wrong certificate, α": listed(recorded("certify", "alpha")),
+        "Root seed": listed(recorded("count train-base train-surrogate time", "seed")),
         "Arithmetic": sorted({str(r.about["arithmetic"]) for r in records if r.about.get("arithmetic")}),
         "When": [_between(min(r.started for r in records), max(ended))] if records else [],
         "Commit": sorted({_commit(record) for record in records}),

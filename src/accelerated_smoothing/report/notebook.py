@@ -60,6 +60,18 @@ def page(notebook: Any) -> str:
     return exporter.from_notebook_node(notebook)[0]
 
 
+def title(path: Path) -> str:
+    """Return the first heading of a notebook; its name if it has none or cannot be read."""
+    import json
+
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return path.stem
+    lines = [line for cell in cells if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).splitlines()]
+    return next((line.lstrip("# ") for line in lines if line.startswith("#")), path.stem)
+
+
 def show(figure: Any, words: str) -> None:
     """Show a figure in a notebook.
 

@@ -3,27 +3,11 @@
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from accelerated_smoothing import command
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record
 from accelerated_smoothing.provenance.runs import identity
 
-# Verbs in words; another verb goes by its own name.
-WORDS = {
-    "data": "Images",
-    "train-base": "Base classifiers",
-    "import-base": "Imported bases",
-    "embed": "Embeddings",
-    "choose": "Chosen sigmas",
-    "count": "Counting",
-    "gather": "Joined counts",
-    "train-surrogate": "Surrogates",
-    "certify": "Certificates",
-    "attack": "Attacks",
-    "time": "Timing",
-    "table": "Tables",
-    "figure": "Figures",
-    "notebook": "Notebooks",
-}
 # Of the drawing, in its own units, which are pixels on a phone.
 WIDTH, ROW, HEIGHT, BOX, GAP = 340, 76, 48, 158, 12
 
@@ -52,7 +36,7 @@ class Stage:
 
     @property
     def words(self) -> str:
-        return WORDS.get(self.verb, self.verb)
+        return command.verb(self.verb).makes
 
 
 def executions(records: list[Record]) -> list[Record]:
@@ -74,7 +58,7 @@ def stages(nodes: list[Node]) -> list[list[Stage]]:
     sorter.prepare()
     layers = []
     while sorter.is_active():
-        layer = sorted(sorter.get_ready(), key=[*WORDS, *sorted(after.keys() - WORDS.keys())].index)
+        layer = sorted(sorter.get_ready())
         layers.append([_stage(verb, records[verb], frozenset(after[verb])) for verb in layer])
         sorter.done(*layer)
     return layers

@@ -1,6 +1,6 @@
-"""Choosing sigmas: a whole split through one of the ways of `choose/`, and into a file (Alfarra et al. 2022, 3.4).
+"""Choosing sigmas for a whole split, in one of the `ways/` (Alfarra et al. 2022, section 3.4).
 
-The draws that choose a sigma have purposes of their own, so those that certify with it are independent of the choice.
+The draws that choose a sigma have their own purposes, so the draws that certify with it are independent of the choice.
 """
 
 import hashlib
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accelerated_smoothing import config, models, noise
+from accelerated_smoothing import models, noise, sigmas
+from accelerated_smoothing.config import Section
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.files import sha256, write_arrays
-from accelerated_smoothing.progress import Checkpoint, Progress, partial
-from accelerated_smoothing.provenance.code import digest
+from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
 
 def run(
@@ -24,33 +24,37 @@ def run(
     output: Path,
     *,
     at: list[int],
-    settings: config.Section,
+    settings: Section,
     sigma: float,
     distribution: str,
     seed: int,
     device: torch.device,
+    code: str,
 ) -> None:
     """Choose the sigmas of some images and write them to `output`.
 
-    Batches are of one size, the last one filled up, so that a sigma does not depend on which images are beside it.
+    All batches have the same size, and the last is filled up, so that a sigma does not depend on other images.
 
     Args:
-        way: a module of this package.
+        way: name of the way.
         base: weight file of f.
         images: of one split.
+        output: the sigmas; while the run lasts, `<output>.partial.npz` holds what is done.
         at: numbers of steps or samples, ascending.
-        settings: the way's.
-        sigma: from which a choice starts: that of the base classifier's training.
+        settings: of the way.
+        sigma: of the base classifier's training, where the choice starts.
         distribution: of the noise.
+        seed: the root seed.
+        code: digest of the code; work of other code is not continued.
 
     Raises:
-        InputError: f was trained for another number of classes or another kind of image.
+        InputError: f was trained for another number of classes or another data set.
     """
     model, _ = models.load(base, "base", images.meta)
     model = model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
     forward = models.compiled(model) if device.type == "cuda" else model
-    module, shape = config.chooser_module(way), images.images.shape[1:]
-    margin = config.distribution_module(distribution).margin
+    module, shape = sigmas.way(way), images.images.shape[1:]
+    margin = noise.distribution(distribution).margin
     size = max(1, engines.batch(shape, device) // module.copies(settings, at))
     meta = {
         "kind": "sigmas",
@@ -70,16 +74,18 @@ def run(
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
-        "code": digest("choose_sigmas", way=way, noise=distribution),
+        "code": code,
     }
-    sigmas, done = np.full((len(at), len(images.idx)), sigma), 0
-    checkpoint = Checkpoint(partial(output), identity, ["sigmas"])
-    if kept := checkpoint.load():
-        sigmas, done = kept[0]["sigmas"], kept[1]
-    with Progress("choosing", len(images.idx), "images", show=True) as progress:
-        progress.resume(done)
+    work = {"sigmas": np.full((len(at), len(images.idx)), sigma)}
+    checkpoint = Checkpoint(partial(output), identity, list(work))
+    done = checkpoint.resume(work)
+
+    def save(done: int) -> None:
+        checkpoint.save(work, done)
+
+    with Resumable("choosing", len(images.idx), "images", done, save) as progress:
         for first in range(done, len(images.idx), size):
-            rows = np.arange(first, first + size) % len(images.idx)  # beyond the end they are made, and not kept
+            rows = np.arange(first, first + size) % len(images.idx)  # those beyond the end fill the batch
             part = images.take(rows)
 
             def draw(step: int, samples: int, names: np.ndarray = part.idx) -> torch.Tensor:
@@ -91,11 +97,7 @@ def run(
                 forward, torch.from_numpy(part.pixels()).to(device), start, draw, margin, at, settings
             )
             count = min(size, len(images.idx) - first)
-            sigmas[:, first : first + count] = chosen[:, :count].double().cpu().numpy()
-            progress.update(count)
-            if progress.asked or checkpoint.due():
-                checkpoint.save({"sigmas": sigmas}, first + count)
-            if progress.asked and first + count < len(images.idx):
-                progress.stop()
-    write_arrays(output, {"idx": images.idx, "at": np.array(at), "sigmas": sigmas}, meta)
+            work["sigmas"][:, first : first + count] = chosen[:, :count].double().cpu().numpy()
+            progress.advance(count)
+    write_arrays(output, {"idx": images.idx, "at": np.array(at), **work}, meta)
     checkpoint.clear()

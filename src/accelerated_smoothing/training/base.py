@@ -1,64 +1,46 @@
-"""Training the base classifier f under noise, in any of the `ways`, with one sigma or one of each image's own.
+"""Training the base classifier f under noise, in any of the `ways`, with one sigma or with one for each image.
 
-The latter is Algorithm 2 of Alfarra et al. 2022: each time an image is seen, its sigma_x first takes some steps of
-`choose.ascent` from where it was left, and then the way's step is taken under noise of that scale.
+One for each image is Algorithm 2 of Alfarra et al. 2022: each time an image is in a batch, its sigma_x first takes some
+steps of `sigmas.ways.ascent` from its last value, and then f takes a step under noise of that scale.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from accelerated_smoothing import models
+from accelerated_smoothing import models, training
+from accelerated_smoothing import noise as noises
 from accelerated_smoothing.architectures import side
-from accelerated_smoothing.config import Base, distribution_module, trainer_module
+from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import discard, sha256
-from accelerated_smoothing.provenance.code import digest
 from accelerated_smoothing.sigmas.ways.ascent import ascend
 from accelerated_smoothing.training import loop
-
-
-@dataclass(frozen=True)
-class Smoothed:
-    """f and its noise, as a way of training sees them.
-
-    Attributes:
-        forward: images [m, *shape] to float32 logits [m, classes], in training mode.
-        frozen: the same in evaluation mode and of constant weights, for gradients with respect to the images.
-        noise: (sigma [b], samples) to noise [b * samples, *shape] of each image's own scale, an image's samples one
-            after another; anew at each call.
-        margin: (p_a, p_b, sigma), each [b], to the certified radii [b] in [0,1] pixels.
-        linear: to what is linear in f behind a 1-Lipschitz map, if it is such a network.
-    """
-
-    forward: Callable[[torch.Tensor], torch.Tensor]
-    frozen: Callable[[torch.Tensor], torch.Tensor]
-    noise: Callable[[torch.Tensor, int], torch.Tensor]
-    margin: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-    linear: Callable[[], models.Linear]
+from accelerated_smoothing.training.smoothed import Smoothed
 
 
 def step(
     model: nn.Sequential, way: str, settings: Base, noise: str, sigma_x: torch.Tensor, device: torch.device
 ) -> loop.Step:
-    """A training step of f.
+    """Return a training step of f.
 
-    A batch is (images, labels, chosen, ascending, random): chosen [b] tells where in `sigma_x` the images are, which
-    is changed there if `ascending`, and `random` is the generator of all that the step draws.
+    A batch is (images, labels, rows, ascending, random). The rows [b] are the places of the images in `sigma_x`, which
+    the step changes there if `ascending`. The generator `random` draws all that the step needs.
 
     Args:
-        way: of training, the module's name.
-        settings: the way's.
+        model: f.
+        way: of training.
+        settings: of the way.
         noise: the distribution's name.
         sigma_x: [n] of all training images, on the device.
+        device: to train on.
     """
-    loss, distribution = trainer_module(way).loss, distribution_module(noise)
+    loss, distribution = training.way(way).loss, noises.distribution(noise)
     parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "adamw":
@@ -70,31 +52,31 @@ def step(
         f: loop.Step,
         images: torch.Tensor,
         labels: torch.Tensor,
-        chosen: torch.Tensor,
+        rows: torch.Tensor,
         ascending: bool,
         random: torch.Generator,
     ) -> torch.Tensor:
         _, channels, height, width = images.shape
 
         def standard(copies: int) -> torch.Tensor:
-            shape = (copies, height, width, channels)  # in memory channels last, as the images
+            shape = (copies, height, width, channels)  # channels last in memory, as the images
             return distribution.standard(shape, random, device).permute(0, 3, 1, 2)
 
         def scaled(sigma: torch.Tensor, samples: int) -> torch.Tensor:
             return standard(len(sigma) * samples) * sigma.repeat_interleave(samples).view(-1, 1, 1, 1)
 
         if ascending:
-            sigma_x[chosen] = ascend(
+            sigma_x[rows] = ascend(
                 f.frozen,
                 images,
-                sigma_x[chosen],
+                sigma_x[rows],
                 lambda _: standard(len(images) * settings.ascent_samples).unflatten(0, (len(images), -1)),
                 distribution.margin,
                 range(settings.ascent),
                 settings.ascent_lr,
             )
         smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, partial(models.linear, model))
-        return loss(smoothed, images, labels, sigma_x[chosen], settings)
+        return loss(smoothed, images, labels, sigma_x[rows], settings)
 
     return loop.Step(model, optimizer, batch_loss, settings.precision, device)
 
@@ -110,6 +92,8 @@ def train(
     seed: int,
     device: torch.device,
     initial: Path | None = None,
+    *,
+    code: str,
 ) -> None:
     """Train f on noisy copies of images and write its weights.
 
@@ -117,16 +101,18 @@ def train(
         train: all training images.
         test: images on which the log's `test_accuracy` is measured, one noisy copy each.
         output: the weight file; `<stem>.csv` beside it logs each epoch.
-        way: of training, the name of a module of `ways`.
-        settings: the way's.
-        sigma: scale of the noise, in [0,1] pixels, and where each sigma_x starts.
+        way: of training.
+        settings: of the way.
+        sigma: scale of the noise, in [0,1] pixels, and the first value of each sigma_x.
         noise: its distribution's name.
         seed: the root seed.
-        initial: weights to start from, instead of fresh ones.
+        device: to train on.
+        initial: weights to start from; None for random ones.
+        code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
         InputError: there is no such way or distribution, the network is for images of another size, or the initial
-            weights are of another network or dataset.
+            weights are of another network or data set.
     """
     description = {
         "kind": "base",
@@ -138,18 +124,16 @@ def train(
     }
     height, width = train.images.shape[2:]
     if side(settings.arch) not in (None, height) or (side(settings.arch) and height != width):
-        raise InputError(
-            f"arch: found {settings.arch!r}, which is for other images; these have {height}x{width} pixels"
-        )
+        raise InputError(f"arch must be for images of {height}x{width} pixels, got {settings.arch!r}")
     purpose = f"{way}/{noise}/{sigma}" + ("/tuned" if initial else "")
     if initial is None:
         torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
         model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
     else:
-        model, known = models.load(initial, "base")
+        model, stored = models.load(initial, "base")
         for key in ("arch", "dataset", "classes", "mean", "std"):
-            if known[key] != description[key]:
-                raise InputError(f"{initial}: made for {key} {known[key]}, where {description[key]} is to be trained")
+            if stored[key] != description[key]:
+                raise InputError(f"{initial} must be made for {key} {description[key]}, got {stored[key]}")
     images, labels = torch.from_numpy(train.pixels()).to(device), torch.from_numpy(train.labels).to(device)
     test_images, test_labels = (
         torch.from_numpy(test.pixels()).to(device),
@@ -159,18 +143,18 @@ def train(
 
     def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
         ascending = settings.ascent > 0 and epoch >= settings.ascent_from
-        drawn = loop.batches(images, everyone, settings.batch_size, settings.crop, settings.flip, random)
-        for number, (batch, chosen) in enumerate(drawn):
-            own = loop.generator(seed, f"{purpose}/epoch{epoch}/batch{number}", device)
-            yield batch, labels[chosen], chosen, ascending, own
+        batches = loop.batches(images, everyone, settings.batch_size, settings.crop, settings.flip, random)
+        for number, (batch, rows) in enumerate(batches):
+            of_batch = loop.generator(seed, f"{purpose}/epoch{epoch}/batch{number}", device)
+            yield batch, labels[rows], rows, ascending, of_batch
 
     @torch.inference_mode()
     def columns() -> dict[str, float]:
         random = loop.generator(seed, f"{purpose}/test", device)
         right = 0
         for batch, target in zip(test_images.split(500), test_labels.split(500), strict=True):
-            drawn = distribution_module(noise).standard(batch.shape, random, device)
-            right += (model(batch + sigma * drawn).argmax(1) == target).sum().item()
+            standard = noises.distribution(noise).standard(batch.shape, random, device)
+            right += (model(batch + sigma * standard).argmax(1) == target).sum().item()
         accuracy = {"test_accuracy": right / len(test_labels)}
         return accuracy | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
 
@@ -187,7 +171,7 @@ def train(
         identity={
             **description,
             "seed": seed,
-            "code": digest("train_base", way=way, noise=noise),
+            "code": code,
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             "initial": sha256(initial) if initial else None,
             **settings.model_dump(mode="json"),

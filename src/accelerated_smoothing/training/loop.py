@@ -1,8 +1,8 @@
-"""The epoch loop that all ways of training share: a log line per epoch, and resumption after a kill.
+"""The epoch loop that all ways of training share: a log line for each epoch, and resumption after a stop.
 
-Whatever is random in an epoch comes from one generator seeded by (seed, purpose, epoch), or from a batch's own, so an
-interrupted training ends with the same weights as one that was not. What is done is saved after each epoch, and midway:
-now and then, and when asked to stop.
+All that is random in an epoch comes from one generator seeded by (seed, purpose, epoch), or from that of a batch. So an
+interrupted training ends with the same weights as another. It is saved after each epoch, and within an epoch as
+`Resumable` says.
 """
 
 import csv
@@ -24,11 +24,11 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.files import atomic, write_text
-from accelerated_smoothing.progress import SAVE_SECONDS, Progress
+from accelerated_smoothing.progress import Resumable
 
 
 def generator(seed: int, purpose: str, device: torch.device) -> torch.Generator:
-    """A generator on the device whose stream depends on the seed and the purpose alone."""
+    """Return a generator on the device whose stream depends on the seed and the purpose alone."""
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=4).digest()  # a CPU generator keeps 32 bits
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little"))
 
@@ -70,9 +70,9 @@ class Step:
     """One step of training: a batch in, its loss out, left on the device.
 
     Attributes:
-        model: brought to the device in channels-last memory.
+        model: moved to the device, in channels-last memory.
         optimizer: of its parameters.
-        loss: of the step itself, for its passes, and of what a batch consists of.
+        loss: function of this step, whose passes it uses, and of the elements of a batch.
         precision: "fp32", or "bf16" for passes in bfloat16, while weights, sums and the loss stay in float32.
     """
 
@@ -91,17 +91,17 @@ class Step:
         self.model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.optimizer, self.loss, self.device = optimizer, loss, device
         self.passes = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-        # Compiling gains nothing on a CPU, and would ask for a C++ compiler.
+        # Compiling gains nothing on a CPU, and needs a C++ compiler.
         self.network = models.compiled(self.model) if device.type == "cuda" else self.model
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The logits of images [n, *shape], in float32."""
+        """Return the logits of images [n, *shape], in float32."""
         with self.passes:
             logits = self.network(inputs)
         return logits.float()
 
     def frozen(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The same in evaluation mode and of constant weights, for gradients with respect to the inputs alone."""
+        """Return the same in evaluation mode and with constant weights, for gradients with respect to the inputs."""
         self.model.eval().requires_grad_(False)
         logits = self.forward(inputs)
         self.model.train().requires_grad_(True)
@@ -117,15 +117,15 @@ class Step:
 
 @dataclass
 class Work:
-    """How far a training has come.
+    """The finished part of a training.
 
     Attributes:
-        epochs: that are over.
+        epochs: finished epochs.
         images: trained on so far.
-        log: a row for each epoch.
-        batches: of an epoch that is not over, as are the two that follow.
-        loss: summed over its images.
-        seconds: that it has taken.
+        log: a row for each finished epoch.
+        batches: finished batches of the epoch that is not finished.
+        loss: summed over the images of these batches.
+        seconds: that these batches took.
     """
 
     epochs: int = 0
@@ -155,16 +155,20 @@ def run(
 
     Args:
         step: of the model; its loss is a mean over the batch.
-        epoch_batches: makes one epoch's batches, of which each begins with the inputs, from the epoch's number, from 0,
-            and its generator. What a step draws must come from a generator of the batch, since a resumed epoch makes
-            the batches that it leaves out, and not their steps.
+        epoch_batches: from an epoch's number, from 0, and its generator to its batches, each of which begins with the
+            inputs. A step must draw from a generator in its batch, since a resumed epoch makes the finished batches
+            again, but not their steps.
         images: in one epoch.
+        epochs: to train.
         step_size: epochs after which the learning rate is multiplied by `gamma`.
-        output: the weight file to be; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the
-            state until the caller has saved the weights.
-        identity: whatever determines the training, but for the precision and the device; a state of another
-            identity is not gone on with.
-        evaluate: further columns of the log.
+        gamma: see `step_size`.
+        seed: the root seed.
+        purpose: of the random numbers.
+        output: the future weight file; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the state
+            until the caller has saved the weights.
+        identity: whatever determines the training, but for the precision and the device; a state with another
+            identity is not continued.
+        evaluate: returns further columns of the log.
         carried: tensors that steps change in place, by name; they are saved and resumed with the weights.
     """
     model, optimizer = step.model, step.optimizer
@@ -175,44 +179,43 @@ def run(
     if work.log:
         write_text(log_file, _as_csv(work.log))
     base_rate = optimizer.param_groups[0]["lr"]
-    with Progress("training", epochs * images, "images", show=True) as progress:
-        progress.resume(work.images)
-        saved = time.monotonic()
+    begun, total = 0.0, torch.tensor(0.0)
+
+    def save(done: int) -> None:
+        work.images = done
+        if work.batches:
+            work.loss, work.seconds = total.item(), time.perf_counter() - begun
+        _save(model, optimizer, state_file, identity, work, carried)
+
+    with Resumable("training", epochs * images, "images", work.images, save) as progress:
         while work.epochs < epochs:
             begun = time.perf_counter() - work.seconds
             for group in optimizer.param_groups:
                 group["lr"] = base_rate * gamma ** (work.epochs // step_size)
             model.train()
             total = torch.tensor(work.loss, device=step.device)
-            # An epoch that was left midway is made again from its start, but for the steps.
-            made = epoch_batches(work.epochs, generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
-            for batch in itertools.islice(made, work.batches, None):
+            # An epoch that was interrupted is made again from its start, without the steps that are done.
+            batches = epoch_batches(work.epochs, generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
+            for batch in itertools.islice(batches, work.batches, None):
                 total += step(*batch) * len(batch[0])
                 work.batches += 1
-                progress.update(len(batch[0]))
-                if progress.asked or time.monotonic() - saved > SAVE_SECONDS:
-                    work.images, work.loss, work.seconds = progress.done, total.item(), time.perf_counter() - begun
-                    _save(model, optimizer, state_file, identity, work, carried)
-                    saved = time.monotonic()
-                if progress.asked:
-                    progress.stop()
+                progress.advance(len(batch[0]))
             model.eval()
             seconds = time.perf_counter() - begun
-            work = Work(work.epochs + 1, progress.done, log=work.log)
-            rate = optimizer.param_groups[0]["lr"]
-            row = {"epoch": work.epochs, "lr": rate, "loss": total.item() / images, **evaluate()}
-            work.log.append({**row, "seconds": round(seconds, 3)})
-            told = ", ".join(f"{name} {value:.5g}" for name, value in work.log[-1].items() if name != "epoch")
-            progress.note(f"epoch {work.epochs} of {epochs}: {told}")
-            _save(model, optimizer, state_file, identity, work, carried)
-            saved = time.monotonic()
+            rate, loss = optimizer.param_groups[0]["lr"], total.item() / images
+            row = {"epoch": work.epochs + 1, "lr": rate, "loss": loss, **evaluate()}
+            row["seconds"] = round(seconds, 3)
+            work = Work(work.epochs + 1, log=[*work.log, row])
+            text = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
+            progress.note(f"epoch {work.epochs} of {epochs}: {text}")
+            progress.keep()
             write_text(log_file, _as_csv(work.log))
     for group in optimizer.param_groups:
         group["lr"] = base_rate
 
 
 def partial(output: Path) -> Path:
-    """The file that holds the state of an unfinished training."""
+    """Return the file that holds the state of an unfinished training."""
     return output.with_name(output.name + ".partial")
 
 

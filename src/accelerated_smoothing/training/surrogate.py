@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,16 +12,17 @@ from torch import nn
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Surrogate
 from accelerated_smoothing.counting.counts import Counts
-from accelerated_smoothing.counting.engines import Engine
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import discard
-from accelerated_smoothing.provenance.code import digest
 from accelerated_smoothing.training import loop
+
+if TYPE_CHECKING:
+    from accelerated_smoothing.counting.engines import Engine
 
 
 def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """The mean Jensen-Shannon divergence JS(softmax(logits) || shares) in nats, at most ln 2 (eq. 7).
+    """Return the mean Jensen-Shannon divergence JS(softmax(logits) || shares) in nats, at most ln 2 (eq. 7).
 
     Args:
         logits: [n, classes] of h.
@@ -34,7 +36,7 @@ def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 
 
 def step(model: nn.Module, settings: Surrogate, device: torch.device) -> loop.Step:
-    """A training step of h: Adam on the Jensen-Shannon divergence."""
+    """Return a training step of h: Adam on the Jensen-Shannon divergence."""
     optimizer = torch.optim.Adam(model.parameters(), settings.lr, betas=settings.betas)
 
     def loss(h: loop.Step, images: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -51,6 +53,8 @@ def train(
     depth: int,
     seed: int,
     device: torch.device,
+    *,
+    code: str,
 ) -> None:
     """Train h on the counts of the training split and write its weights.
 
@@ -58,16 +62,21 @@ def train(
         images: the images that were counted, in the same order.
         counts: their counts; the largest sample size is used.
         output: the weight file; `<stem>.csv` beside it logs each epoch.
+        settings: of the training.
         depth: of the CIFAR ResNet.
         seed: the root seed.
+        device: to train on.
+        code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
-        InputError: images and counts do not belong together.
+        InputError: the counts are of other images, or of the test split.
     """
     if not np.array_equal(images.idx, counts.idx) or not np.array_equal(images.labels, counts.labels):
-        raise InputError(f"{output}: the counts are not those of these images; pass the slice that was counted")
+        raise InputError("--counts must be of the images, got counts of others; pass the --slice that was counted")
     if counts.meta["split"] != "train":
-        raise InputError(f"{output}: the counts are of the {counts.meta['split']} split; h may learn from train only")
+        raise InputError(
+            f"--counts must be of the train split, from which alone h may learn, got {counts.meta['split']}"
+        )
     samples = int(counts.sizes[-1])
     description = {
         "kind": "surrogate",
@@ -98,7 +107,7 @@ def train(
         identity={
             **description,
             "seed": seed,
-            "code": digest("train_surrogate"),
+            "code": code,
             "counts": hashlib.sha256(counts.counts.tobytes()).hexdigest(),
             **settings.model_dump(mode="json"),
         },
@@ -107,6 +116,6 @@ def train(
     discard(loop.partial(output))
 
 
-def predict(h: Engine, images: np.ndarray) -> np.ndarray:
-    """The class probabilities h(x), [n, classes] float64, of images [n, channels, height, width] in [0, 1]."""
+def predict(h: "Engine", images: np.ndarray) -> np.ndarray:
+    """Return the class probabilities h(x), [n, classes] float64, of images [n, channels, height, width] in [0, 1]."""
     return h.logits(torch.from_numpy(images)).double().softmax(1).numpy()

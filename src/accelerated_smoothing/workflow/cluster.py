@@ -1,4 +1,4 @@
-"""The morning after: which of this folder's jobs SLURM still has, when the Snakemake that submitted them is gone."""
+"""The jobs of this folder that SLURM still has, after the Snakemake that submitted them is gone."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ class Job:
 
 
 def jobs(folder: Path) -> list[Job]:
-    """This user's queued and running jobs that were submitted from a folder.
+    """Return this user's queued and running jobs that were submitted from a folder.
 
     Raises:
         InputError: there is no SLURM here, or it does not answer.
@@ -42,8 +42,10 @@ def jobs(folder: Path) -> list[Job]:
     except FileNotFoundError:
         raise InputError("squeue: not found; run this on the machine that you submit from") from None
     except subprocess.CalledProcessError as error:
-        told = error.stderr.strip().splitlines()[-1:] or ["no answer"]
-        raise InputError(f"{told[0]}; try again when SLURM answers, on a machine that you submit from") from None
+        lines = error.stderr.strip().splitlines()[-1:] or ["no answer"]
+        raise InputError(
+            f"squeue: {lines[0]}; try again when SLURM answers, on a machine that you submit from"
+        ) from None
     rows = [line.split("|", 8) for line in listed.splitlines() if line.startswith(PREFIX)]
     for row in rows:  # an empty wildcard, as the main experiment's home is one, leaves nothing but its separator
         row[8] = re.sub("_+", "_", row[8])
@@ -51,21 +53,21 @@ def jobs(folder: Path) -> list[Job]:
 
 
 def masters(folder: Path) -> list[int]:
-    """Process ids of the Snakemakes of this machine that were started in a folder; those within jobs do not count."""
-    found = []
+    """Return the process ids of the Snakemakes of this machine that were started in a folder, but for those in jobs."""
+    processes = []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         words = process.info["cmdline"] or [""]
         named = "python" in Path(words[0]).name and any(Path(word).name == "snakemake" for word in words[:3])
         started = process.info["cwd"] == str(folder) and named
         if started and "--target-jobs" not in words:
-            found.append(process.info["pid"])
-    return found
+            processes.append(process.info["pid"])
+    return processes
 
 
-def table(found: list[Job]) -> str:
-    """Jobs in columns."""
+def table(listed: list[Job]) -> str:
+    """Return jobs as text in columns."""
     names = [field.name for field in fields(Job)]
-    rows = [names, *([getattr(job, name) for name in names] for job in found)]
+    rows = [names, *([getattr(job, name) for name in names] for job in listed)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -76,8 +78,8 @@ def cancel(folder: Path) -> None:
     Raises:
         InputError: a Snakemake is at work there, or a job does not end.
     """
-    if found := masters(folder):
-        raise InputError(f"{folder}: found a Snakemake at work, process {found[0]}; end it first, by Ctrl-C")
+    if running := masters(folder):
+        raise InputError(f"{folder}: a Snakemake runs here, process {running[0]}; end it first, by Ctrl-C")
     if left := jobs(folder):
         subprocess.run(["scancel", *(job.id for job in left)], check=False)  # one may have ended by itself
     deadline = time.monotonic() + PATIENCE
@@ -91,4 +93,4 @@ def cancel(folder: Path) -> None:
         [sys.executable, "-m", "snakemake", "--unlock", "--quiet"], cwd=folder, capture_output=True, text=True
     )
     if unlocked.returncode:
-        raise InputError(f"{folder}: could not be unlocked; 'snakemake --unlock' tells why")
+        raise InputError(f"{folder}: could not be unlocked; run 'snakemake --unlock' to see why")

@@ -1,1 +1,1 @@
-"""Methods of certification, one file each; `certify` says what a method is."""
+"""One file per method of certification; `accelerated_smoothing.certify.Method` says what it offers."""

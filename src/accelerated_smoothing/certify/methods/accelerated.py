@@ -1,7 +1,8 @@
-"""Accelerated Smoothing (Algorithm 1): estimated, since the surrogate's guess stands in for the sampling.
+"""Accelerated Smoothing (Algorithm 1): estimated, since a surrogate's guess replaces the sampling.
 
-PREDICT with n0 draws names a class; where the surrogate's top class agrees, its predicted count floor(n h(x)) goes
-through the same bound as a sampled count would. The result is what sampling would probably certify, and no proof.
+PREDICT with n0 draws returns a class. Where it is also the surrogate's top class, the surrogate's predicted count
+floor(n h(x)) goes through the same bound as a sampled count. The result estimates what sampling would certify. It is
+not a proof.
 """
 
 import time
@@ -11,35 +12,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from accelerated_smoothing import certify as common
-from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.certify import Guarantee, sampled, statistics
+from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.config import Depth, Section
 from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOUND = False
+GUARANTEE: Guarantee = "estimated"
 NEEDS = ("selection", "images", "surrogate")
 
 
 class Settings(Section):
-    n: int = Field(100000, ge=1, description="the N whose counts are guessed")
+    n: int = Field(100000, ge=1, description="the N whose counts the surrogate predicts")
     depth: Depth = Field(20, description="of the surrogate, a CIFAR ResNet")
 
 
 def radii(
     h: np.ndarray, predicted: np.ndarray, n: int, alpha: float, radius: Callable[[np.ndarray], np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    """The lines of Algorithm 1 after the surrogate's pass.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Run the lines of Algorithm 1 after the surrogate's pass.
 
     Args:
         h: [images, classes] probabilities of the surrogate.
-        predicted: [images] what PREDICT returned.
-        radius: the radii [images] that bounds [images] certify under the noise.
+        predicted: [images] classes that PREDICT returned.
+        radius: from lower bounds [images] on the probability of the top class to radii [images].
 
     Returns:
-        [images] class or abstention, radius, p_lower and floor(n h) of the surrogate's top class.
+        [images] class or abstention, radius, p_lower, and floor(n h) of the surrogate's top class.
     """
     top = h.argmax(axis=1)
     count = np.floor(n * h.max(axis=1)).astype(np.int64)
@@ -48,7 +49,7 @@ def radii(
     return predict, np.where(top == predicted, radius(p_lower), 0.0), p_lower, count
 
 
-def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
+def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from n0 draws and one pass of the surrogate.
 
     Raises:
@@ -68,16 +69,28 @@ def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
     for key in ("base", "sigma", "noise", "choice", "arithmetic", "dataset"):
         if description[key] != selection.meta[key]:
             raise InputError(
-                f"{evidence.surrogate}: its {key} is {description[key]}, that of the counts {selection.meta[key]}; "
-                "pass what was made for the same base classifier"
+                f"{evidence.surrogate}: {key} must be that of the counts, {selection.meta[key]}, got "
+                f"{description[key]}; pass a surrogate of the same base classifier"
             )
     if description["arch"] != f"resnet{settings.depth}":
-        raise InputError(f"{evidence.surrogate}: is a {description['arch']}, where depth {settings.depth} is asked for")
+        raise InputError(f"{evidence.surrogate} must be a resnet{settings.depth}, got a {description['arch']}")
     pixels = images.pixels()
     engine = engines.build(model, pixels.shape[1:], device=torch.device("cpu"), draws=len(pixels))
     begun = time.perf_counter()
     h = surrogate.predict(engine, pixels)
     seconds = (time.perf_counter() - begun) / len(pixels) + selection.seconds_at(evidence.n0)
     predicted = statistics.predict(selection.at(evidence.n0), evidence.alpha)
-    predict, radius, p_lower, count = radii(h, predicted, settings.n, evidence.alpha, evidence.radius)
-    return common.table(evidence, predict, radius, seconds, p_lower, count, settings.n, SOUND)
+    predict, radius, p_lower, count = radii(
+        h, predicted, settings.n, evidence.alpha, lambda p_lower: sampled.radius(evidence, p_lower)
+    )
+    return sampled.certificates(
+        evidence,
+        predict,
+        radius,
+        seconds,
+        p_lower,
+        count,
+        n=settings.n,
+        passes=evidence.n0,
+        guarantee=GUARANTEE,
+    )

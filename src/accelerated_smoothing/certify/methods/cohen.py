@@ -1,8 +1,8 @@
 """CERTIFY of Cohen et al. (2019, section 3.2.2): sound with probability 1 - alpha.
 
-The top class is that of the n0 selection draws; the Clopper-Pearson bound on its probability comes from n independent
-estimation draws. With n = 100 this is the paper's baseline (section V-B). The radius is that of the noise's
-distribution: in l2 under Gaussian noise, in l1 under uniform or Laplace noise.
+The top class is that of the n0 selection draws. The Clopper-Pearson bound on its probability comes from n independent
+estimation draws. With n = 100 this is the paper's baseline (section V-B). The radius depends on the distribution of the
+noise: it is an l2 radius for Gaussian noise, and an l1 radius for uniform or Laplace noise.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from accelerated_smoothing import certify as common
-from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.certify import Guarantee, sampled, statistics
+from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.config import Section
 from accelerated_smoothing.data import is_embedded
 from accelerated_smoothing.errors import InputError
@@ -19,7 +19,7 @@ from accelerated_smoothing.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-SOUND = True
+GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation")
 
 
@@ -27,8 +27,11 @@ class Settings(Section):
     n: int = Field(100000, ge=1, description="estimation draws")
 
 
-def bound(evidence: common.Evidence, n: int) -> tuple[np.ndarray, ...]:
-    """[images] top class, its count of n, the bound on its probability, and the seconds that the draws took."""
+def bound(evidence: Evidence, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the top class, its count out of n, the lower bound on its probability, and the seconds of the draws.
+
+    All are [images].
+    """
     selection, estimation = evidence.selection, evidence.estimation
     assert selection is not None
     assert estimation is not None
@@ -38,14 +41,24 @@ def bound(evidence: common.Evidence, n: int) -> tuple[np.ndarray, ...]:
     return top, count, statistics.lower_bound(count, n, evidence.alpha), seconds
 
 
-def certify(evidence: common.Evidence, settings: Settings) -> "pd.DataFrame":
+def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from its counts.
 
     Raises:
-        InputError: they are of embeddings.
+        InputError: the counts are of embeddings.
     """
     assert evidence.selection is not None
     if is_embedded(evidence.selection.meta):
-        raise InputError("--selection: are counts of embeddings, whose radius is one of images by the method embedded")
+        raise InputError("--selection must be counts of images, got counts of embeddings; use the certifier embedded")
     top, count, p_lower, seconds = bound(evidence, settings.n)
-    return common.table(evidence, top, evidence.radius(p_lower), seconds, p_lower, count, settings.n, SOUND)
+    return sampled.certificates(
+        evidence,
+        top,
+        sampled.radius(evidence, p_lower),
+        seconds,
+        p_lower,
+        count,
+        n=settings.n,
+        passes=evidence.n0 + settings.n,
+        guarantee=GUARANTEE,
+    )

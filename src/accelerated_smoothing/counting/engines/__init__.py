@@ -1,8 +1,7 @@
 """Engines: from noise to predicted classes, as fast as a kind of device allows.
 
-One interface, one file a way. `pytorch.py` runs on every device that PyTorch knows: on a GPU it is the engine, on a CPU
-the reference; `openvino.py` is the CPU's. Whatever the engine, an image's predictions depend on the randomness contract
-and on the arithmetic alone.
+Each engine is one file. `openvino.py` is for CPUs. `pytorch.py` is for GPUs, and is the reference on a CPU. With any
+engine, an image's predictions depend on the randomness contract and on the arithmetic alone.
 """
 
 import sys
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from accelerated_smoothing import noise
+from accelerated_smoothing import noise, registry
 from accelerated_smoothing.errors import InputError
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else OpenVINO reports each import to its makers
@@ -25,15 +24,15 @@ CHANNELS = 16
 
 @dataclass(frozen=True)
 class Draws:
-    """What is to be predicted: `samples` noisy copies of each image, numbered image by image.
+    """The noisy copies to predict: `samples` of each image, numbered image by image.
 
     Attributes:
         images: [n, *shape] float32 in [0, 1].
         names: [n] of the images in the randomness contract.
         samples: draws of each image.
-        scales: [n] float32 of the noise, an image's own: sigma, lambda or b.
+        scales: [n] float32 of the noise of each image: sigma, lambda or b.
         key: [2] of the noise, from `noise.key`.
-        noise: the distribution, one of `noise.KINDS`.
+        noise: the distribution's name.
     """
 
     images: np.ndarray
@@ -45,11 +44,15 @@ class Draws:
 
     def __post_init__(self) -> None:
         if max(self.samples, int(self.names.max(initial=0)) + 1) > noise.LIMIT or self.names.min(initial=0) < 0:
-            raise ValueError(f"draws and names of images must lie below {noise.LIMIT}")
+            raise ValueError(f"draws and names of images must be in [0, {noise.LIMIT}), got others")
         if self.scales.shape != (len(self.images),):
-            raise ValueError(f"there are {len(self.images)} images and scales of shape {self.scales.shape}")
-        if self.noise not in noise.KINDS:
-            raise ValueError(f"noise is {self.noise!r}, and none of {', '.join(noise.KINDS)}")
+            raise ValueError(
+                f"scales must have shape {(len(self.images),)}, one for each image, got {self.scales.shape}"
+            )
+        if self.noise not in registry.names("noise.distributions"):
+            raise ValueError(
+                f"noise must be one of {', '.join(registry.names('noise.distributions'))}, got {self.noise!r}"
+            )
 
     def __len__(self) -> int:
         return len(self.images) * self.samples
@@ -59,9 +62,9 @@ class Engine(Protocol):
     """A classifier in one arithmetic on one device.
 
     Attributes:
-        device: where predictions are left.
-        arithmetic: device kind, library, precision and folding as one word; on a GPU the batch size, too, since it
-            chooses kernels by the shape.
+        device: where the predictions are.
+        arithmetic: device kind, library, precision and folding as one word; on a GPU also the batch size, since
+            kernels are chosen by shape.
         build: versions and the processor, which may change the last bits of an arithmetic.
     """
 
@@ -72,7 +75,7 @@ class Engine(Protocol):
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         """Yield the predicted classes [k] int64 of draws start, start + 1, ..., some at a time.
 
-        What is yielded lasts until the next step, and an engine takes one such walk at a time.
+        A tensor is valid until the next one is yielded.
         """
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
@@ -80,12 +83,12 @@ class Engine(Protocol):
 
 
 def batch(images: Sequence[int], device: torch.device, batch_size: int | None = None, draws: int | None = None) -> int:
-    """Noisy copies in one forward pass.
+    """Return the number of noisy copies in one forward pass.
 
     Args:
         images: the shape [channels, height, width] of an image.
-        batch_size: what is asked for, instead of what suits the device.
-        draws: how many will be predicted at once, if that is known: a CPU's batches are then cut evenly.
+        batch_size: the number that the user asks for; None for what suits the device.
+        draws: how many are predicted in all, if known; a CPU's batches are then of even sizes.
     """
     # An embedding is one pixel of many features, where a network on images has some channels a pixel.
     pixels = max(int(np.prod(images[1:])), images[0] // CHANNELS)
@@ -102,14 +105,14 @@ def batch(images: Sequence[int], device: torch.device, batch_size: int | None = 
 def standard(
     names: np.ndarray, samples: int, image: Sequence[int], key: np.ndarray, noise: str, device: torch.device
 ) -> torch.Tensor:
-    """The noise itself, at scale 1: [n, samples, *image] float32 on the device, for the images of these names.
+    """Return the noise itself at scale 1, [n, samples, *image] float32 on the device.
 
     Args:
         names: [n] of the images in the randomness contract.
         samples: draws of each.
         image: the shape [channels, height, width] of an image.
         key: [2] of the noise, from `noise.key`.
-        noise: the distribution, one of `noise.KINDS`.
+        noise: the distribution's name.
     """
     from accelerated_smoothing.counting.engines import pytorch
 
@@ -127,20 +130,20 @@ def build(
     batch_size: int | None = None,
     draws: int | None = None,
 ) -> Engine:
-    """The engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
+    """Return the engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
 
     Args:
-        model: the classifier, in evaluation mode; it is left as it is.
+        model: the classifier, in evaluation mode; it stays as it is.
         images, batch_size, draws: as for `batch`.
         precision: "fp32" or "bf16".
 
     Raises:
-        InputError: this device has no such precision.
+        InputError: the device lacks the precision.
     """
     size = batch(images, device, batch_size, draws)
     if device.type == "cuda":
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise InputError("precision: found 'bf16', which this GPU has not; 'fp32' would do")
+            raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
         from accelerated_smoothing.counting.engines.pytorch import Pytorch
 
         return Pytorch(model, images, batch=size, device=device, precision=precision)

@@ -1,7 +1,7 @@
-"""OpenVINO's engine for CPUs. Each stream is a thread with a request, a generator and buffers of its own.
+"""OpenVINO's engine for CPUs. Each stream is a thread with its own request, generator and buffers.
 
-The batch is static: OpenVINO then makes the same bits whatever its size, and wherever in it a copy stands. It is small,
-so that a layer's output is still in the cache when the next one reads it.
+The batch is static: OpenVINO then makes the same bits for any batch size and for any place of a copy in the batch. It
+is small, so that a layer's output is still in the cache when the next layer reads it.
 """
 
 import queue
@@ -15,13 +15,14 @@ import openvino as ov
 import torch
 from torch import nn
 
-from accelerated_smoothing import models, noise
+from accelerated_smoothing import models
 from accelerated_smoothing.counting.engines import Draws
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.noise import philox
 
 BATCHES = 8  # predicted by a stream in one go
-# One for as long as the process lasts: with its last Core the CPU plugin takes away the stack that handlers of signals
-# run on, and the next signal, SIGTERM for instance, would crash Python.
+# It lives as long as the process: with its last Core, the CPU plugin removes the stack on which signal handlers run,
+# and the next signal, such as SIGTERM, would crash Python.
 CORE = ov.Core()
 CAPABILITIES = CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -33,7 +34,7 @@ class OpenVino:
         self, model: nn.Sequential, images: Sequence[int], *, batch: int, streams: int, precision: str = "fp32"
     ) -> None:
         if precision == "bf16" and "BF16" not in CAPABILITIES:
-            raise InputError("precision: found 'bf16', which this CPU has not; 'fp32' would do")
+            raise InputError("precision must be 'fp32' on this CPU, got 'bf16'")
         mean, network = models.fold(model)
         self.device, self.batch, self.streams = torch.device("cpu"), batch, streams
         self.shape, self.mean = tuple(images), mean
@@ -55,17 +56,20 @@ class OpenVino:
         self.workers = ThreadPoolExecutor(streams)
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
+        philox.kernel(draws.noise)  # compiled here, so that no two streams do so at once
         images = (torch.from_numpy(draws.images) - self.mean).flatten(1).numpy()
-        names, total, kind = draws.names.astype(np.int64), len(draws), noise.KINDS.index(draws.noise)
+        names, total = draws.names.astype(np.int64), len(draws)
 
         def predict(first: int, stop: int) -> np.ndarray:
             request = self.requests.get()
             try:
-                room = request.get_input_tensor().data
-                flat, predicted = room.reshape(len(room), -1), np.empty(stop - first, np.int64)
+                buffer = request.get_input_tensor().data
+                flat, predicted = buffer.reshape(len(buffer), -1), np.empty(stop - first, np.int64)
                 for begin in range(first, stop, self.batch):
                     rows = min(self.batch, stop - begin)
-                    noise.perturb(flat[:rows], images, names, draws.samples, begin, draws.scales, draws.key, kind)
+                    philox.perturb(
+                        flat[:rows], images, names, draws.samples, begin, draws.scales, draws.key, draws.noise
+                    )
                     request.infer()
                     predicted[begin - first : begin - first + rows] = request.get_output_tensor().data[:rows].argmax(1)
                 return predicted
@@ -74,7 +78,7 @@ class OpenVino:
 
         batches = -(-(total - start) // self.batch)
         stride = self.batch * max(1, min(BATCHES, batches // self.streams))
-        if total - start <= stride:  # to hand it to a thread would take longer than small networks do
+        if total - start <= stride:  # for small networks, handing it to a thread takes longer
             yield torch.from_numpy(predict(start, total))
             return
         waiting: deque[Future[np.ndarray]] = deque()
@@ -85,25 +89,25 @@ class OpenVino:
                     yield torch.from_numpy(waiting.popleft().result())
             while waiting:
                 yield torch.from_numpy(waiting.popleft().result())
-        finally:  # whoever stops early leaves no work waiting
+        finally:  # the caller may stop early
             for future in waiting:
                 future.cancel()
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         request = self.requests.get()
         try:
-            room, made = request.get_input_tensor().data, []
+            buffer, logits = request.get_input_tensor().data, []
             for part in (images - self.mean).split(self.batch):
-                room[: len(part)] = part
+                buffer[: len(part)] = part
                 request.infer()
-                made.append(torch.from_numpy(request.get_output_tensor().data[: len(part)].copy()))
-            return torch.cat(made)
+                logits.append(torch.from_numpy(request.get_output_tensor().data[: len(part)].copy()))
+            return torch.cat(logits)
         finally:
             self.requests.put(request)
 
 
 def _graph(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
-    """A network as OpenVINO's graph for inputs of one shape."""
+    """Return a network as OpenVINO's graph for inputs of one shape."""
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch would rather have its newer tracer used
+        warnings.simplefilter("ignore")  # PyTorch recommends its newer tracer
         return ov.convert_model(network, example_input=torch.zeros(1, *shape[1:]), input=list(shape))

@@ -1,7 +1,6 @@
-"""PyTorch's engine. On a GPU a batch is one CUDA graph, from noise to predicted classes; on a CPU it is the reference.
+"""PyTorch's engine. On a GPU, a batch is one CUDA graph from noise to predicted classes. On a CPU, it is the reference.
 
-The position in the draws lies on the device, so that the graph runs again and again without the host, which looks in
-after `BATCHES` batches.
+The position in the draws is stored on the device, so that the graph runs `BATCHES` times without the host.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from accelerated_smoothing import models, noise
+from accelerated_smoothing import models
 from accelerated_smoothing.counting.engines import Draws
+from accelerated_smoothing.noise import philox
 
 BATCHES = 32
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -20,7 +20,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Program:
-    """One batch of draws of some shape, under one kind of noise, ready to be run.
+    """One batch of draws of some shape, under one distribution of noise, ready to run.
 
     Attributes:
         run: predicts the next batch, writes its classes to `predicted` and advances `position`.
@@ -30,7 +30,7 @@ class Program:
         position: of the next draw.
         begun: the draw whose class stands first in `predicted`.
         predicted: [BATCHES * batch] int64.
-        lanes: [batch] 0, 1, ...: kept here, since a graph goes on reading where it was captured.
+        lanes: [batch] 0, 1, ...: kept here, since a graph reads the memory of its capture.
     """
 
     run: Callable[[], None]
@@ -75,10 +75,10 @@ class Pytorch:
         self.programs: dict[tuple[object, ...], Program] = {}
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
-        known = (len(draws.images), draws.samples, draws.noise, *draws.key.tolist())
-        if known not in self.programs:
-            self.programs[known] = self._program(draws)
-        program = self.programs[known]
+        shape = (len(draws.images), draws.samples, draws.noise, *draws.key.tolist())
+        if shape not in self.programs:
+            self.programs[shape] = self._program(draws)
+        program = self.programs[shape]
         program.images.copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
         program.names.copy_(torch.from_numpy(draws.names.astype(np.int64)))
         program.scales.copy_(torch.from_numpy(draws.scales))
@@ -93,12 +93,12 @@ class Pytorch:
             yield program.predicted[:count]
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        made = []
+        logits = []
         with torch.inference_mode():
             for part in (images - self.mean).split(self.batch):
                 self.input[: len(part)] = part.to(self.device)
-                made.append(self.network(self.input)[: len(part)].float().cpu())
-        return torch.cat(made)
+                logits.append(self.network(self.input)[: len(part)].float().cpu())
+        return torch.cat(logits)
 
     def _program(self, draws: Draws) -> Program:
         images = torch.zeros((len(draws.images), int(np.prod(self.shape))), device=self.device)
@@ -107,10 +107,10 @@ class Pytorch:
         position = torch.zeros((), dtype=torch.int64, device=self.device)
         begun, lanes = position.clone(), torch.arange(self.batch, device=self.device)
         predicted = torch.zeros(self.batch * BATCHES, dtype=torch.int64, device=self.device)
-        perturb = _perturbing(self.device)
+        perturb, samples, key, noise = _perturbation(self.device), draws.samples, draws.key, draws.noise
 
         def step() -> None:
-            perturb(self.input, images, names, scales, position, draws)
+            perturb(self.input, images, names, samples, position, scales, key, noise)
             classes = self.network(self.input).argmax(1)
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
@@ -119,7 +119,7 @@ class Pytorch:
         return Program(run, images, names, scales, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
-        """The step as a CUDA graph; libraries choose and allocate in a first run, which no graph may hold."""
+        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold."""
         with torch.inference_mode():
             aside = torch.cuda.Stream(self.device)
             aside.wait_stream(torch.cuda.current_stream(self.device))
@@ -135,36 +135,38 @@ class Pytorch:
 
 
 def noisy(draws: Draws, device: torch.device) -> torch.Tensor:
-    """All draws at once, [len(draws), *shape] float32 on the device."""
+    """Return all noisy copies at once, [len(draws), *shape] float32 on the device."""
     out = torch.empty((len(draws), *draws.images.shape[1:]), device=device)
     images = torch.from_numpy(draws.images).flatten(1).to(device)
     names = torch.from_numpy(draws.names.astype(np.int64)).to(device)
     position = torch.zeros((), dtype=torch.int64, device=device)
-    _perturbing(device)(out, images, names, torch.from_numpy(draws.scales).to(device), position, draws)
+    scales = torch.from_numpy(draws.scales).to(device)
+    _perturbation(device)(out, images, names, draws.samples, position, scales, draws.key, draws.noise)
     return out
 
 
-def _perturbing(device: torch.device) -> Callable[..., None]:
-    """What fills a batch with noisy copies on a kind of device."""
+def _perturbation(device: torch.device) -> Callable[..., None]:
+    """Return the function that fills a batch with noisy copies on a kind of device; its arguments are `_perturb`'s."""
     if device.type == "cpu":
         return _perturb
-    from accelerated_smoothing.noise import triton as noise_triton
+    from accelerated_smoothing.noise import triton
 
-    return noise_triton.perturb
+    return triton.perturb
 
 
 def _perturb(
     out: torch.Tensor,
     images: torch.Tensor,
     names: torch.Tensor,
-    scales: torch.Tensor,
+    samples: int,
     position: torch.Tensor,
-    draws: Draws,
+    scales: torch.Tensor,
+    key: np.ndarray,
+    noise: str,
 ) -> None:
-    """Fill a batch on the CPU with the noisy copies from a position on; the last one may reach beyond the end."""
+    """Fill a batch on the CPU with the noisy copies from a position on; the last batch may reach beyond the end."""
     first = int(position)
-    rows = min(len(out), len(draws) - first)
-    room = np.empty((rows, images.shape[1]), np.float32)
-    given = (images.numpy(), names.numpy(), draws.samples, first, scales.numpy(), draws.key)
-    noise.perturb(room, *given, noise.KINDS.index(draws.noise))
-    out[:rows] = torch.from_numpy(room).view(rows, *out.shape[1:])
+    rows = min(len(out), len(images) * samples - first)
+    copies = np.empty((rows, images.shape[1]), np.float32)
+    philox.perturb(copies, images.numpy(), names.numpy(), samples, first, scales.numpy(), key, noise)
+    out[:rows] = torch.from_numpy(copies).view(rows, *out.shape[1:])

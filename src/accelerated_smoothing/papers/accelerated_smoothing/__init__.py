@@ -1,1 +1,29 @@
-"""Tables and figures of Accelerated Smoothing (arXiv 2402.07498)."""
+"""Accelerated Smoothing: A Scalable Approach to Randomized Smoothing (arXiv 2402.07498): its tables and figures."""
+
+from accelerated_smoothing.config import Config
+from accelerated_smoothing.config.run import Run
+from accelerated_smoothing.papers import captions
+
+NAME = "Accelerated Smoothing"
+FOLDER = ""
+
+
+def caption(run: Run) -> str:
+    """Return what was run, in words."""
+    return captions.certified(run.config())
+
+
+def comparable(run: Run) -> bool:
+    """Return whether a run is the paper's experiment: all of CIFAR-10, N = 100,000, Gaussian noise and training."""
+    return is_papers(run.config())
+
+
+def is_papers(config: Config) -> bool:
+    """Return whether a config has the images, samples, noise and training of the papers on CIFAR-10."""
+    data = config.dataset
+    return (
+        data.name == "cifar10"
+        and data.test == data.train == ":"
+        and config.sampling.sizes[-1] == 100000
+        and config.training == config.noise == "gaussian"
+    )

@@ -1,20 +1,20 @@
-"""Tables and figures of FaRS: Fast Randomized Smoothing, and of what it is held against.
+"""FaRS: Fast Randomized Smoothing (Ghazanfari 2023), and what it is compared with: tables and figures.
 
-A log of an experiment of that paper lies at `<results>/fars/<experiment>/certificates/sigma<s>/<method>.tsv`, one of
-the main experiment at `<results>/certificates/sigma<s>/<method>.tsv`. Every radius is one of the image, wherever the
-noise was, so that all of them can be compared.
+Every radius is one of the image, wherever the noise is added, so all of them can be compared.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from accelerated_smoothing import analysis
+from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers import captions
 
-PAPER = "FaRS"
+NAME = "FaRS"
+FOLDER = "fars"
 LAYERS = ["original", "lmt", "backbone"]  # linear behind the backbone: one layer, one by margin training, the network's
 EXPERIMENTS = [*LAYERS, "mlp", "cohen"]
 MAIN = "main"  # the experiment of Accelerated Smoothing
@@ -27,67 +27,86 @@ GUARANTEES = {
     "cohen": "sound",
     "baseline": "sound",
 }
+Wanted = Mapping[str, Sequence[str]]  # methods by experiment
 
 
-def read_logs(paths: list[Path], wanted: Mapping[str, list[str]]) -> analysis.Logs:
-    """Certificates by (training sigma, `<experiment>/<method>`), all of the same images; `time` is in seconds.
+def home(experiment: str) -> str:
+    """Return where the files of an experiment of this paper lie below the results folder."""
+    return f"{FOLDER}/{experiment}/"
+
+
+def caption(run: Run) -> str:
+    """Return what was run, in words."""
+    return captions.certified(run.paper(FOLDER))
+
+
+def caption_with_main(run: Run) -> str:
+    """Return what was run, in words, the main experiment included."""
+    config = run.paper(FOLDER)
+    base = f"{captions.base(config)} and, in the main experiment, {run.config().base.arch}"
+    return captions.join(config, base, captions.samples(config), captions.images(config))
+
+
+def comparable(run: Run) -> bool:
+    """Return False: the paper's backbone was trained on ImageNet-1k."""
+    return False
+
+
+def short(experiment: str) -> str:
+    """Return an experiment of a log without the folder of this paper: "mlp" for "fars/mlp"; "main" stays."""
+    return experiment.removeprefix(f"{FOLDER}/")
+
+
+def read_logs(paths: Sequence[Path], wanted: Wanted) -> pd.DataFrame:
+    """Read certificates of several classifiers, all of the same images.
 
     Args:
-        wanted: methods by experiment, each of which must have a log; of the main experiment others may have some.
+        wanted: the methods of each experiment, each of which must have a log. The main experiment, where it is named,
+            may have logs by further methods.
+
+    Returns:
+        The logs, with the folder of the paper removed from their experiments, and the time in seconds.
 
     Raises:
-        InputError: a broken log, one at another place or of another method, or with a guarantee that it cannot have;
-            logs of two results folders or of different images; or one that is missing.
+        InputError: a broken log; one of another experiment or method, or with another guarantee than its method's; an
+            estimate without the log that it is compared with; or a missing log.
     """
-    places = {path: place(path) for path in paths}
-    for path, (folder, _) in places.items():
-        if folder != places[paths[0]][0]:
-            raise InputError(f"{path}: is none of the results of which {paths[0]} is; those of one folder would do")
-
-    def method(path: Path) -> str:
-        experiment = places[path][1]
-        if path.stem not in wanted.get(experiment, []) and (experiment != MAIN or MAIN not in wanted):
-            would = ", ".join(f"{experiment}/{method}" for experiment in wanted for method in wanted[experiment])
-            raise InputError(f"{path}: found {experiment}/{path.stem}; a log of these would do: {would}")
-        return f"{experiment}/{path.stem}"
-
-    logs = {key: _with_seconds(key, log) for key, log in analysis.read_logs(paths, method).items()}
-    for (sigma, key), log in logs.items():
-        experiment, _, name = key.partition("/")
-        found, right = analysis.guarantee(log), GUARANTEES.get(name)
-        if right and found != right:
-            raise InputError(f"{key} at sigma {sigma}: its radii are marked {found}; {right} ones would do")
-        if found == "estimated" and (sigma, f"{experiment}/{reference(experiment)}") not in logs:
-            held = f"{experiment}/{reference(experiment)}"
-            raise InputError(f"no log of {held} at sigma {sigma}, to hold {key} against; pass it too")
-    for key in (f"{experiment}/{method}" for experiment in wanted for method in wanted[experiment]):
-        if key not in {found for _, found in logs}:
-            raise InputError(f"no log of {key} at any sigma; pass one at least")
+    logs = analysis.read_logs(paths)
+    experiments = {name if name == MAIN else f"{FOLDER}/{name}": name for name in wanted}
+    for key in analysis.groups(logs):
+        name = experiments.get(key.experiment)
+        if name is None or (key.method not in wanted[name] and name != MAIN):
+            expected = ", ".join(f"{name} {method}" for name, methods in wanted.items() for method in methods)
+            raise InputError(
+                f"the certificates must be of an experiment and a method among {expected}, got "
+                f"{key.experiment} {key.method}"
+            )
+    logs = logs.assign(experiment=logs["experiment"].map(experiments), time=_seconds(logs))
+    groups = analysis.groups(logs)
+    for key, log in groups.items():
+        guarantee = GUARANTEES.get(key.method)
+        if guarantee and analysis.guarantee(log) != guarantee:
+            raise InputError(f"{analysis.words(key)}: the guarantee must be {guarantee}, got {analysis.guarantee(log)}")
+        against = key._replace(method=reference(key.experiment))
+        if analysis.guarantee(log) == "estimated" and against not in groups:
+            raise InputError(
+                f"the certificates must include {analysis.words(against)}, which {key.method} is compared with"
+            )
+    for name, methods in wanted.items():
+        for method in methods:
+            if (name, method) not in {(key.experiment, key.method) for key in groups}:
+                raise InputError(f"the certificates must include {name} by {method}, got none of these")
     return logs
 
 
-def place(path: Path) -> tuple[str, str]:
-    """The results folder and the experiment of a log, by where it lies.
-
-    Raises:
-        InputError: in no folder of certificates.
-    """
-    experiments = "|".join(EXPERIMENTS)
-    found = re.fullmatch(rf"(.*?)(?:/fars/({experiments}))?/certificates/[^/]+/[^/]+", path.resolve().as_posix())
-    if not found:
-        raise InputError(f"{path}: lies in no certificates/sigma<s>/; a log where the workflow puts it would do")
-    return found[1], found[2] or MAIN
-
-
 def reference(experiment: str) -> str:
-    """The method that estimated radii of an experiment are held against."""
+    """Return the method that estimated radii of an experiment are compared with."""
     return "margin" if experiment in LAYERS else "cohen"
 
 
-def _with_seconds(key: tuple[float, str], log: pd.DataFrame) -> pd.DataFrame:
-    """A log whose times are numbers."""
-    time = log.get("time", pd.Series([""]))
-    seconds = pd.to_numeric(time, errors="coerce")
+def _seconds(logs: pd.DataFrame) -> pd.Series:
+    """Return the times as numbers."""
+    seconds = pd.to_numeric(logs["time"], errors="coerce")
     if seconds.isna().any():
-        raise InputError(f"{key[1]} at sigma {key[0]}: time is {time[seconds.isna()].iloc[0]!r}; seconds would do")
-    return log.assign(time=seconds)
+        raise InputError(f"the time of certificates must be in seconds, got {logs['time'][seconds.isna()].iloc[0]!r}")
+    return seconds

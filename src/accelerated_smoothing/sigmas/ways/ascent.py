@@ -1,6 +1,6 @@
 """Gradient ascent on the certified radius as a function of sigma (Alfarra et al. 2022, Algorithm 1).
 
-`at` counts the steps K. What is reached after fewer steps is a stage of the way to what is reached after more.
+`at` counts the steps K. Fewer steps are the beginning of more steps.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from accelerated_smoothing.config import Section
 if TYPE_CHECKING:
     import torch
 
-    from accelerated_smoothing.sigmas.ways import Draw, Forward, Margin
+    from accelerated_smoothing.sigmas import Draw, Forward, Margin
 
-LOWEST, HIGHEST = 0.02, 0.98  # appendix A: what probabilities are brought into, where their quantiles are moderate
-FLOOR = 0.001  # of sigma, the config's least
+LOWEST, HIGHEST = 0.02, 0.98  # appendix A: probabilities are clamped to this range, where their quantiles are moderate
+FLOOR = 0.001  # the least sigma that the config allows
 
 
 class Settings(Section):
@@ -25,10 +25,12 @@ class Settings(Section):
 
 
 def copies(settings: Settings, at: list[int]) -> int:
+    """Return how many noisy copies of an image go through the network at once."""
     return settings.samples
 
 
 def passes(settings: Settings, at: list[int]) -> int:
+    """Return how many passes of the network an image takes, forward and backward."""
     return 2 * settings.samples * at[-1]
 
 
@@ -41,23 +43,23 @@ def choose(
     at: list[int],
     settings: Settings,
 ) -> "torch.Tensor":
-    """The sigmas [len(at), b] after so many steps each; arguments as for `ascend`."""
+    """Return the sigmas [len(at), b] after each number of steps; arguments as for `ascend`."""
     import torch
 
-    found, done = [], 0
+    chosen, done = [], 0
     for steps in at:
         sigma = ascend(
             forward, images, sigma, lambda step: draw(step, settings.samples), margin, range(done, steps), settings.lr
         )
-        found.append(sigma)
+        chosen.append(sigma)
         done = steps
-    return torch.stack(found)
+    return torch.stack(chosen)
 
 
 def radii(
     forward: "Forward", images: "torch.Tensor", sigma: "torch.Tensor", noise: "torch.Tensor", margin: "Margin"
 ) -> "torch.Tensor":
-    """The radii [b] of images [b, *shape] under sigma [b], estimated from their noise [b, n, *shape] at scale 1."""
+    """Return the radii [b] of images [b, *shape] under sigma [b], estimated from noise [b, n, *shape] at scale 1."""
     noisy = images.unsqueeze(1) + sigma.view(-1, *[1] * images.dim()) * noise
     p = forward(noisy.flatten(0, 1)).softmax(1).unflatten(0, noise.shape[:2]).mean(1)
     top, second = p.topk(2).values.clamp(LOWEST, HIGHEST).unbind(1)
@@ -73,7 +75,7 @@ def ascend(
     steps: range,
     lr: float,
 ) -> "torch.Tensor":
-    """OptimizeSigma: some steps of sigma_x along the gradient of its radius (Algorithm 1; the listing of appendix A).
+    """Move sigma_x along the gradient of its radius: OptimizeSigma (Algorithm 1; the listing of appendix A).
 
     Args:
         forward: images [m, *shape] to logits [m, classes], in evaluation mode.
@@ -83,7 +85,7 @@ def ascend(
         margin: the radius [b] of (p_a, p_b, sigma), each [b].
 
     Returns:
-        [b] the sigma reached, at least `FLOOR`.
+        [b] sigma, at least `FLOOR`.
     """
     import torch
 

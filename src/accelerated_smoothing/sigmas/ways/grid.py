@@ -1,6 +1,7 @@
 """Grid search of sigma at the cost of the ascent (Alfarra et al. 2022, appendix B, eq. 5): the ablation.
 
-`evaluations` passes are spent on sigmas in (0, 1]: with n samples a point, on evaluations / n points at even distances.
+`evaluations` passes are spent on sigmas in (0, 1]. With n samples a point, there are evaluations / n points at even
+distances.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from accelerated_smoothing.sigmas.ways.ascent import radii
 if TYPE_CHECKING:
     import torch
 
-    from accelerated_smoothing.sigmas.ways import Draw, Forward, Margin
+    from accelerated_smoothing.sigmas import Draw, Forward, Margin
 
 
 class Settings(Section):
@@ -21,10 +22,12 @@ class Settings(Section):
 
 
 def copies(settings: Settings, at: list[int]) -> int:
+    """Return how many noisy copies of an image go through the network at once."""
     return at[-1]
 
 
 def passes(settings: Settings, at: list[int]) -> int:
+    """Return how many passes of the network an image takes, forward and backward."""
     return settings.evaluations * len(at)
 
 
@@ -37,16 +40,16 @@ def choose(
     at: list[int],
     settings: Settings,
 ) -> "torch.Tensor":
-    """The sigmas [len(at), b] of the grid with the largest radius, by the number of samples a point.
+    """Return the sigmas [len(at), b] of the grid with the largest radius, for each number of samples a point.
 
     Args:
         forward, images, draw, margin: as for the ascent.
-        sigma: [b] that of the training, which the grid knows nothing of.
-        at: samples n that a point's radius is estimated from.
+        sigma: [b] that of the training, which the grid does not use.
+        at: numbers of samples n from which the radius of a point is estimated.
     """
     import torch
 
-    found = []
+    rows = []
     with torch.inference_mode():
         for samples in at:
             points = max(1, settings.evaluations // samples)
@@ -56,5 +59,5 @@ def choose(
                 radius = radii(forward, images, here, draw(point, samples), margin)
                 chosen = torch.where(radius > best, here, chosen)
                 best = torch.maximum(best, radius)
-            found.append(chosen)
-    return torch.stack(found)
+            rows.append(chosen)
+    return torch.stack(rows)

@@ -1,7 +1,7 @@
 """Lipschitz-margin training: the cross-entropy of logits that must win by a margin (Tsuzuku et al. 2018, section 4).
 
-For a network that is linear behind a 1-Lipschitz map: every logit but the true one is raised by what an attack of the
-size `epsilon` could change its difference to the true one by. Under noise of scale 0 the network sees clean images.
+The network must be linear behind a 1-Lipschitz map. Every logit but the true one is raised by the most that an attack
+of size `epsilon` can change its difference to the true one. With noise of scale 0, the network sees clean images.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from accelerated_smoothing.config import Base
 if TYPE_CHECKING:
     import torch
 
-    from accelerated_smoothing.training.base import Smoothed
+    from accelerated_smoothing.training.smoothed import Smoothed
 
 
 class Settings(Base):
@@ -28,18 +28,19 @@ class Settings(Base):
     def _lipschitz(cls, arch: str) -> str:
         cost(arch)
         if not embeds(arch) and arch != "linear":
-            raise ValueError("no 1-Lipschitz network; one such as sll32-2 would do, or linear on embeddings")
+            raise ValueError(f"must be a 1-Lipschitz network such as sll32-2, or linear on embeddings, got {arch!r}")
         return arch
 
 
 def passes(settings: Settings) -> int:
+    """Return how many copies of an image go forward and backward through the network in one step."""
     return 1
 
 
 def loss(
     f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", sigma: "torch.Tensor", settings: Settings
 ) -> "torch.Tensor":
-    """The mean cross-entropy of z_j + epsilon |w_y - w_j|, the second norm being 0 for the true class y."""
+    """Return the mean cross-entropy of z_j + epsilon |w_y - w_j|, where |w_y - w_j| is 0 for the true class y."""
     import torch
     import torch.nn.functional as F
 

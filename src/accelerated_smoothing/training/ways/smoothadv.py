@@ -1,7 +1,7 @@
 """SmoothAdv: the cross-entropy on noisy copies of images that attack the smoothed classifier (Salman et al. 2019).
 
-The attack is SmoothAdv_PGD of their section 2.2: projected gradient steps on the soft smoothed classifier, whose
-expectation is a mean over the same noise in all steps and in the training that follows.
+The attack is SmoothAdv_PGD of their section 2.2: projected gradient steps on the soft smoothed classifier. Its
+expectation is a mean over noise that is the same in all steps and in the training step that follows.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from accelerated_smoothing.config import Base
 if TYPE_CHECKING:
     import torch
 
-    from accelerated_smoothing.training.base import Smoothed
+    from accelerated_smoothing.training.smoothed import Smoothed
 
 
 class Settings(Base):
@@ -23,17 +23,18 @@ class Settings(Base):
 
 
 def passes(settings: Settings) -> int:
+    """Return how many copies of an image go forward and backward through the network in one step."""
     return settings.samples * (settings.steps + 1)
 
 
 def attack(
     f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", noise: "torch.Tensor", settings: Settings
 ) -> "torch.Tensor":
-    """Images x' within epsilon of x that raise -log mean_i softmax(f(x' + delta_i))_y (their eq. 7).
+    """Return images x' within epsilon of x that raise -log mean_i softmax(f(x' + delta_i))_y (their eq. 7).
 
     Args:
         images: [b, *shape] in [0,1].
-        noise: [b * samples, *shape] the delta, an image's samples one after another.
+        noise: [b * samples, *shape] the delta; the samples of an image are consecutive.
 
     Returns:
         [b, *shape] in [0,1].
@@ -45,13 +46,13 @@ def attack(
         attacking = attacking.detach().requires_grad_()
         copies = attacking.repeat_interleave(settings.samples, 0) + noise
         log_p = f.frozen(copies).log_softmax(1).unflatten(0, (len(images), settings.samples))
-        # The mean over samples is within the logarithm; its constant matters to no gradient.
+        # The mean over samples is inside the logarithm; its constant changes no gradient.
         objective = -log_p[torch.arange(len(images)), :, labels].logsumexp(1).sum()
         (gradient,) = torch.autograd.grad(objective, attacking)
         norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
         delta = attacking.detach() + 2 * settings.epsilon / settings.steps * gradient / norm - images
         delta *= (settings.epsilon / delta.flatten(1).norm(dim=1)).clamp_max(1).view(-1, 1, 1, 1)
-        # Onto the pixels last: as x itself lies among them, that lengthens delta in no coordinate.
+        # Clamping comes last: as x itself is in the range, it lengthens delta in no coordinate.
         attacking = (images + delta).clamp(0, 1)
     return attacking
 
@@ -59,7 +60,7 @@ def attack(
 def loss(
     f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", sigma: "torch.Tensor", settings: Settings
 ) -> "torch.Tensor":
-    """The mean cross-entropy of f on the noisy copies of the attacking images."""
+    """Return the mean cross-entropy of f on the noisy copies of the attacking images."""
     import torch.nn.functional as F
 
     noise = f.noise(sigma, settings.samples)

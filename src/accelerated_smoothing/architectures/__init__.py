@@ -1,0 +1,132 @@
+"""Architectures by name, and what each costs, without building one and without torch.
+
+A family of architectures is one file here and one in `models/families/`, which has the network. A name is that of the
+first family whose pattern it matches.
+"""
+
+import ast
+import functools
+import re
+from typing import Protocol
+
+from accelerated_smoothing import registry
+
+PLUGINS = {"family": "architectures"}
+LAYER = 2.27e6  # multiply-adds of a layer of a CIFAR ResNet on 32 pixels a side
+
+
+class Family(Protocol):
+    """What a module here offers.
+
+    It may also offer `hidden(arch)`, the widths of the hidden layers of a network on embeddings, and
+    `rescaling(arch)`, see the function below.
+
+    Attributes:
+        PATTERN: regular expression of its names; a literal, since it is read without importing the module.
+        EXAMPLES: some of its names, for error messages; a literal, too.
+        LIPSCHITZ: whether its networks are a 1-Lipschitz backbone with a linear layer behind it.
+    """
+
+    PATTERN: str
+    EXAMPLES: str
+    LIPSCHITZ: bool
+
+    def cost(self, arch: str) -> float:
+        """Return the cost of a pass, in layers of a CIFAR ResNet on images of the same size.
+
+        Raises:
+            ValueError: there is no such network.
+        """
+
+    def side(self, arch: str) -> int | None:
+        """Return the pixels a side of the images that the network is made for; None if any size fits."""
+
+
+@functools.cache
+def _literals() -> dict[str, dict[str, str]]:
+    """Return the literals `PATTERN` and `EXAMPLES` of each family, without importing it."""
+    literals: dict[str, dict[str, str]] = {}
+    for name in registry.names("architectures"):
+        path = registry.PACKAGE.joinpath(*registry.module("architectures", name).split(".")).with_suffix(".py")
+        literals[name] = {
+            target.id: ast.literal_eval(node.value)
+            for node in ast.parse(path.read_bytes()).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name) and target.id in ("PATTERN", "EXAMPLES")
+        }
+    return literals
+
+
+def family(arch: str) -> str:
+    """Return the name of an architecture's family.
+
+    Raises:
+        ValueError: no family has such a name.
+    """
+    for name, literals in _literals().items():
+        if re.fullmatch(literals["PATTERN"], arch):
+            return name
+    examples = ", ".join(literals["EXAMPLES"] for literals in _literals().values())
+    raise ValueError(f"must be an architecture such as {examples}, got {arch!r}")
+
+
+def _family(arch: str) -> Family:
+    module: Family = registry.load("architectures", family(arch))
+    return module
+
+
+def cost(arch: str) -> float:
+    """Return the cost of a pass, in layers of a CIFAR ResNet on images of the same size.
+
+    Raises:
+        ValueError: there is no such architecture.
+    """
+    return _family(arch).cost(arch)
+
+
+def side(arch: str) -> int | None:
+    """Return the pixels a side of the images that a network is made for; 1 for embeddings; None if any size fits.
+
+    Raises:
+        ValueError: there is no such architecture.
+    """
+    return _family(arch).side(arch)
+
+
+def embeds(arch: str) -> bool:
+    """Return whether the network is a 1-Lipschitz backbone with a linear layer behind it.
+
+    Raises:
+        ValueError: no family has such a name.
+    """
+    return _family(arch).LIPSCHITZ
+
+
+def head(arch: str) -> list[int] | None:
+    """Return the widths of the hidden layers of a network on embeddings; None for any other network."""
+    try:
+        hidden = getattr(_family(arch), "hidden", None)
+    except ValueError:
+        return None
+    return hidden(arch) if hidden else None
+
+
+def rescaling(arch: str) -> float:
+    """Return what a training step computes whatever its batch, in passes of an image: the scaling T of an SLL network.
+
+    Raises:
+        ValueError: there is no such architecture.
+    """
+    compute = getattr(_family(arch), "rescaling", None)
+    return compute(arch) if compute else 0
+
+
+def resnet_depth(depth: int) -> int:
+    """Check that a CIFAR ResNet of this depth exists, and return the depth.
+
+    Raises:
+        ValueError: it does not.
+    """
+    checked: int = registry.load("architectures", "resnet").checked(depth)
+    return checked

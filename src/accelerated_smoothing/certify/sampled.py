@@ -1,0 +1,84 @@
+"""Certificates from counts: their radii depend on the noise under which the base classifier was counted."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelerated_smoothing.certify import Guarantee, log
+from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.statistics import ABSTAIN
+from accelerated_smoothing.noise import distribution
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def radius(evidence: Evidence, p_lower: np.ndarray) -> np.ndarray:
+    """Return the radii that lower bounds on the probability of the top class certify.
+
+    Args:
+        evidence: with selection counts; their noise and their sigmas decide the radius.
+        p_lower: [images] lower bounds.
+
+    Returns:
+        [images] radii in pixels of [0, 1], in the norm of `norm(evidence)`.
+    """
+    counts = evidence.selection
+    assert counts is not None
+    return np.asarray(distribution(counts.meta["noise"]).radius(p_lower, counts.sigmas))
+
+
+def norm(evidence: Evidence) -> str:
+    """Return the norm of the radii, "l1" or "l2"."""
+    assert evidence.selection is not None
+    return str(distribution(evidence.selection.meta["noise"]).NORM)
+
+
+def certificates(
+    evidence: Evidence,
+    predict: np.ndarray,
+    radius: np.ndarray,
+    seconds: np.ndarray,
+    p_lower: np.ndarray,
+    count: np.ndarray,
+    *,
+    n: int,
+    passes: int,
+    guarantee: Guarantee,
+) -> "pd.DataFrame":
+    """Return certificates in the common format.
+
+    Args:
+        predict: [images] classes. The certificate abstains where the radius is 0.
+        radius: [images] in pixels of [0, 1].
+        seconds: [images] time of one certificate.
+        p_lower: [images] lower bound on the probability of the top class, or an estimate of it.
+        count: [images] the count of the top class, out of n, from which p_lower follows.
+        n: estimation draws.
+        passes: of the base classifier on each image. Those that chose its sigma are added here.
+        guarantee: of the radii. A sound method is not sound for a classifier whose sigma depends on the input (Sukenik
+            et al. 2021), so "sound" becomes "estimated" where each image has a chosen sigma.
+    """
+    counts = evidence.selection
+    assert counts is not None
+    chosen = counts.meta["choice"] is not None
+    return log.table(
+        counts.idx,
+        counts.labels,
+        np.where(radius > 0, predict, ABSTAIN),
+        radius,
+        seconds,
+        experiment=evidence.experiment,
+        method=evidence.method,
+        guarantee="estimated" if chosen and guarantee == "sound" else guarantee,
+        passes=passes + counts.meta.get("choice_passes", 0),
+        p_lower=p_lower,
+        count=count,
+        n=n,
+        n0=evidence.n0,
+        alpha=evidence.alpha,
+        sigma=counts.sigmas,
+        sigma0=counts.sigma,
+        noise=counts.meta["noise"],
+        arithmetic=counts.meta["arithmetic"],
+    )

@@ -1,0 +1,203 @@
+"""Checks of keys against one another: one function each. The line of an error starts with the key to change.
+
+Every function raises a ValueError if its check fails.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from accelerated_smoothing import registry
+from accelerated_smoothing.architectures import embeds, head, side
+from accelerated_smoothing.config.plugins import dataset_shape
+
+if TYPE_CHECKING:
+    from accelerated_smoothing.config.experiment import Config
+
+
+def experiment(config: "Config") -> None:
+    """Check one experiment."""
+    for check in (
+        noise_levels,
+        rows,
+        draws,
+        reference,
+        no_noise,
+        architecture,
+        certifiers,
+        training_on_embeddings,
+        distribution,
+        image_size,
+        crop,
+        images,
+        choosers,
+    ):
+        check(config)
+
+
+def noise_levels(config: "Config") -> None:
+    for key, sigmas in {
+        "figure_sigmas": config.figure_sigmas,
+        "timing.sigma": [config.timing.sigma],
+        "checkpoints": list(config.checkpoints),
+    }.items():
+        for sigma in sorted(set(sigmas) - set(config.sigmas)):
+            raise ValueError(f"{key} must be among sigmas {config.sigmas}, got {sigma}")
+
+
+def rows(config: "Config") -> None:
+    """Rows are names of methods. Methods that are no row must have valid settings, too."""
+    selection("rows", config.rows, config.methods, "methods")
+    for name in config.methods:
+        config.method(name)
+
+
+def draws(config: "Config") -> None:
+    sizes = config.sampling.sizes
+    for name in config.rows:
+        n = getattr(config.method(name), "n", sizes[-1])
+        if n not in sizes:
+            raise ValueError(f"methods.{name}.n must be one of sampling.sizes {sizes}, got {n}")
+
+
+def reference(config: "Config") -> None:
+    if config.reference not in config.rows:
+        raise ValueError(f"reference must be one of rows ({', '.join(config.rows)}), got {config.reference!r}")
+    if not is_sound(config.certifier(config.reference)):
+        raise ValueError(f"reference must be a sound method, got {config.reference!r}, which is estimated")
+
+
+def no_noise(config: "Config") -> None:
+    if 0 in config.sigmas and config.samples():
+        sampled = [name for name in config.rows if is_sampled(config.certifier(name))]
+        raise ValueError(f"sigmas must be at least 0.001, since {sampled[0]} counts under noise, got 0")
+
+
+def architecture(config: "Config") -> None:
+    """Networks on embeddings need an embedding, and no other network can have one."""
+    arch = config.base.arch
+    if head(arch) is None and config.embedding:
+        raise ValueError(f"base.arch must be linear or such as mlp-128, since embedding is set, got {arch!r}")
+    if head(arch) is not None and not config.embedding:
+        raise ValueError(f"base.arch must be a network on images, since embedding is null, got {arch!r}")
+
+
+def certifiers(config: "Config") -> None:
+    """A margin needs a 1-Lipschitz network, and a ball around an embedding needs an embedding."""
+    arch = config.base.arch
+    for name in config.rows:
+        module, certifier = config.certifier(name), config.methods[name]["certifier"]
+        key = f"methods.{name}.certifier"
+        if "base" in module.NEEDS and not embeds(arch) and arch != "linear":
+            raise ValueError(
+                f"{key} must suit base.arch {arch}, got {certifier!r}, which needs a 1-Lipschitz network such as "
+                "sll32-2, or linear on embeddings"
+            )
+        if is_sampled(module) and (certifier == "embedded") != (config.embedding is not None):
+            wanted = "embedded, since embedding is set" if config.embedding else "of images, since embedding is null"
+            raise ValueError(f"{key} must be {wanted}, got {certifier!r}")
+
+
+def training_on_embeddings(config: "Config") -> None:
+    if config.embedding and config.training == "smoothadv":
+        raise ValueError("training must be a way without attacks, since embeddings leave [0, 1], got 'smoothadv'")
+
+
+def distribution(config: "Config") -> None:
+    names = registry.names("noise.distributions")
+    if config.noise not in names:
+        raise ValueError(f"noise must be one of {', '.join(names)}, got {config.noise!r}")
+    if config.embedding and config.noise != "gaussian":
+        raise ValueError(f"noise must be gaussian, since a backbone is 1-Lipschitz in l2, got {config.noise!r}")
+
+
+def image_size(config: "Config") -> None:
+    data, arch = config.dataset, config.base.arch
+    # The images of an imagefolder are scaled to this size, so there is no need to look at them.
+    pixels = data.size if data.name == "imagefolder" else dataset_shape(data.name, data.folder, data.size).size
+    if not config.embedding and side(arch) not in (None, pixels):
+        raise ValueError(f"base.arch must be for {pixels} pixels a side, such as sll{pixels}-2, got {arch!r}")
+
+
+def crop(config: "Config") -> None:
+    if config.embedding and config.base.crop:
+        raise ValueError(f"base.crop must be 0, since embeddings cannot be cropped, got {config.base.crop}")
+
+
+def images(config: "Config") -> None:
+    for split, count in config.images().items():
+        if not count:
+            part = getattr(config.dataset, split)
+            raise ValueError(f"dataset.{split} must keep at least one image, got {part!r}")
+
+
+def choosers(config: "Config") -> None:
+    for way in {**config.choose, **config.chosen()}:
+        config.chooser(way)
+
+
+def paper(name: str, experiments: Mapping[str, "Config"]) -> None:
+    """Check how the experiments of a paper build on one another.
+
+    Args:
+        name: of the paper.
+        experiments: those in use, by name.
+    """
+    for experiment, config in experiments.items():
+        key = f"papers.{name}.experiments.{experiment}"
+        others = [other for other in experiments if other != experiment]
+        initial(key, config, others, experiments)
+        embedding(key, config, others, experiments)
+
+
+def initial(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
+    if config.initial is None:
+        return
+    one_of(f"{key}.initial", config.initial, others)
+    first = experiments[config.initial]
+    for sigma in sorted(set(config.sigmas) - set(first.sigmas)):
+        raise ValueError(f"{key}.sigmas must be among those of {config.initial} {first.sigmas}, got {sigma}")
+    if config.base.arch != first.base.arch:
+        raise ValueError(f"{key}.base.arch must be {first.base.arch}, as in {config.initial}, got {config.base.arch!r}")
+    if first.initial:
+        raise ValueError(f"{key}.initial must be an experiment that trains from scratch, got {config.initial!r}")
+
+
+def embedding(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
+    if config.embedding is None:
+        return
+    one_of(f"{key}.embedding", config.embedding, others)
+    backbone = experiments[config.embedding]
+    if not embeds(backbone.base.arch):
+        raise ValueError(
+            f"{key}.embedding must be an experiment with a 1-Lipschitz network such as sll32-2, got "
+            f"{config.embedding!r} with {backbone.base.arch}"
+        )
+    if len(backbone.sigmas) > 1:
+        raise ValueError(
+            f"{key}.embedding must be an experiment with one sigma, got {config.embedding!r} with {backbone.sigmas}"
+        )
+
+
+def selection(key: str, names: Sequence[str], catalogue: Iterable[str], kind: str) -> None:
+    """Check that a list of names selects from a catalogue, each once."""
+    options = list(catalogue)
+    for name in names:
+        if name not in options:
+            raise ValueError(f"{key} must be names of {kind} ({', '.join(options)}), got {name!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key} must be distinct, got {names}")
+
+
+def one_of(key: str, name: str, options: Sequence[str]) -> None:
+    if name not in options:
+        raise ValueError(f"{key} must be one of {', '.join(options) or 'no experiments'}, got {name!r}")
+
+
+def is_sound(certifier: Any) -> bool:
+    """Return whether a method's radii are lower bounds."""
+    return certifier.GUARANTEE in ("sound", "deterministic")
+
+
+def is_sampled(certifier: Any) -> bool:
+    """Return whether a method needs counts under noise."""
+    return "selection" in certifier.NEEDS

@@ -1,0 +1,191 @@
+"""One experiment: every key of the config, and what follows from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from accelerated_smoothing.config import checks, papers, plugins
+from accelerated_smoothing.config.errors import PATH
+from accelerated_smoothing.config.sections import (
+    Alpha,
+    Attack,
+    Base,
+    Comparison,
+    Compute,
+    Dataset,
+    Name,
+    Paper,
+    Radius,
+    Sampling,
+    Section,
+    Seed,
+    Shards,
+    Sigma,
+    Surrogate,
+    Timing,
+    Variance,
+)
+from accelerated_smoothing.config.slices import SPLITS, as_slice
+
+
+class Config(Section):
+    """An experiment, and the changes that make the experiments of sister papers from it."""
+
+    results: str = Field("results", pattern=PATH, description="folder of everything that is built")
+    seed: Seed = Field(0, description="root of all randomness")
+    sigmas: list[Sigma] = Field([0.12, 0.25, 0.50, 1.00], min_length=1, description="noise levels, in [0,1] pixels")
+    alpha: Alpha = Field(0.001, description="a certificate fails with at most this probability")
+    n0: int = Field(100, ge=1, description="draws that select or verify the top class")
+    radii: list[Radius] = Field(
+        [0.25, 0.5, 0.75, 1.0, 1.25, 1.5], min_length=1, description="radii of certified accuracy in tables"
+    )
+    figure_sigmas: list[Sigma] = Field(
+        [0.25, 0.50], min_length=1, description="noise levels of Figure 3, Tables III and VI"
+    )
+    error_radius: Radius = Field(0.25, description="Tables III and VI take images with both radii at least this")
+    dataset: Dataset = Dataset()
+    noise: str = Field("gaussian", description="a module of noise/distributions/; sigma is its scale")
+    training: str = Field("gaussian", description="a module of training/ways/; base has its settings")
+    base: SerializeAsAny[Base] = Base()
+    initial: Name | None = Field(
+        None, description="experiment of the same paper from whose weights training starts; null: random weights"
+    )
+    embedding: Name | None = Field(
+        None, description="experiment of the same paper whose 1-Lipschitz backbone embeds the images; null: none"
+    )
+    checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
+    sampling: Sampling = Sampling()
+    train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
+    shards: Shards = Shards()
+    variance: Variance = Variance()
+    surrogate: Surrogate = Surrogate()
+    choose: dict[str, dict[str, Any]] = Field(
+        {"ascent": {"samples": 1, "lr": 1e-4}, "grid": {"evaluations": 200}},
+        description="ways of choosing each image's sigma: a module of sigmas/ways/ and its settings",
+    )
+    methods: dict[Name, dict[str, Any]] = Field(
+        {
+            "cohen": {"certifier": "cohen", "n": 100000},
+            "baseline": {"certifier": "cohen", "n": 100},
+            "resnet20": {"certifier": "accelerated", "n": 100000, "depth": 20},
+            "resnet56": {"certifier": "accelerated", "n": 100000, "depth": 56},
+            "resnet110": {"certifier": "accelerated", "n": 100000, "depth": 110},
+        },
+        min_length=1,
+        description="catalogue, by name: a module of certify/methods/ and its settings; n defaults to N",
+    )
+    rows: list[Name] = Field(
+        ["cohen", "baseline", "resnet20", "resnet56", "resnet110"],
+        min_length=1,
+        description="names of the methods in use: the rows of Table I, in order",
+    )
+    reference: str = Field("cohen", description="the row that estimated radii are compared with")
+    timing: Timing = Timing()
+    attack: Attack = Attack()
+    compute: Compute = Compute()
+    comparison: Comparison = Comparison()
+    papers: dict[Name, Paper] = Field({}, description="sister papers, by the folder of their results")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_of_training(cls, values: Any) -> Any:
+        """Check `base` as the way of training defines it."""
+        if not isinstance(values, dict) or not isinstance(values.get("base", {}), dict):
+            return values
+        way = plugins.load("training.ways", values.get("training", "gaussian"), "training")
+        return {**values, "base": plugins.settings(way.Settings, values.get("base", {}), "base")}
+
+    @field_validator("results")
+    @classmethod
+    def _without_slash(cls, results: str) -> str:
+        return results.rstrip("/")
+
+    @field_validator("sigmas", "figure_sigmas")
+    @classmethod
+    def _distinct(cls, sigmas: list[float]) -> list[float]:
+        if len(set(sigmas)) < len(sigmas):
+            raise ValueError("must be distinct")
+        return sorted(sigmas)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        checks.experiment(self)
+        papers.check(self)
+        return self
+
+    def paper(self, name: str) -> "Config":
+        """Return what the experiments of a sister paper have in common."""
+        return papers.common(self, name)
+
+    def experiment(self, paper: str, name: str) -> "Config":
+        """Return one experiment of a sister paper."""
+        return papers.experiment(papers.common(self, paper), self.papers[paper], f"papers.{paper}", name)
+
+    def experiments(self) -> dict[str, "Config"]:
+        """Return all experiments by their folder below `results`, with a slash at its end; the main one's is ""."""
+        return {
+            "": self,
+            **{f"{paper}/{name}/": config for paper in self.papers for name, config in papers.of(self, paper).items()},
+        }
+
+    def method(self, name: str) -> Any:
+        """Return the settings of a method, as the `Settings` of its certifier.
+
+        Raises:
+            ValueError: the certifier does not exist, or refuses the settings.
+        """
+        model = self.certifier(name).Settings
+        values = {key: value for key, value in self.methods[name].items() if key != "certifier"}
+        if "n" in model.model_fields:
+            values = {"n": self.sampling.sizes[-1], **values}
+        return plugins.settings(model, values, f"methods.{name}")
+
+    def certifier(self, name: str) -> Any:
+        """Return the module of a method's certifier.
+
+        Raises:
+            ValueError: the certifier does not exist.
+        """
+        return plugins.load("certify.methods", self.methods[name].get("certifier"), f"methods.{name}.certifier")
+
+    def chooser(self, way: str) -> Any:
+        """Return the settings of a way of choosing sigmas, as the `Settings` of its module.
+
+        Raises:
+            ValueError: the way does not exist, or refuses the settings.
+        """
+        model = plugins.load("sigmas.ways", way, "choose").Settings
+        return plugins.settings(model, self.choose.get(way, {}), f"choose.{way}")
+
+    def samples(self) -> bool:
+        """Return whether a row needs counts under noise."""
+        return any(checks.is_sampled(self.certifier(name)) for name in self.rows)
+
+    def depths(self) -> list[int]:
+        """Return the depths of the surrogates that the rows need, ascending."""
+        settings = [self.method(name) for name in self.rows]
+        return sorted({method.depth for method in settings if hasattr(method, "depth")})
+
+    def chosen(self) -> dict[str, list[int]]:
+        """Return the ways of choosing sigmas that the rows need: for each its numbers `at`, ascending."""
+        numbers: dict[str, set[int]] = {}
+        for name in self.rows:
+            method = self.method(name)
+            if getattr(method, "choice", None):
+                numbers.setdefault(method.choice, set()).add(method.at)
+        return {way: sorted(at) for way, at in numbers.items()}
+
+    def images(self) -> dict[str, int]:
+        """Return how many images of each split are counted; nothing for an imagefolder, whose files would be read."""
+        data = self.dataset
+        if data.name == "imagefolder":
+            return {}
+        shape = plugins.dataset_shape(data.name, data.folder, data.size)
+        return {split: len(range(getattr(shape, split))[as_slice(getattr(data, split))]) for split in SPLITS}
+
+
+def embedder(experiments: Mapping[str, Config], home: str) -> str | None:
+    """Return the folder of the experiment whose backbone embeds the images of the one at `home`, if any."""
+    name = experiments[home].embedding
+    return f"{home.split('/')[0]}/{name}/" if name else None

@@ -1,0 +1,99 @@
+"""Sister papers: their experiments are the main one with some keys changed.
+
+First come the keys that all experiments of a paper change (`common`), then those of one experiment (`experiments`).
+Mappings are merged key by key and lists are replaced, as Snakemake merges config files.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from accelerated_smoothing.config import checks
+from accelerated_smoothing.config.errors import one_line
+from accelerated_smoothing.config.sections import Base, Paper
+
+if TYPE_CHECKING:
+    from accelerated_smoothing.config.experiment import Config
+
+AT_THE_TOP = ("results", "seed", "papers", "compute")  # keys that are the same for all experiments
+
+
+def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    """Override a mapping key by key, in place."""
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(below.get(key), dict):
+            merge(below[key], value)
+        else:
+            below[key] = value
+
+
+def check(config: "Config") -> None:
+    """Check the experiments of all papers.
+
+    Raises:
+        ValueError: a key of an experiment is wrong, or experiments do not fit together.
+    """
+    for name, paper in config.papers.items():
+        checks.selection(f"papers.{name}.select", paper.select or [], paper.experiments, "experiments")
+        checks.paper(name, of(config, name))
+
+
+def of(config: "Config", name: str) -> dict[str, "Config"]:
+    """Return the experiments of a paper that are in use, by name, in the order of the catalogue."""
+    paper = config.papers[name]
+    shared = common(config, name)
+    names = [each for each in paper.experiments if paper.select is None or each in paper.select]
+    return {each: experiment(shared, paper, f"papers.{name}", each) for each in names}
+
+
+def common(config: "Config", name: str) -> "Config":
+    """Return the main experiment with the common keys of a paper changed.
+
+    Raises:
+        ValueError: a key is wrong.
+    """
+    changes = config.papers[name].common
+    key = f"papers.{name}.common"
+    if "checkpoints" in changes:
+        raise ValueError(f"{key}.checkpoints must be set in one experiment, got {changes['checkpoints']!r}")
+    return _changed(config, changes, key)
+
+
+def experiment(shared: "Config", paper: Paper, key: str, name: str) -> "Config":
+    """Return one experiment of a paper.
+
+    Args:
+        shared: the common experiment of the paper.
+        paper: its section.
+        key: of this section, for errors.
+        name: of the experiment.
+
+    Raises:
+        ValueError: a key is wrong.
+    """
+    return _changed(shared, paper.experiments[name], f"{key}.experiments.{name}")
+
+
+def _changed(config: "Config", changes: Mapping[str, Any], key: str) -> "Config":
+    """Return an experiment with some keys changed. Checkpoints belong to one base classifier, so they are left out."""
+    for name in AT_THE_TOP:
+        if name in changes:
+            raise ValueError(f"{key}.{name} must be set at the top, for all experiments, got {changes[name]!r}")
+    values = config.model_dump(mode="json", exclude={"papers", "checkpoints"})
+    sigmas = changes.get("sigmas")
+    if sigmas and isinstance(sigmas, list):  # the main experiment's choices may not be among them
+        values["figure_sigmas"] = sigmas
+        values["timing"]["sigma"] = sigmas[0]
+    if changes.get("training", config.training) != config.training:  # whose further settings do not apply
+        values["base"] = {name: value for name, value in values["base"].items() if name in Base.model_fields}
+    merge(values, changes)
+    try:
+        changed = type(config).model_validate(values)
+    except ValidationError as error:
+        raise ValueError(one_line(error, f"{key}.")) from None
+    for name in ("name", "folder", "size"):
+        value = getattr(changed.dataset, name)
+        if value != getattr(config.dataset, name):
+            raise ValueError(f"{key}.dataset.{name} must be set at the top, for all experiments, got {value!r}")
+    return changed

@@ -1,0 +1,1 @@
+"""Data sets, one file each; `data.DataSet` says what such a file offers."""

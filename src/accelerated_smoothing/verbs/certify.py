@@ -1,0 +1,63 @@
+"""Certify images by one method."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from accelerated_smoothing import registry
+from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.verbs._flags import Confident, Sliced
+
+EXAMPLE = "cohen --n 100000 --selection selection.npz --estimation estimation.npz --output cohen.tsv"
+MAKES = "Certificates"
+QUICK = True
+ARITHMETIC = True
+VARIANTS = ("certifier", "certify.methods")
+EVIDENCE = {
+    "selection": "counts that select or verify the top class",
+    "estimation": "counts that the bound comes from",
+    "images": "the images",
+    "surrogate": "weights of h",
+    "base": "weights of f",
+}
+
+
+class Arguments(Sliced, Confident):
+    experiment: str = Field("main", description="name of the experiment, for the certificates")
+    method: str = Field(
+        "", description="name of the method's settings, for the certificates; the certifier's by default"
+    )
+    output: Output = Field(description="certificates, .tsv")
+
+
+def evidence_flags(method: Any) -> dict[str, Any]:
+    """Return the flags of the evidence that a method needs."""
+    return {need: (Input, Field(description=EVIDENCE[need])) for need in method.NEEDS}
+
+
+EXTRA = evidence_flags
+
+
+def run(arguments: Any) -> None:
+    from accelerated_smoothing import data
+    from accelerated_smoothing.certify import log
+    from accelerated_smoothing.certify.evidence import Evidence
+    from accelerated_smoothing.counting import counts
+
+    method = registry.load("certify.methods", arguments.certifier)
+    read: dict[str, Callable[[Path], Any]] = {
+        "selection": counts.read,
+        "estimation": counts.read,
+        "images": lambda path: data.read(path, arguments.slice),
+    }
+    evidence = Evidence(
+        experiment=arguments.experiment,
+        method=arguments.method or arguments.certifier,
+        alpha=arguments.alpha,
+        n0=arguments.n0,
+        **{need: read.get(need, Path)(getattr(arguments, need)) for need in method.NEEDS},
+    )
+    evidence.check(method.NEEDS)
+    log.write(arguments.output, method.certify(evidence, arguments.section(method.Settings)))

@@ -1,0 +1,51 @@
+"""Print what a config will cost: jobs, images, disk, hours and time limits."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from accelerated_smoothing import command, config
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.verbs import _flags
+
+EXAMPLE = "--configfile config.yaml presets/demo.yaml --measure"
+
+
+class Arguments(command.Arguments):
+    configfile: list[Path] = Field([Path("config.yaml")], description="config files; later ones override")
+    experiment: str = Field("", description="an experiment of a sister paper, such as data-dependent/cohen")
+    measure: bool = Field(False, description="measure the rates that this machine reaches now")
+    rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="images/s, instead of shards.rate")
+    device: Literal["auto", "cpu", "cuda"] | None = Field(None, description="instead of compute.device")
+    threads: int | None = Field(None, ge=1, description="instead of compute.threads")
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        if self.measure and self.rate:
+            raise ValueError("rate must not be set together with --measure")
+        return self
+
+
+def run(arguments: Arguments) -> None:
+    from accelerated_smoothing.workflow import plan
+
+    main = config.read(arguments.configfile)
+    experiments = main.experiments()
+    home = f"{arguments.experiment}/" if arguments.experiment else ""
+    if home not in experiments:
+        names = ", ".join(name.rstrip("/") for name in experiments if name) or "none: this config has none"
+        raise InputError(f"--experiment must be one of {names}, got {arguments.experiment!r}")
+    experiment = experiments[home]
+    if arguments.rate:
+        shards = experiment.shards.model_copy(update={"rate": arguments.rate})
+        experiments[home] = experiment.model_copy(update={"shards": shards})
+    device = None
+    if arguments.measure:
+        device = _flags.device(
+            _flags.Computing(
+                device=arguments.device or experiment.compute.device,
+                threads=arguments.threads or experiment.compute.threads,
+            )
+        )
+    print(plan.report(experiments, device, home))

@@ -1,0 +1,43 @@
+"""Train a base classifier under noise."""
+
+from typing import Any
+
+from pydantic import Field
+
+from accelerated_smoothing import config, registry
+from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.provenance import code
+from accelerated_smoothing.verbs._flags import Computing, Distributed, Seeded, device
+
+EXAMPLE = (
+    "gaussian --train train.npz --test test.npz --sigma 0.25 --arch resnet20 --epochs 10 --output base.safetensors"
+)
+MAKES = "Base classifier"
+VARIANTS = ("way", "training.ways")
+
+
+class Arguments(Seeded, Distributed, Computing):
+    train: Input = Field(description="training images")
+    test: Input = Field(description="images for the accuracy in the log")
+    output: Output = Field(description="weights")
+    sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels")
+    initial: Input | None = Field(None, description="weights to start from, instead of fresh ones")
+
+
+def run(arguments: Any) -> None:
+    from accelerated_smoothing import data
+    from accelerated_smoothing.training import base
+
+    base.train(
+        data.read(arguments.train),
+        data.read(arguments.test),
+        arguments.output,
+        arguments.way,
+        arguments.section(registry.load("training.ways", arguments.way).Settings),
+        arguments.sigma,
+        arguments.noise,
+        arguments.seed,
+        device(arguments),
+        arguments.initial,
+        code=code.digest("train-base", code.facts(arguments)),
+    )

@@ -1,0 +1,136 @@
+"""The code digest of a verb is the code that it runs: it is compared with the modules that each verb has loaded."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from accelerated_smoothing import registry
+from accelerated_smoothing.provenance import code
+
+PACKAGE = "accelerated_smoothing"
+# Run a verb, and print the modules of this package that it has loaded, beyond those that parsing its words loads.
+SCRIPT = f"""
+import json, sys
+from {PACKAGE} import cli, command
+command.parse(sys.argv[1:])
+def loaded():
+    return {{name.partition(".")[2] for name in sys.modules if name.startswith("{PACKAGE}.")}}
+before = loaded()
+assert cli.main(sys.argv[1:]) == 0
+print("LOADED", json.dumps([sorted(before), sorted(loaded())]))
+"""
+# Loaded on a machine with a GPU, or without one, as the case may be: a job's machine is not known when it is planned.
+BY_DEVICE = {"counting.engines.pytorch", "counting.engines.openvino", "noise.triton"}
+# These verbs parse the commands in other records. That loads the flags of other verbs, but runs none of them: only what
+# makes the page, and finds tables and papers, is compared.
+READERS = ("report", "crate", "archive")
+SHOWN = ("report", "papers", "analysis")
+
+DATA = "--images data/test.npz --slice :6"
+COUNTS = "--selection counts/selection.npz --estimation counts/estimation.npz"
+EMBEDDED = "--selection counts/head-selection.npz --estimation counts/head-estimation.npz --images embeddings/test.npz"
+TRAIN = "--train data/train.npz --test data/test.npz --epochs 1 --batch-size 512 --threads 1"
+LOGS = "certificates/cohen.tsv certificates/accelerated.tsv"
+# In an order in which each finds what it reads.
+COMMANDS = [
+    "data digits --train data/train.npz --test data/test.npz",
+    f"train-base gaussian {TRAIN} --arch resnet8 --sigma 0.5 --output base.safetensors",
+    f"train-base macer {TRAIN} --arch resnet8 --sigma 0.5 --samples 2 --output macer.safetensors",
+    f"train-base smoothadv {TRAIN} --arch resnet8 --sigma 0.5 --noise uniform --output smoothadv.safetensors",
+    f"train-base gaussian {TRAIN} --arch resnet8 --sigma 0.5 --ascent 1 --ascent-from 0 --output ds.safetensors",
+    f"train-base margin {TRAIN} --arch sll8-1 --sigma 0 --crop 0 --optimizer adamw --output sll.safetensors",
+    "import-base checkpoint.pth.tar --images data/train.npz --sigma 0.5 --output imported.safetensors",
+    "embed --base sll.safetensors --train data/train.npz --test data/test.npz --threads 1 --output embeddings",
+    f"train-base gaussian {TRAIN.replace('data/', 'embeddings/')} --arch mlp-8 --crop 0 --sigma 0.5 "
+    "--output head.safetensors",
+    f"choose ascent --at 1 --base base.safetensors {DATA} --sigma 0.5 --threads 1 --output sigmas.npz",
+    f"choose grid --at 1 --evaluations 4 --base base.safetensors {DATA} --sigma 0.5 --threads 1 --output grid.npz",
+    *(
+        f"count --base base.safetensors {DATA} --sigma 0.5 --sizes 100 --purpose {purpose} --threads 1 {own} "
+        f"--output counts/{name}{purpose}.npz"
+        for purpose in ("selection", "estimation")
+        for name, own in (("", ""), ("own-", "--sigmas sigmas.npz --at 1"))
+    ),
+    *(
+        f"count --base head.safetensors --images embeddings/test.npz --slice :6 --sigma 0.5 --sizes 100 "
+        f"--purpose {purpose} --threads 1 --output counts/head-{purpose}.npz"
+        for purpose in ("selection", "estimation")
+    ),
+    "count --base base.safetensors --images data/train.npz --slice :20 --sigma 0.5 --sizes 50 --threads 1 "
+    "--output counts/train.npz",
+    "count --base base.safetensors --images data/train.npz --slice :3 --sigma 0.5 --sizes 5 10 --purpose variance "
+    "--threads 1 --output counts/variance.npz",
+    "gather counts/selection.npz --output gathered.npz",
+    "train-surrogate --images data/train.npz --slice :20 --counts counts/train.npz --depth 8 --epochs 1 --threads 1 "
+    "--output surrogate.safetensors",
+    f"certify cohen --n 100 {COUNTS} --output certificates/cohen.tsv",
+    "certify accelerated --n 100 --depth 8 --selection counts/selection.npz --images data/test.npz --slice :6 "
+    "--surrogate surrogate.safetensors --output certificates/accelerated.tsv",
+    f"certify memory --n 100 --choice ascent --at 1 {COUNTS.replace('counts/', 'counts/own-')} {DATA} "
+    "--output certificates/memory.tsv",
+    f"certify embedded --n 100 {EMBEDDED} --slice :6 --experiment fars/mlp --output certificates/embedded.tsv",
+    *(
+        f"certify {method} --base sll.safetensors {DATA} --experiment fars/backbone --output certificates/{method}.tsv"
+        for method in ("margin", "sparsemax", "top-logit")
+    ),
+    f"time --base base.safetensors --surrogates surrogate.safetensors {DATA} --sigma 0.5 --sizes 100 --count 1 "
+    "--repeats 1 --threads 1 --output timing.tsv",
+    f"time --base sll.safetensors --head head.safetensors {DATA} --sigma 0.5 --sizes 100 --count 1 --repeats 1 "
+    "--threads 1 --output head.tsv",
+    f"attack --base sll.safetensors {DATA} --sigma 0 --steps 2 --restarts 1 --epsilons 0.1 --threads 1 "
+    "--certificates certificates/margin.tsv --output attacks.tsv",
+    f"attack --base head.safetensors --backbone sll.safetensors {DATA} --sigma 0.5 --steps 2 --samples 2 --n 100 "
+    "--epsilons 0.1 --threads 1 --output head-attacks.tsv",
+    f"table 1 {LOGS} --output table1.csv",
+    "table 2 timing.tsv --output table2.csv",
+    "table 4 counts/variance.npz --output table4.csv",
+    f"table 6 {LOGS} --error-radius 0 --output table6.csv",
+    "table fars/4 head.tsv --output fars4.csv",
+    "figure 1 timing.tsv --output figure1.svg",
+    "figure 2 --output figure2.svg",
+    f"figure 3 {LOGS} --output figure3.svg",
+    "report table1.csv table1.md table1_vs_paper.csv figure3.svg figure3.png --template page.html.j2 "
+    "--output report.html",
+    "crate table1.csv --output ro-crate-metadata.json",
+    "archive ro-crate-metadata.json --output crate.zip",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    from accelerated_smoothing.models import build
+
+    folder = tmp_path_factory.mktemp("digests")
+    (folder / "page.html.j2").write_text("{{ tables | length }}")
+    state = build("resnet20", 10, [0.3], [0.3]).state_dict()
+    weights = {name: tensor for name, tensor in state.items() if not name.startswith("0.")}
+    torch.save({"arch": "cifar_resnet20", "state_dict": weights}, folder / "checkpoint.pth.tar")
+    return folder
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words.split()[:2]) for words in COMMANDS])
+def test_a_digest_is_the_code_that_runs(place: Path, words: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(code.ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words.split()],
+        cwd=place, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("LOADED "))
+    before, after = (set(names) for names in json.loads(line.removeprefix("LOADED ")))
+    output = words.split()[words.split().index("--output" if "--output" in words else "--train") + 1]
+    path = place / output
+    record = json.loads((path / "train.npz.record.json" if path.is_dir() else Path(f"{path}.record.json")).read_text())
+    digest = set(record["code"])
+    assert digest - after - BY_DEVICE == set(), "the digest holds code that did not run"
+    ran = {name for name in after - before if not code.carrier(name)}
+    if words.split()[0] in READERS:
+        ran = {name for name in ran if name.startswith(SHOWN)}
+    assert ran - digest == set(), "code ran that the digest does not hold"
+    assert registry.module("verbs", words.split()[0]) in digest
