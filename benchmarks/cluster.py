@@ -1,8 +1,9 @@
-"""What a job costs on a cluster beyond its work: sixty trivial shards, with SLURM and without.
+"""The overhead of a job on a cluster: sixty trivial shards, with SLURM and without.
 
     tests/slurm/cluster.sh start && python -m benchmarks.cluster
 
-One shard tells what a level of the graph costs, since each waits for the one before; the rest, what a job more does.
+The time of one shard is the overhead of a level of the graph, since each level waits for the one before. The time of
+the other shards is the overhead of each further job.
 """
 
 import shutil
@@ -19,38 +20,39 @@ RESULTS = "results/overhead"
 SHARDS = 60
 SETTINGS = [f"results={RESULTS}", f"dataset={{test: ':{SHARDS}'}}", "shards={minutes: 1, rate: 4.17}"]  # 250 draws each
 COMMAND = ["-m", "snakemake", "--configfile", "tests/workflow/tiny.yaml", "--config", *SETTINGS, "--quiet", "all"]
-LEVELS = ("base", "shard", "surrogate", "certificates")  # of Table I; what follows and goes between runs at once
+LEVELS = ("base", "shard", "surrogate", "certificates")  # of Table I; the other jobs start at once
 
 
 def run(shards: int, *words: str) -> float:
-    """Seconds for some shards, from nothing counted on."""
+    """Return the seconds of building so many shards, with no counts at the start."""
     shutil.rmtree(ROOT / RESULTS / "counts", ignore_errors=True)
     targets = [f"{RESULTS}/counts/sigma0.25/test-estimation/{shard}.npz" for shard in range(shards)]
-    begun = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run([sys.executable, *COMMAND, *words, "--", *targets], cwd=ROOT, check=True)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def main() -> None:
+    """Print the overhead with and without SLURM, and what it adds up to for the paper's Table I."""
     targets = [f"{RESULTS}/base/sigma0.25.safetensors"]
     subprocess.run([sys.executable, *COMMAND, "--cores", "2", "--", *targets], cwd=ROOT, check=True)
     costs = {}
-    print("how,one shard,sixty shards,a job more")
-    for how, words in {"local": ["--cores", "2"], "slurm": ["--profile", "slurm"]}.items():
+    print("way,one shard,sixty shards,each further job")
+    for way, words in {"local": ["--cores", "2"], "slurm": ["--profile", "slurm"]}.items():
         one, sixty = run(1, *words), run(SHARDS, *words)
-        costs[how] = one, (sixty - one) / (SHARDS - 1)
-        print(f"{how},{one:.1f} s,{sixty:.1f} s,{costs[how][1]:.2f} s", flush=True)
+        costs[way] = one, (sixty - one) / (SHARDS - 1)
+        print(f"{way},{one:.1f} s,{sixty:.1f} s,{costs[way][1]:.2f} s", flush=True)
     shutil.rmtree(ROOT / RESULTS)
 
     paper = config.Config()
     stages = [
         stage for stage in plan.stages(paper.experiments()) if stage.name not in ("timing", "counts/train-variance")
     ]
-    jobs = sum(stage.jobs for stage in stages) + len(paper.sigmas) * len(paper.methods)
+    jobs = sum(stage.jobs for stage in stages) + len(paper.sigmas) * len(paper.rows)
     hours = sum(stage.cost for stage in stages) / paper.shards.rate / 3600
     level, job = (slurm - local for slurm, local in zip(costs["slurm"], costs["local"], strict=True))
     print(
-        f"Table I of the paper: {jobs} jobs in {len(LEVELS)} levels, {hours:.0f} GPU-hours; beyond a local run "
+        f"Table I of the paper: {jobs} jobs in {len(LEVELS)} levels, {hours:.0f} GPU-hours; more than a local run by "
         f"{len(LEVELS)} x {level:.0f} s, and {jobs} x {job:.1f} s if two run at once: "
         f"{(len(LEVELS) * level + jobs * job) / 3600:.2f} h"
     )

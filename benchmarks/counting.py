@@ -1,29 +1,27 @@
-"""Counting: our engine against a plain loop after Cohen et al.'s description, and against the machine's own limits."""
+"""Counting: our engine against a plain loop after Cohen et al.'s description, and against the limits of the machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.errors import InputError
-from benchmarks import CLASSES, IMAGE, NETWORKS, Row, defaults, network, rates, rows
+from benchmarks import CLASSES, IMAGE, Row, Size, defaults, flops, network, rates, rows
 
-SIGMA, REPEATS = 0.25, 5
-LOOP_BATCHES = (1000, 400, 100, 50)
-# Draws of one timed run of the loop, at least a batch: a second or so on two cores.
-AMOUNTS = {"resnet20": 2000, "resnet56": 800, "resnet110": 400}
+SIGMA = 0.25
+LOOP_BATCHES = (1000, 100, 50)
+SPEEDUP = {"fp32": 3, "bf16": 6}  # expected of the engine, so that a timed run takes as long as one of the loop
 
 
 def plain_loop(model: torch.nn.Module, image: torch.Tensor, batch: int, samples: int) -> np.ndarray:
-    """Counts as in section 5 of Cohen et al. 2019: one image, fp32, whole batches, counted on the host."""
+    """Return counts as in section 5 of Cohen et al. 2019: one image, fp32, whole batches, counted on the host."""
     counts = np.zeros(CLASSES, dtype=int)
     with torch.no_grad(), defaults():
-        for begin in range(0, samples, batch):
-            copies = image.repeat((min(batch, samples - begin), 1, 1, 1))
+        for start in range(0, samples, batch):
+            copies = image.repeat((min(batch, samples - start), 1, 1, 1))
             predictions = model(copies + SIGMA * torch.randn_like(copies)).argmax(1)
             for predicted in predictions.cpu().numpy():
                 counts[predicted] += 1
@@ -31,33 +29,26 @@ def plain_loop(model: torch.nn.Module, image: torch.Tensor, batch: int, samples:
 
 
 def engine_counts(arch: str, device: torch.device, precision: str) -> Callable[[int], object]:
-    """Counting by our engine, as the verb `count` does it: the amount is N of one image."""
+    """Return a function of N that counts on one image by our engine, as the verb `count` does."""
     engine = engines.build(network(arch), IMAGE, device=device, precision=precision)
     image = np.random.default_rng(0).random((1, *IMAGE), np.float32)
     return lambda amount: sampling.count_predictions(engine, image, SIGMA, amount, 0, classes=CLASSES)
 
 
 def precisions(device: torch.device) -> list[str]:
-    """The precisions that a device has."""
-    found = []
+    """Return the precisions that a device supports."""
+    supported = []
     for precision in ("fp32", "bf16"):
         try:
             engines.build(network("resnet20"), IMAGE, device=device, precision=precision)
         except InputError:
             continue
-        found.append(precision)
-    return found
-
-
-def flops(arch: str) -> int:
-    """Floating-point operations of one image's forward pass, a multiplication and an addition being two."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(arch)(torch.zeros(1, *IMAGE))
-    return counter.get_total_flops()
+        supported.append(precision)
+    return supported
 
 
 def traffic(arch: str, precision: str) -> int:
-    """Bytes that one image's forward pass moves if each convolution reads its input and writes its output once."""
+    """Return the bytes of one image's forward pass if each convolution reads its input and writes its output once."""
     moved = 0
 
     def count(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -73,17 +64,19 @@ def traffic(arch: str, precision: str) -> int:
     return moved
 
 
-def convolution(channels: int, size: int, precision: str, device: torch.device) -> tuple[Callable[[int], None], int]:
-    """PyTorch's 3x3 convolution alone, and operations of one run: what the processor can do at best."""
+def convolution(
+    channels: int, side: int, precision: str, device: torch.device, operations: float
+) -> tuple[Callable[[int], None], int]:
+    """Return PyTorch's 3x3 convolution alone, and the operations of one run, about as many as asked for."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    batch = 2**22 // (channels * size * size) * (8 if device.type == "cuda" else 1)
+    batch = 2**22 // (channels * side * side) * (8 if device.type == "cuda" else 1)
 
-    def made(*shape: int) -> torch.Tensor:
+    def random(*shape: int) -> torch.Tensor:
         return torch.randn(shape, device=device).to(dtype).to(memory_format=torch.channels_last)
 
-    inputs, weights = made(batch, channels, size, size), made(channels, channels, 3, 3)
-    once = 2 * 9 * batch * size**2 * channels**2
-    times = max(1, round(3e10 / once))
+    inputs, weights = random(batch, channels, side, side), random(channels, channels, 3, 3)
+    once = 2 * 9 * batch * side**2 * channels**2
+    times = max(1, round(operations / once))
 
     def run(amount: int) -> None:
         with torch.inference_mode():
@@ -96,7 +89,7 @@ def convolution(channels: int, size: int, precision: str, device: torch.device) 
 
 
 def copy(device: torch.device) -> tuple[Callable[[int], None], int]:
-    """Copying memory on the device, and the bytes of one run, read and written."""
+    """Return a function that copies memory on a GPU, and the bytes that one run reads and writes."""
     source = torch.zeros(2**28, device=device)
     target = torch.empty_like(source)
 
@@ -108,55 +101,54 @@ def copy(device: torch.device) -> tuple[Callable[[int], None], int]:
     return run, 10 * 2 * source.nbytes
 
 
-def ceilings(precision: str, device: torch.device) -> dict[str, tuple[Callable[[int], None], int]]:
-    """Convolutions alone: of many channels, where the processor is at its best, and of these networks' three shapes."""
+def ceilings(precision: str, device: torch.device, size: Size) -> dict[str, tuple[Callable[[int], None], int]]:
+    """Return convolutions alone: of many channels, the processor's best case, and of these networks' three shapes."""
     shapes = ((256, 32), (16, 32), (32, 16), (64, 8))
     return {
-        f"ceiling, {precision}, {channels} channels": convolution(channels, size, precision, device)
-        for channels, size in shapes
+        f"ceiling, {precision}, {channels} channels": convolution(
+            channels, side, precision, device, size.work(device) / 4
+        )
+        for channels, side in shapes
     }
 
 
-def plain_ways(arch: str, device: torch.device) -> dict[str, tuple[Callable[[int], object], int]]:
-    """The plain loop at several batches."""
+def plain_ways(arch: str, device: torch.device, draws: int) -> dict[str, tuple[Callable[[int], object], int]]:
+    """Return the plain loop at several batch sizes. Each counts `draws` noisy copies, but at least a batch."""
     model, image = network(arch).to(device), torch.rand(IMAGE, device=device)
-    amount = AMOUNTS[arch] * (50 if device.type == "cuda" else 1)
     return {
-        f"plain loop, fp32, batch {batch}": (partial(plain_loop, model, image, batch), max(amount, batch))
+        f"plain loop, fp32, batch {batch}": (partial(plain_loop, model, image, batch), max(draws, batch))
         for batch in LOOP_BATCHES
     }
 
 
-def measure(device: torch.device) -> list[Row]:
-    """Each network's loops and engines, and each engine's share of what bounds it."""
-    made, known = [], precisions(device)
-    for arch in NETWORKS:
-        loops = plain_ways(arch, device)
+def measure(device: torch.device, size: Size) -> Iterator[Row]:
+    """Yield the speed of each network's loops and engines, and each engine's share of what limits it."""
+    supported = precisions(device)
+    for arch in size.networks:
+        operations = flops(arch)
+        draws = round(size.work(device) / operations)
+        loops = plain_ways(arch, device, draws)
         ways = dict(loops)
-        for precision in known:
-            amount = AMOUNTS[arch] * {"fp32": 3, "bf16": 12}[precision] * (50 if device.type == "cuda" else 1)
-            ways[f"engine, {precision}"] = engine_counts(arch, device, precision), amount
-            ways |= ceilings(precision, device)
+        for precision in supported:
+            ways[f"engine, {precision}"] = engine_counts(arch, device, precision), draws * SPEEDUP[precision]
+            ways |= ceilings(precision, device, size)
         if device.type == "cuda":
             ways["memory"] = copy(device)
-        taken = rates(ways, REPEATS)
-        median = {way: float(np.median(values)) for way, values in taken.items()}
-        compared = {way: taken[way] for way in taken if way in loops or way.startswith("engine")}
-        made += rows("counting", arch, "images/s", compared, next(iter(loops)))
+        speeds = rates(ways, size.repeats)
+        median = {way: float(np.median(values)) for way, values in speeds.items()}
+        counted = {way: speeds[way] for way in speeds if way in loops or way.startswith("engine")}
+        yield from rows("counting", arch, "images/s", counted, next(iter(loops)))
         best = max(loops, key=median.__getitem__)
-        for precision in known:
+        for precision in supported:
             way = f"engine, {precision}"
-            dense, *own = (median[name] / flops(arch) for name in median if name.startswith(f"ceiling, {precision}"))
+            dense, *stages = (median[name] / operations for name in median if name.startswith(f"ceiling, {precision}"))
             # The three stages of these networks have equally many operations, so their times add up evenly.
             bounds = {
                 best: median[best],
                 "convolutions of 256 channels": dense,
-                "convolutions of its own three shapes": len(own) / sum(1 / rate for rate in own),
+                "convolutions of its own three shapes": len(stages) / sum(1 / rate for rate in stages),
             }
             if device.type == "cuda":
                 bounds["memory, each activation written and read once"] = median["memory"] / traffic(arch, precision)
-            made += [
-                Row("share", arch, way, median[way], "images/s", ratio=median[way] / rate, against=name)
-                for name, rate in bounds.items()
-            ]
-    return made
+            for name, rate in bounds.items():
+                yield Row("share", arch, way, median[way], "images/s", ratio=median[way] / rate, against=name)

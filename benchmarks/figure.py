@@ -1,22 +1,32 @@
-"""The figure of `results/benchmarks.csv`: images per second of every way of counting, with their spread."""
+"""The figure of `results/benchmarks.csv`: images per second of each way of counting, with their spread."""
+
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from accelerated_smoothing.analysis import style
+from accelerated_smoothing.files import atomic
+
+FORMATS: dict[str, dict[str, Any]] = {".svg": {"metadata": {"Date": None}}, ".png": {"dpi": 200}}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel a network, one bar a way: medians, with lines from the least to the greatest; ratios to the first."""
+    """Return a figure with a panel for each network and a bar for each way.
+
+    Bars are medians, lines reach from the minimum to the maximum, and labels are ratios to the first loop.
+    """
     counted = table[table["measure"] == "counting"]
     ways = list(counted["way"].unique())
     caption = (
         "Counting class predictions under noise, images per second: medians of "
-        f"{counted['repeats'].max()} interleaved repeats, lines from the least to the greatest, times the first loop. "
-        f"{table['machine'].iloc[0]}."
+        f"{counted['repeats'].max()} interleaved repeats, lines from the minimum to the maximum, ratios to the first "
+        f"loop. A {table['size'].iloc[0]} run. {table['machine'].iloc[0]}."
     )
+    networks = counted["subject"].nunique()
     figure = style.figure(7, 3.2, caption)
-    panels = figure.subplots(1, counted["subject"].nunique(), sharey=True)
+    panels = figure.subplots(1, networks, sharey=True, squeeze=False)[0]
     for axes, (arch, rows) in zip(panels, counted.groupby("subject", sort=False), strict=True):
         colours = [style.GREY if way.startswith("plain") else "#0072B2" for way in ways]
         spread = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
@@ -29,3 +39,14 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.grid(axis="y", visible=False)
     panels[0].invert_yaxis()
     return figure
+
+
+def save(csv: Path) -> None:
+    """Write the figure of a CSV beside it, as SVG and PNG, if the CSV has rows of counting."""
+    table = pd.read_csv(csv) if csv.exists() else pd.DataFrame({"measure": []})
+    if "counting" not in set(table["measure"]):
+        return
+    figure = draw(table)
+    for suffix, options in FORMATS.items():
+        with atomic(csv.with_suffix(suffix)) as draft:
+            figure.savefig(draft, format=suffix[1:], **options)

@@ -1,6 +1,6 @@
-"""Training: images per second of the base trainer's step, noise and all, against a plain one."""
+"""Training: images per second of the base trainer's step, noise included, against a plain step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -8,15 +8,15 @@ import torch.nn.functional as F
 
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.training import base, loop
-from benchmarks import CLASSES, IMAGE, NETWORKS, Row, defaults, network, rates, rows
+from benchmarks import CLASSES, IMAGE, Row, Size, defaults, flops, network, rates, rows
 from benchmarks.counting import precisions
 
-BATCH, REPEATS, SIGMA = 128, 4, 0.25
-STEPS = {"resnet20": 4, "resnet56": 2, "resnet110": 1}
+BATCH, SIGMA = 128, 0.25
+PASSES = 3  # a step's operations, in those of a forward pass
 
 
 def plain_step(arch: str, device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A step as one would write it first."""
+    """Return a step in the simplest PyTorch."""
     model = network(arch).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
 
@@ -38,18 +38,18 @@ def train(
     rest: tuple[object, ...],
     amount: int,
 ) -> None:
-    """Train on some images, the same ones again and again."""
+    """Train on `amount` images, the same batch again and again."""
     for _ in range(amount // BATCH):
         loss = step(inputs, targets, *rest)
     loss.item()
 
 
-def measure(device: torch.device) -> list[Row]:
-    made = []
-    for arch in NETWORKS:
+def measure(device: torch.device, size: Size) -> Iterator[Row]:
+    """Yield the speed of a plain step and of the trainer's step in each precision, for each network."""
+    for arch in size.networks:
         inputs = torch.rand((BATCH, *IMAGE), device=device)
         targets = torch.randint(CLASSES, (BATCH,), device=device)
-        amount = STEPS[arch] * BATCH
+        amount = max(1, round(size.work(device) / (PASSES * flops(arch) * BATCH))) * BATCH
         ways = {"plain step, fp32": (partial(train, plain_step(arch, device), inputs, targets, ()), amount)}
         for precision in precisions(device):
             settings, sigma_x = Base(arch=arch, precision=precision), torch.full((BATCH,), SIGMA, device=device)
@@ -57,5 +57,4 @@ def measure(device: torch.device) -> list[Row]:
             rest = (torch.arange(BATCH, device=device), False, loop.generator(0, "benchmark", device))
             packed = inputs.to(memory_format=torch.channels_last)
             ways[f"trainer, {precision}"] = partial(train, step, packed, targets, rest), amount
-        made += rows("training", arch, "images/s", rates(ways, REPEATS), "plain step, fp32")
-    return made
+        yield from rows("training", arch, "images/s", rates(ways, size.repeats), "plain step, fp32")
