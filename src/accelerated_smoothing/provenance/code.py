@@ -36,12 +36,14 @@ def facts(arguments: Arguments) -> dict[str, set[str]]:
     Returns:
         Names by fact, such as {"noise": {"gaussian"}, "family": {"resnet"}}.
     """
-    names = {fact: set(values) for fact, values in arguments.facts().items()}
+    stated = arguments.facts()
+    names = {fact: set(values) for fact, values in stated.items()}
     names |= {"family": {architectures.family(arch) for arch in names["arch"]}} if "arch" in names else {}
     for path in arguments.paths(Role.INPUT):
         if path.is_file():
             for fact, values in header(describe(path)).items():
-                names.setdefault(fact, set()).update(values)
+                if fact != "noise" or "noise" not in stated:  # a verb draws the noise of its own flag only
+                    names.setdefault(fact, set()).update(values)
     return names
 
 
