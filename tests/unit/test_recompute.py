@@ -1,5 +1,6 @@
 """Numbers made again: cells, cheap links, counts; and why two results differ."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -243,6 +244,24 @@ def test_a_difference_is_explained_by_the_first_thing_upstream(copied: Copy) -> 
     assert not [name for name in differing if "sigma0.25" in name or "counts" in name or "cohen" in name]
     assert cli.main(["diff", str(one / "results/table1.csv"), str(other / "table1.csv")]) == 1
     assert cli.main(["diff", str(one / "results/table4.csv"), str(other / "table4.csv")]) == 0
+
+
+def test_notebooks_of_two_folders_are_compared(tmp_path: Path) -> None:
+    """Each is run in a folder of its own, as in two clones, with flags that are lists."""
+    code = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    parameters = {**code, "metadata": {"tags": ["parameters"]}, "source": "divisor = 1\nzero = 0"}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"metadata": kernel, "nbformat": 4, "nbformat_minor": 4}
+    notebook["cells"] = [parameters, {**code, "source": "print(10 / divisor)"}]
+    for name, divisor in (("one", 2), ("two", 4)):
+        folder = tmp_path / name
+        write_text(folder / "ten.ipynb", json.dumps(notebook))
+        with contextlib.chdir(folder):
+            words = f"notebook ten.ipynb --parameters divisor={divisor} zero=0 --output results/ten.ipynb"
+            assert cli.main(words.split()) == 0
+    told, differ = differences.report(tmp_path / "one/results", tmp_path / "two/results")
+    assert differ
+    assert "--parameters" in told
 
 
 def test_times_alone_are_no_difference(copied: Copy) -> None:
