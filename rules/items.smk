@@ -27,6 +27,8 @@ rule table:
         runtime=10,
     params:
         code=items.code("table"),
+        title=items.title("table"),
+        note=items.note,
         caption=items.caption("table"),
         analysis=items.analysis,
         comparison=items.comparison,
@@ -57,6 +59,7 @@ rule figure:
         runtime=10,
     params:
         code=items.code("figure"),
+        title=items.title("figure"),
         caption=items.caption("figure"),
         analysis=items.analysis,
     shell:

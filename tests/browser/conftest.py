@@ -20,14 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def chromium() -> str:
-    """The path of a Chromium; on Debian, and as root, it is installed where there is none."""
+    """Return the path of a Chromium. If there is none, root on Debian installs one."""
     if not any(map(shutil.which, NAMES)):
         if os.geteuid() or not shutil.which("apt-get"):
             pytest.fail(f"none of {', '.join(NAMES)} is on the path, and only root on Debian can install one here")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium", "fonts-liberation"]):
             subprocess.run(["apt-get", "-qq", *words], check=True, env=quiet, stdout=subprocess.DEVNULL)
-    return next(found for name in NAMES if (found := shutil.which(name)))
+    return next(path for name in NAMES if (path := shutil.which(name)))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page that is open, and what went wrong with it so far."""
+    """An open page, and its faults so far."""
 
     page: Page
     results: Path

@@ -1,4 +1,4 @@
-"""The report as a reader meets it: on a desk, on a phone, by keyboard, in the dark and on paper."""
+"""The page as readers use it: on a desktop, on a phone, by keyboard, in the dark and on paper."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -28,16 +28,16 @@ CONTRASTS = """() => {
     }
     return 'rgb(255, 255, 255)';
   };
-  const found = [];
+  const contrasts = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     if (!walker.currentNode.data.trim()) continue;
     const style = getComputedStyle(element);
     const [a, b] = [light(element.tagName === 'text' ? style.fill : style.color), light(behind(element))];
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), walker.currentNode.data.trim().slice(0, 40)]);
+    contrasts.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), walker.currentNode.data.trim().slice(0, 40)]);
   }
-  return found;
+  return contrasts;
 }"""
 WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -50,13 +50,13 @@ def test_nothing_goes_wrong_and_nothing_is_fetched(visit) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_has_its_name_and_all_rows_and_columns(visit, name: str) -> None:
-    made = pd.read_csv(visit.results / f"{name}.csv")
-    table = visit.page.get_by_role("table", name=papers.find(name).title, exact=True)
+    values = pd.read_csv(visit.results / f"{name}.csv")
+    table = visit.page.get_by_role("table", name=papers.table(name).title, exact=True)
     assert table.count() == 1
-    assert table.locator("tbody tr:has(td)").count() == len(made)
+    assert table.locator("tbody tr:has(td)").count() == len(values)
     headers = table.get_by_role("columnheader").all_inner_texts()
-    added = {"guarantee", "exceeds"} - set(made) if "method" in made else set()
-    assert len(headers) == len(made.columns) - len(papers.table(name).keys[:-1]) + len(added)
+    added = {"guarantee", "exceeds"} - set(values) if "method" in values else set()
+    assert len(headers) == len(values.columns) - len(papers.table(name).keys[:-1]) + len(added)
     assert added <= set(headers)
     for row in table.locator("tbody tr:has(td)").all():
         assert row.get_by_role("rowheader").count() == 1
@@ -64,17 +64,17 @@ def test_every_table_has_its_name_and_all_rows_and_columns(visit, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "table6"])
-def test_every_method_is_called_sound_or_estimated(visit, name: str) -> None:
-    known = pd.read_csv(visit.results / "table1.csv").set_index("method")["guarantee"].to_dict()
+def test_every_method_has_its_guarantee(visit, name: str) -> None:
+    words = pd.read_csv(visit.results / "table1.csv").set_index("method")["guarantee"].to_dict()
     for row in visit.page.locator(f"#{name} tbody tr:has(td)").all():
         method = row.locator("th").inner_text().split()[0]
-        assert row.locator("td.word").inner_text().split() == [known[method]]
+        assert row.locator("td.word").inner_text().split() == [words[method]]
         exceeds = row.locator("td").last.inner_text().strip()
-        assert exceeds.endswith("%") == (known[method] == "estimated")
+        assert exceeds.endswith("%") == (words[method] == "estimated")
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_shown_and_told(visit, name: str) -> None:
+def test_every_figure_is_shown_and_described(visit, name: str) -> None:
     image = visit.page.locator(f"#{name} img")
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
     assert len(image.get_attribute("alt") or "") > 60
@@ -153,9 +153,9 @@ def test_whatever_can_be_used_is_reached_by_tab_and_seen(visit) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(visit, scheme: str) -> None:
     visit.page.emulate_media(color_scheme=scheme)
-    found = visit.page.evaluate(CONTRASTS)
-    assert len(found) > 300
-    assert not [(round(ratio, 2), text) for ratio, text in found if ratio < 4.5]
+    contrasts = visit.page.evaluate(CONTRASTS)
+    assert len(contrasts) > 300
+    assert not [(round(ratio, 2), text) for ratio, text in contrasts if ratio < 4.5]
     assert (
         visit.page.locator("figure img").first.evaluate("e => getComputedStyle(e).backgroundColor")
         == "rgb(255, 255, 255)"

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 from rocrate.vocabs import RO_CRATE
 
 from accelerated_smoothing import cli
 from accelerated_smoothing.files import sha256
-from accelerated_smoothing.provenance import code, records, release
+from accelerated_smoothing.provenance import code, records, release, runs
 
 CRATE = ["crate", "results/counts.npz", "--output", "results/ro-crate-metadata.json"]
 ARCHIVE = ["archive", "results/ro-crate-metadata.json", "--output", "results/crate.zip"]
@@ -24,12 +25,12 @@ Entity = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def built(base: Path, digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with results that go back to two files without a record, and what has nothing to do with them."""
+    """A folder with results that go back to two files without a record, and files that are no part of the crate."""
     folder = tmp_path_factory.mktemp("crate")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        told = {"snakemake": "9.99", "configfiles": [], "config": []}
-        patch.setenv(records.WORKFLOW, json.dumps(told))
+        workflow = {"snakemake": "9.99", "configfiles": [], "config": []}
+        patch.setenv(records.WORKFLOW, json.dumps(workflow))
         patch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})  # whatever this tree is
         for source, name in ((base, "base.safetensors"), (digits.test, "test images.npz")):
             shutil.copy(source, name)
@@ -58,10 +59,15 @@ def copy(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def graph(built: Path) -> dict[str, Entity]:
     """Entities by their `@id`."""
-    entities = json.loads((built / "results/ro-crate-metadata.json").read_text())["@graph"]
-    found = {entity["@id"]: entity for entity in entities}
-    assert len(found) == len(entities)
-    return found
+    return entities(built / "results/ro-crate-metadata.json")
+
+
+def entities(metadata: Path) -> dict[str, Entity]:
+    """The entities of a crate by their `@id`."""
+    several = json.loads(metadata.read_text())["@graph"]
+    graph = {entity["@id"]: entity for entity in several}
+    assert len(graph) == len(several)
+    return graph
 
 
 def many(value: Any) -> list[Any]:
@@ -74,9 +80,9 @@ def typed(graph: dict[str, Entity], kind: str) -> list[Entity]:
 
 def linked(graph: dict[str, Entity], entity: Entity, term: str) -> list[Entity]:
     """The entities that a property refers to; at least one."""
-    found = [graph[value["@id"]] for value in many(entity.get(term, []))]
-    assert found, (entity["@id"], term)
-    return found
+    others = [graph[value["@id"]] for value in many(entity.get(term, []))]
+    assert others, (entity["@id"], term)
+    return others
 
 
 def kinds(entities: list[Entity]) -> set[str]:
@@ -94,6 +100,7 @@ def test_ro_crate_the_root_has_type_name_description_licence_and_date(graph: dic
     root = graph["./"]
     assert root["@type"] == "Dataset"
     assert "digits" in root["name"]
+    assert root["description"].startswith("Everything behind counts.npz, made by 3 executions")
     assert "digits" in root["description"]
     assert linked(graph, root, "license")[0]["@id"] == "https://spdx.org/licenses/MIT"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", root["datePublished"])
@@ -131,8 +138,8 @@ def test_ro_crate_entities_are_flat_and_no_reference_dangles(graph: dict[str, En
 
 
 def test_ro_crate_every_term_is_in_the_contexts(graph: dict[str, Entity], built: Path) -> None:
-    told = json.loads((built / "results/ro-crate-metadata.json").read_text())["@context"]
-    assert told == ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
+    context = json.loads((built / "results/ro-crate-metadata.json").read_text())["@context"]
+    assert context == ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
     terms = {term for entity in graph.values() for term in entity} | kinds(list(graph.values()))
     assert terms - RO_CRATE["@context"].keys() == {"@id", "@type"}  # sha256 is in both
 
@@ -219,7 +226,7 @@ def test_provenance_run_crate_the_engine_made_the_run_by_the_controls(graph: dic
     assert linked(graph, organize, "object") == typed(graph, "ControlAction")
 
 
-def test_an_action_tells_what_its_record_does(graph: dict[str, Entity], built: Path) -> None:
+def test_an_action_says_what_its_record_says(graph: dict[str, Entity], built: Path) -> None:
     record = records.read(built / "results/shards/1.npz")
     (action,) = [a for a in typed(graph, "CreateAction") if a["result"] == {"@id": "shards/1.npz"}]
     assert "--shard 1/2" in action["description"]
@@ -236,8 +243,8 @@ def test_an_action_tells_what_its_record_does(graph: dict[str, Entity], built: P
 
 def test_it_holds_what_the_targets_go_back_to_and_the_workflow(graph: dict[str, Entity], built: Path) -> None:
     files = {unquote(file["@id"]) for file in typed(graph, "File")}
-    made = ("counts.npz", "shards/0.npz", "shards/1.npz")
-    results = {name + suffix for name in made for suffix in ("", ".record.json")}
+    built_files = ("counts.npz", "shards/0.npz", "shards/1.npz")
+    results = {name + suffix for name in built_files for suffix in ("", ".record.json")}
     assert {name for name in files if not name.startswith("workflow/")} == results
     workflow = {f"workflow/{path.relative_to(code.ROOT).as_posix()}" for path in release.parts()}
     assert files - results == workflow
@@ -246,7 +253,9 @@ def test_it_holds_what_the_targets_go_back_to_and_the_workflow(graph: dict[str, 
     with zipfile.ZipFile(built / "results/crate.zip") as packed:
         own = {"ro-crate-metadata.json", "ro-crate-metadata.json.record.json"}
         assert set(packed.namelist()) == files | own | {"README.md"}
-        assert packed.read("README.md").decode() == release.WELCOME
+        readme = packed.read("README.md").decode()
+        assert "- `counts.npz`\n" in readme
+        assert "accelerated-smoothing audit ../counts.npz\n    snakemake ../counts.npz --config results=.." in readme
         assert packed.testzip() is None
         order = [name for name in packed.namelist()[1:] if not name.startswith("workflow/")]
         assert order[0].startswith("shards/0.npz")
@@ -293,3 +302,36 @@ def test_what_does_not_hold_makes_no_crate(copy: Path, capsys: pytest.CaptureFix
 def test_what_lies_outside_of_the_folder_makes_no_crate(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["crate", "results/counts.npz", "--output", "results/other/ro-crate-metadata.json"]) == 2
     assert "must be in results/other" in capsys.readouterr().err
+
+
+def test_a_table_of_a_sister_paper_makes_a_crate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    workflow = {"snakemake": "9.99", "configfiles": ["presets/demo.yaml"], "config": []}
+    monkeypatch.setenv(records.WORKFLOW, json.dumps(workflow))
+    log = pd.DataFrame({"image": [0, 1], "repeat": 0, "seconds": [0.2, 0.4], "n": 1000, "arithmetic": "cpu"})
+    timing = pd.concat([log.assign(method=method, guarantee="sound") for method in ("cohen", "embedded")])
+    Path("results/fars").mkdir(parents=True)
+    timing.to_csv("results/fars/timing.tsv", sep="\t", index=False)
+    table, crate = "results/fars/table4.csv", "results/ro-crate-metadata.json"
+    assert cli.main(["table", "fars/4", "results/fars/timing.tsv", "--caption", "by hand", "--output", table]) == 0
+    assert cli.main(["crate", table, "--output", crate]) == 0
+    assert cli.main(["archive", crate, "--output", "results/crate.zip"]) == 0
+    graph = entities(Path(crate))
+    assert graph["./"]["description"].startswith("Everything behind fars/table4.csv, made by 1 execution:")
+    assert graph["fars/table4.csv"]["name"] == "Table: fars/table4.csv"
+    (action,) = [action for action in typed(graph, "CreateAction") if action["instrument"] == {"@id": "#table"}]
+    objects = {part["@id"]: part for part in linked(graph, action, "object")}
+    assert objects["#table/number=fars%2F4"]["value"] == "fars/4"
+    assert objects["fars/timing.tsv"]["@type"] == "File"
+    with zipfile.ZipFile("results/crate.zip") as packed:
+        readme = packed.read("README.md").decode()
+    assert (
+        "audit ../fars/table4.csv\n    snakemake ../fars/table4.csv --configfile presets/demo.yaml --config" in readme
+    )
+
+
+def test_steps_that_need_one_another_have_an_order() -> None:
+    """In FaRS a classifier reads embeddings, which another classifier made."""
+    needs = {"embed": [{"data", "train-base"}], "train-base": [{"embed"}, {"data"}], "data": [set()]}
+    assert runs.layers({**needs, "count": [{"train-base"}]}) == [["data"], ["train-base"], ["count", "embed"]]
+    assert runs.layers({"table": [{"count"}, {"lost"}], "count": [{"count"}]}) == [["count"], ["table"]]

@@ -48,22 +48,22 @@ def test_writes_both_files_without_traces_of_the_machine(source: Path, tmp_path:
 
 
 def test_the_page_asks_the_network_for_nothing(source: Path, tmp_path: Path) -> None:
-    notebook.execute(source, tmp_path / "made.ipynb", {})
-    page = (tmp_path / "made.html").read_text(encoding="utf-8")
+    notebook.execute(source, tmp_path / "executed.ipynb", {})
+    page = (tmp_path / "executed.html").read_text(encoding="utf-8")
     assert "data:image/png;base64," in page
     assert not re.search(r"<(script|link|iframe)\b", page)
     assert not re.search(r"""(src=|url\(|@import)\s*["']?(https?:)?//""", page)
 
 
-def test_a_failing_cell_is_told_in_one_line_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
+def test_a_failing_cell_is_reported_in_one_line_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ten\.ipynb: cell \d failed: ZeroDivisionError: division by zero$"):
-        notebook.execute(source, tmp_path / "made.ipynb", {"divisor": 0})
+        notebook.execute(source, tmp_path / "executed.ipynb", {"divisor": 0})
     assert [path.name for path in tmp_path.iterdir()] == ["ten.ipynb"]
 
 
 def test_an_unknown_parameter_is_named(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no parameter 'divider'; it takes divisor"):
-        notebook.execute(source, tmp_path / "made.ipynb", {"divider": 1})
-    with pytest.raises(InputError, match=r"none\.ipynb: not a readable notebook"):
-        notebook.execute(tmp_path / "none.ipynb", tmp_path / "made.ipynb", {})
-    assert not (tmp_path / "made.ipynb").exists()
+    with pytest.raises(InputError, match=r"PARAMETERS must be among divisor, which .*ten\.ipynb sets, got 'divider'"):
+        notebook.execute(source, tmp_path / "executed.ipynb", {"divider": 1})
+    with pytest.raises(InputError, match=r"SOURCE must be a notebook, got .*none\.ipynb"):
+        notebook.execute(tmp_path / "none.ipynb", tmp_path / "executed.ipynb", {})
+    assert not (tmp_path / "executed.ipynb").exists()

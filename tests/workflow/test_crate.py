@@ -1,4 +1,4 @@
-"""The crate of the real workflow: valid by others' programs, without a network, and of use in another place."""
+"""The crate of the real workflow: other programs find it valid, without a network, and it works in another place."""
 
 import io
 import json
@@ -49,11 +49,11 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, and the two contexts from this file."""
 
     def get(self: object, url: str, **_: object) -> requests.Response:
-        found = requests.Response()
-        found.url, found.status_code = url, 200 if url in CONTEXTS else 504
-        found.headers["Content-Type"] = "application/ld+json"
-        found._content = json.dumps({"@context": CONTEXTS.get(url)}).encode()
-        return found
+        response = requests.Response()
+        response.url, response.status_code = url, 200 if url in CONTEXTS else 504
+        response.headers["Content-Type"] = "application/ld+json"
+        response._content = json.dumps({"@context": CONTEXTS.get(url)}).encode()
+        return response
 
     def refuse(*_: object) -> None:
         raise OSError("a test asked for the network")
@@ -78,15 +78,15 @@ def test_it_is_valid(crate: Path, offline: None, tmp_path: Path, profile: str) -
     assert faults(crate, profile, tmp_path / "cache") == []
 
 
-def test_the_validator_would_tell(crate: Path, offline: None, tmp_path: Path) -> None:
+def test_the_validator_finds_a_fault(crate: Path, offline: None, tmp_path: Path) -> None:
     with zipfile.ZipFile(crate / "crate.zip") as packed:
         packed.extractall(tmp_path / "crate")
     metadata = tmp_path / "crate/ro-crate-metadata.json"
-    told = json.loads(metadata.read_text())
-    for entity in told["@graph"]:
+    document = json.loads(metadata.read_text())
+    for entity in document["@graph"]:
         if entity["@type"] == "OrganizeAction":
             del entity["result"]
-    metadata.write_text(json.dumps(told))
+    metadata.write_text(json.dumps(document))
     (fault,) = faults(tmp_path / "crate", "provenance-run-crate", tmp_path / "cache")
     assert "OrganizeAction must reference the action representing the workflow run" in fault
 
@@ -118,14 +118,14 @@ def test_an_archive_saves_a_copy_of_the_repository_all_but_tables_and_figures(
     plan = snakemake(*everything, "-n", folder=copy)
     assert plan.returncode == 0, plan.stderr
     assert not BUILT & {line.split()[0] for line in plan.stdout.splitlines() if line.strip()}
-    made = snakemake("tables", "figures", *TINY, "--forcerun", "table", "figure", "--cores", "2", folder=copy)
-    assert made.returncode == 0, made.stderr
+    done = snakemake("tables", "figures", *TINY, "--forcerun", "table", "figure", "--cores", "2", folder=copy)
+    assert done.returncode == 0, done.stderr
     assert audited(copy, *(f"results/tiny/table{number}.csv" for number in range(1, 7))) == 0
     for number in range(1, 7):
         assert (results / f"table{number}.csv").read_bytes() == (crate / f"table{number}.csv").read_bytes()
 
 
 def audited(folder: Path, *targets: str) -> int:
-    own = {**os.environ, "PYTHONPATH": str(folder / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src")}
     words = [sys.executable, "-m", "accelerated_smoothing", "audit", *targets]
-    return subprocess.run(words, cwd=folder, env=own, capture_output=True, check=False).returncode
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=False).returncode

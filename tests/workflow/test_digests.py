@@ -95,6 +95,7 @@ COMMANDS = [
     f"figure 3 {LOGS} --output figure3.svg",
     "report table1.csv table1.md table1_vs_paper.csv figure3.svg figure3.png --template page.html.j2 "
     "--output report.html",
+    "report fars4.csv fars4.md --template page.html.j2 --output fars4.html",
     "crate table1.csv --output ro-crate-metadata.json",
     "archive ro-crate-metadata.json --output crate.zip",
 ]  # fmt: skip

@@ -22,11 +22,11 @@ class Cell:
     """A number, and what is behind it.
 
     Attributes:
-        name: keys and column, in words.
+        name: the keys of its row and its column, in words.
         text: the number in the table.
-        again: the number that follows from the inputs now.
-        table: the table, with those inputs that the number depends on.
-        idx: positions in its split of the images that the number counts, sums or averages over.
+        again: the number that its inputs give now; "" if they give none.
+        table: the table, with only those inputs that the number depends on.
+        idx: [n] positions, in their split, of the images that the number counts, sums or averages over.
         images: number of images in the inputs.
     """
 
@@ -43,15 +43,15 @@ def cell(node: Node, text: str) -> Cell:
 
     Args:
         node: the table, of an audit.
-        text: keys and a column, such as `sigma=0.25,method=resnet20,r=0.5`.
+        text: the keys of a row and a column, such as `sigma=0.25,method=resnet20,r=0.5`.
 
     Raises:
-        InputError: the file is not a table, has not exactly one such cell, or cannot be made again.
+        InputError: the file is not a table, it does not have exactly one such cell, or it cannot be made again.
     """
     record = node.record
     if record is None or record.verb != "table" or node.path.name != Path(output(record.arguments)).name:
-        other = Path(output(record.arguments)).name if record and record.verb == "table" else "the CSV of a table"
-        raise InputError(f"--cell must be used with {other} that has a record, got {node.path}")
+        wanted = Path(output(record.arguments)).name if record and record.verb == "table" else "the CSV of a table"
+        raise InputError(f"--cell must be used with {wanted} that has a record, got {node.path}")
     arguments = record.arguments
     paths = [find(node.path, record, name) for name in arguments["inputs"]]
     existing = [path for path in paths if path]
@@ -73,7 +73,7 @@ def cell(node: Node, text: str) -> Cell:
 
     inputs = arguments["inputs"]
     entries = analysis.groups(data) if isinstance(data, pd.DataFrame) and "sigma0" in data else data
-    if isinstance(entries, dict):  # one entry an input, in their order
+    if isinstance(entries, dict):  # an entry for each input, in their order
 
         def sigma(key: Any) -> float:
             return key.sigma if isinstance(key, analysis.Key) else key
@@ -82,19 +82,20 @@ def cell(node: Node, text: str) -> Cell:
             return pd.concat(entries.values(), ignore_index=True) if isinstance(data, pd.DataFrame) else entries
 
         at = keys.get("sigma")  # rows of other sigmas are made from other entries
-        near = {key: entry for key, entry in entries.items() if at is None or _same(str(sigma(key)), at)}
+        needed = {key: entry for key, entry in entries.items() if at is None or _same(str(sigma(key)), at)}
 
         def same(entries: dict[Any, Any]) -> bool:
+            """Return whether these entries give the same number as all of them."""
             try:
                 number, _ = _value(table.make(join(entries), settings), keys, column)
             except (InputError, ValueError):  # the number cannot be made from these entries
                 return False
             return number == value or (pd.isna(number) and pd.isna(value))
 
-        for key in reversed(list(near)):  # if several entries give the same number, the first is kept
-            without = {k: entry for k, entry in near.items() if k != key}
-            near = without if same(without) else near
-        inputs = [name for name, key in zip(inputs, entries, strict=True) if key in near]
+        for key in reversed(list(needed)):  # if several entries give the same number, the first is kept
+            without = {k: entry for k, entry in needed.items() if k != key}
+            needed = without if same(without) else needed
+        inputs = [name for name, key in zip(inputs, entries, strict=True) if key in needed]
 
     text, again = str(stored[column][row]), "" if pd.isna(value) else str(value)
     if not _same(again, text):
@@ -112,11 +113,11 @@ def facts(number: Cell) -> dict[str, list[str]]:
     files = sorted(((node.path, node.record) for node in nodes if node.record), key=lambda file: file[1].started)
     commands: dict[tuple[str, Path], list[str]] = {}
     for path, record in files:
-        together = commands.setdefault((record.verb, path.parent), [])
-        if (command := f"accelerated-smoothing {shlex.join(record.command)}") not in together:
-            together.append(command)
+        similar = commands.setdefault((record.verb, path.parent), [])
+        if (command := f"accelerated-smoothing {shlex.join(record.command)}") not in similar:
+            similar.append(command)
     commits = [record.commit for _, record in files if record.commit]
-    behind = {
+    lines = {
         "from": [relative(node.path) for node in number.table.inputs.values()],
         "models": [
             f"{relative(path)}: {record.about['kind']}, {record.about['arch']}"
@@ -126,11 +127,11 @@ def facts(number: Cell) -> dict[str, list[str]]:
         "commits": [commit.id + ("" if commit.clean else ", with changes") for commit in commits],
         "machines": [", ".join([*record.machine.values(), f"Python {record.python}"]) for _, record in files],
         "commands": [
-            f"{several[0]}  (and {len(several) - 1} more in {relative(folder)})" if len(several) > 1 else several[0]
-            for (_, folder), several in commands.items()
+            f"{similar[0]}  (and {len(similar) - 1} more in {relative(folder)})" if len(similar) > 1 else similar[0]
+            for (_, folder), similar in commands.items()
         ],
     }
-    return {name: list(dict.fromkeys(several)) for name, several in behind.items()}
+    return {name: list(dict.fromkeys(values)) for name, values in lines.items()}
 
 
 def report(number: Cell) -> str:
@@ -138,25 +139,34 @@ def report(number: Cell) -> str:
     first = next(iter(number.table.inputs.values()))
     splits = [node.record.about.get("split") for node in (first, *first.inputs.values()) if node.record]
     split = next((f"{split} images" for split in splits if split), "images")
-    what = f"{number.text}; {number.again} when made again" if number.text else "not defined for this row"
-    lines = [f"{number.name}: {what}{_guarantee(number)}"]
+    value = f"{number.text}; {number.again} when made again" if number.text else "not defined for this row"
+    lines = [f"{number.name}: {value}{_guarantee(number)}"]
     images = f"{len(number.idx)} of {number.images} {split}, from 0: {ranges(number.idx)}"
-    for name, several in {"images": [images], **facts(number)}.items():
-        for one in several:
-            wrapped = textwrap.wrap(f"  {name:9} {one}", 110, subsequent_indent=" " * 12, break_on_hyphens=False)
-            lines += wrapped if name != "commands" else [f"  {name:9} {one}"]
+    for name, values in {"images": [images], **facts(number)}.items():
+        for line in (f"  {name:9} {value}" for value in values):
+            wrapped = textwrap.wrap(line, 110, subsequent_indent=" " * 12, break_on_hyphens=False)
+            lines += wrapped if name != "commands" else [line]
     return "\n".join(lines)
 
 
 def _guarantee(number: Cell) -> str:
-    """Return the weakest guarantee of the radii behind a number, in words."""
+    """Return the weakest guarantee of the radii behind a number, in words; "" if it comes from no radii."""
     logs = [pd.read_csv(node.path, sep="\t") for node in number.table.inputs.values() if node.path.suffix == ".tsv"]
     words = {str(word) for log in logs if "radius" in log for word in log["guarantee"]}
     return next((f"; {word}" for word in ("estimated", "memory", "sound", "deterministic") if word in words), "")
 
 
 def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:
-    """Return the row and the column that a text names."""
+    """Return the row and the column that a text names.
+
+    Args:
+        table: the CSV file as text.
+        keys: the columns that name a row.
+        text: of the flag --cell.
+
+    Raises:
+        InputError: the text names no column, no row, or several.
+    """
     others = [str(name) for name in table if name not in keys]
     columns: list[str] = []
     rows = np.full(len(table), True)
@@ -175,25 +185,30 @@ def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:
     if len(columns) != 1:
         raise InputError(f"--cell must name one column of {', '.join(others)}, got {len(columns)} in {text!r}")
     if rows.sum() != 1:
-        fit = table[rows] if rows.any() else table
-        rows_in_words = "; ".join(",".join(f"{key}={row[key]}" for key in keys) for _, row in fit.iterrows())
+        candidates = table[rows] if rows.any() else table
+        rows_in_words = "; ".join(",".join(f"{key}={row[key]}" for key in keys) for _, row in candidates.iterrows())
         raise InputError(f"--cell must name one row of {rows_in_words}, got {rows.sum()} in {text!r}")
     return int(np.flatnonzero(rows)[0]), columns[0]
 
 
 def _value(table: pd.DataFrame, keys: dict[str, str], column: str) -> tuple[Any, int]:
-    """Return a cell of a table, and the position of its row."""
+    """Return a cell of a table, and the position of its row.
+
+    Raises:
+        InputError: the table has no such row.
+    """
     for position, (_, row) in enumerate(table.iterrows()):
         if all(_same(str(row[key]), value) for key, value in keys.items()):
             return row[column], position
-    raise InputError(f"--cell: the inputs as they are now give no row {keys}; build the table again")
+    wanted = ",".join(f"{key}={value}" for key, value in keys.items())
+    raise InputError(f"--cell must name a row that the inputs give now, got {wanted}; build the table again")
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two texts are equal, or equal numbers, also behind the same `name=`."""
-    (name, _, value), (named, _, wanted) = one.rpartition("="), other.rpartition("=")
+    """Return whether two texts are equal, or equal numbers, which may follow the same `name=`."""
+    (name, _, value), (other_name, _, other_value) = one.rpartition("="), other.rpartition("=")
     try:
-        return name == named and float(value) == float(wanted)
+        return name == other_name and float(value) == float(other_value)
     except ValueError:
         return one == other
 

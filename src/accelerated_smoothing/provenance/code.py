@@ -21,7 +21,7 @@ ROOT = PACKAGE.parents[1]
 # Modules that parse, check and record, and decide no number: what they pass on is in the record itself.
 CARRIERS = {
     *("cli", "command", "config", "errors", "files", "progress", "registry"),
-    *("provenance", "provenance.audit", "provenance.code", "provenance.records"),
+    *("provenance", "provenance.audit", "provenance.code", "provenance.planned", "provenance.records"),
     *("workflow", "workflow.cluster", "workflow.plan"),
 }
 # Packages whose name is not that of their module.

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +38,25 @@ def identity(record: Record) -> str:
     """Return a name that is the same for all files of one execution, and different for every other."""
     unique = [record.started.isoformat(), record.command]
     return f"{record.verb}-{hashlib.sha256(json.dumps(unique).encode()).hexdigest()[:12]}"
+
+
+def layers(needs: Mapping[str, Sequence[AbstractSet[str]]]) -> list[list[str]]:
+    """Return names in layers, so that each needs only names of earlier layers.
+
+    Names may need one another: a classifier reads embeddings, which another classifier made. Of those the ones come
+    first of which at least one execution needs earlier layers only.
+
+    Args:
+        needs: the names that each execution of a name needs, by name. Those without executions do not count.
+    """
+    order: list[list[str]] = []
+    done: set[str] = set()
+    while waiting := needs.keys() - done:
+        missing = {name: [(need & needs.keys()) - done - {name} for need in needs[name]] for name in waiting}
+        ready = [name for name in waiting if not any(missing[name])]
+        order.append(sorted(ready or [name for name in waiting if not all(missing[name])]))
+        done |= set(order[-1])
+    return order
 
 
 def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:

@@ -1,6 +1,6 @@
-"""The page of a run: what was run, what came out, and where each number came from, in one HTML file.
+"""The page of a paper: what was run, what came out, and where each number came from, in one HTML file.
 
-Everything on it is read from files and their records, so equal ones give an equal page, byte for byte.
+The page follows from files and their records alone: the same files and records give the same page, byte for byte.
 """
 
 import os
@@ -14,6 +14,7 @@ from urllib.parse import quote
 import jinja2
 
 from accelerated_smoothing import analysis, papers
+from accelerated_smoothing.certify import Guarantee
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import write_text
 from accelerated_smoothing.provenance import audit
@@ -23,13 +24,14 @@ from accelerated_smoothing.report import contents, notebook, stages
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 HASH = 12  # letters of a hash on the page
-GUARANTEES = {
+GUARANTEES: dict[Guarantee, str] = {
     "deterministic": "The radius holds with certainty: it follows from the weights of the network, without samples.",
-    "sound": "The radius follows from sampling: with probability 1 - \u03b1 over the noise that was drawn, no change "
+    "sound": "The radius follows from sampling. With probability 1 - \u03b1 over the noise that was drawn, no change "
     "of the image that is shorter than the radius changes the prediction of the smoothed classifier.",
-    "memory": "The radius holds for the memory-enhanced classifier only, whose answers depend on earlier questions.",
-    "estimated": "The radius is a guess, without a proof. Exceeds is the share of images whose estimated radius is "
-    "larger than the one that the reference method certifies for the same image.",
+    "memory": "The radius follows from sampling with a noise level for each image. It holds for the memory-enhanced "
+    "classifier only, whose answers depend on the images that it has answered before.",
+    "estimated": "The radius is a guess, without a proof. The column exceeds shows the share of images whose "
+    "estimated radius is larger than the one that the reference method certifies for the same image.",
 }
 
 
@@ -38,21 +40,21 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
 
     Args:
         paths: files that the page shows or links to: tables (.csv, .md, _vs_paper.csv), timing.tsv, figures (.svg,
-            .png), notebooks (.html, .ipynb), under the names that the workflow gives them.
-        output: the page; its links are relative to it.
+            .png) and notebooks (.html, .ipynb). The records of tables and figures say which they are.
+        output: the page. Its links are relative to it.
         template: a Jinja template of the page.
         caption: what was run, in words.
 
     Raises:
-        InputError: a file cannot be read, two have one name, or they are not of one paper.
+        InputError: a file cannot be read, two files have the same name, or they are not of one paper.
     """
     if len({path.name for path in paths}) < len(paths):
         raise InputError("FILES must have different names: a page is of one results folder")
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
-    shown = contents.items(list(nodes.values()))
-    tables = {name: node for name, node in shown.items() if node.path.suffix == ".csv"}
-    known = contents.guarantees(tables, nodes.get("timing.tsv"))
-    words = {word for word, _ in known.values()} | _words(tables)
+    items = contents.items(list(nodes.values()))
+    tables = {name: node for name, node in items.items() if node.path.suffix == ".csv"}
+    methods = contents.guarantees(tables, nodes.get("timing.tsv"))
+    words = {word for word, _ in methods.values()} | _words(tables)
     files = audit.walk(nodes.values())
     layers = stages.stages(files)
     environment = jinja2.Environment(
@@ -62,24 +64,26 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
     try:
         page = environment.from_string(contents.read(template).decode())
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
-        raise InputError(f"{template}: not a template ({error}); use the one beside the report's code") from error
+        raise InputError(
+            f"TEMPLATE must be a Jinja template, got {template} ({error}); use the one beside the report's code"
+        ) from error
     table_entries = [
-        contents.table(name, node, nodes.get(f"{node.path.stem}_vs_paper.csv"), known)
+        contents.table(name, node, nodes.get(f"{node.path.stem}_vs_paper.csv"), methods)
         | _origin(nodes, *(f"{node.path.stem}{suffix}" for suffix in (".csv", ".md", "_vs_paper.csv")))
         for name, node in tables.items()
     ]
     text = page.render(
-        paper=papers.title(next(iter(shown)).rpartition("/")[0]),
+        paper=papers.title(next(iter(items)).rpartition("/")[0]),
         caption=caption,
         comparable=any(entry["comparable"] for entry in table_entries),
-        guarantees={word: GUARANTEES[word] for word in GUARANTEES if word in words},
+        guarantees={word: text for word, text in GUARANTEES.items() if word in words},
         facts=_facts([node.record for node in files if node.record], _images(nodes.values())),
         files=len(files),
         problems=_problems(files),
         tables=table_entries,
         figures=[
             contents.figure(name, node) | _origin(nodes, f"{node.path.stem}.svg", f"{node.path.stem}.png")
-            for name, node in shown.items()
+            for name, node in items.items()
             if node.path.suffix == ".svg"
         ],
         notebooks=[
@@ -95,9 +99,9 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
 
 
 def _words(tables: dict[str, Node]) -> set[str]:
-    """Return the guarantees that tables name."""
-    logs = [contents.csv(node.path) for node in tables.values()]
-    return {str(word) for log in logs if "guarantee" in log for word in log["guarantee"]}
+    """Return the guarantees in the cells of tables."""
+    values = [contents.csv(node.path) for node in tables.values()]
+    return {str(word) for table in values if "guarantee" in table for word in table["guarantee"]}
 
 
 def duration(seconds: float) -> str:
@@ -118,13 +122,13 @@ def size(amount: float) -> str:
 
 
 def _origin(nodes: dict[str, Node], name: str, *others: str) -> dict[str, Any]:
-    """Return what made a file, back to the images, and links to it and to its other formats."""
+    """Return what made a file, back to the images, with links to the file and to its other formats."""
     node = nodes[name]
-    files = {relative(below.path): below for below in audit.walk([node])}
+    files = {relative(source.path): source for source in audit.walk([node])}
     lines = []
     for line in audit.tree([node]).splitlines():
-        below = files.get(line.strip()[4:])
-        lines.append(f"{line}  {below.record.sha256[:HASH]}" if below and below.record else line)
+        source = files.get(line.strip()[4:])
+        lines.append(f"{line}  {source.record.sha256[:HASH]}" if source and source.record else line)
     return {
         "id": name.replace(".", "-"),
         "links": [(_word(other), nodes[other].path) for other in (name, *others) if other in nodes],
@@ -137,7 +141,7 @@ def _origin(nodes: dict[str, Node], name: str, *others: str) -> dict[str, Any]:
 
 
 def _word(name: str) -> str:
-    """Return the kind of a file, in words."""
+    """Return the kind of a file in words, from its name."""
     if name.endswith("_vs_paper.csv"):
         return "Beside the paper (CSV)"
     kind = Path(name).suffix[1:]
@@ -145,6 +149,7 @@ def _word(name: str) -> str:
 
 
 def _link(path: Path, page: Path) -> str:
+    """Return the URL of a file, relative to the page."""
     return quote(Path(os.path.relpath(path, page.parent)).as_posix())
 
 
@@ -158,7 +163,7 @@ def _problems(files: list[Node]) -> dict[str, list[str]]:
 
 
 def _images(nodes: Iterable[Node]) -> str:
-    """Return which images were certified, from the first log of certificates."""
+    """Return the images that were certified, in words, from the first log of certificates."""
     for node in audit.walk(nodes):
         if node.record and node.record.verb == "certify" and node.path.is_file():
             return analysis.index_set(contents.csv(node.path, "idx")["idx"].to_numpy())
@@ -166,23 +171,25 @@ def _images(nodes: Iterable[Node]) -> str:
 
 
 def _facts(records: list[Record], images: str) -> dict[str, list[str]]:
-    """Return what was run, from the records: one or more lines for each fact."""
+    """Return what was run, from the records: the lines of each fact."""
 
     def recorded(verbs: str, name: str) -> list[Any]:
+        """Return the values that an argument of these verbs had, each once."""
         values = [r.arguments[name] for r in records if r.verb in verbs.split() and r.arguments.get(name) is not None]
         return list(dict.fromkeys(values))
 
     def listed(values: Iterable[float]) -> list[str]:
+        """Return numbers as one line, ascending."""
         return [", ".join(f"{value:g}" for value in sorted(set(values)))] if values else []
 
     ended = [record.started + timedelta(seconds=record.seconds) for record in records]
-    samples = listed(map(float, recorded("certify", "n")))
     facts = {
         "Data set": recorded("data", "dataset"),
-        "Base classifier": recorded("train-base", "arch") or ["imported"],
+        "Base classifier": recorded("train-base", "arch") or ["imported"] * bool(recorded("import-base", "sigma")),
         "Surrogates": [f"ResNet-{depth}" for depth in sorted(map(int, recorded("train-surrogate", "depth")))],
         "Noise σ, pixels of [0, 1]": listed(map(float, recorded("train-base import-base", "sigma"))),
-        "Samples N": samples,
+        "Distribution of the noise": recorded("count", "noise"),
+        "Samples N": listed(map(float, recorded("certify", "n"))),
         "Images certified": [images],
         "Chance of a wrong certificate, α": listed(recorded("certify", "alpha")),
         "Root seed": listed(recorded("count train-base train-surrogate time", "seed")),
@@ -195,15 +202,18 @@ def _facts(records: list[Record], images: str) -> dict[str, list[str]]:
 
 
 def _between(start: datetime, end: datetime) -> str:
+    """Return a span of time in words, in UTC as the records have it."""
     last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
     return f"{start:%Y-%m-%d %H:%M} to {last} UTC"
 
 
 def _commit(record: Record) -> str:
+    """Return the commit of the code in words."""
     if record.commit is None:
         return "unknown, without git"
     return record.commit.id[:HASH] + ("" if record.commit.clean else ", with changes that were not committed")
 
 
 def _machine(record: Record) -> str:
+    """Return the machine in words."""
     return ", ".join(record.machine[part] for part in ("host", "processor", "gpu") if part in record.machine)

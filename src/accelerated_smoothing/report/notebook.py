@@ -1,4 +1,4 @@
-"""Notebooks: executed with parameters, and kept with their outputs as .ipynb and as a page that needs no network."""
+"""Execute notebooks, and keep them with their outputs as .ipynb and as a page that needs no network."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import atomic
 
-# nbconvert's own page, less the scripts that it would load from other hosts for formulas and diagrams.
+# The page of nbconvert, without the scripts that it would load from other hosts for formulas and diagrams.
 PAGE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -15,44 +15,45 @@ PAGE = """{%- extends 'lab/index.html.j2' -%}
 
 
 def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
-    """Run a notebook in the current folder, and write it with its outputs, and as HTML beside it.
+    """Run a notebook in the current folder. Write it with its outputs, and as a page beside it.
 
-    What differs from run to run (times, paths, random names of cells) is left out: equal inputs give equal files.
+    Times, paths and random names of cells differ from run to run, so they are left out: the same inputs give the same
+    files.
 
     Args:
         source: a notebook with a cell that is tagged `parameters`.
-        output: the executed .ipynb; the page gets the same name with .html.
-        parameters: values for names that this cell sets.
+        output: the executed .ipynb. The page has the same name with .html.
+        parameters: values of names that this cell sets.
 
     Raises:
-        InputError: no such notebook, a name that it does not set, or a failing cell; nothing is written then.
+        InputError: there is no such notebook, it does not set a name, or a cell fails. Nothing is written then.
     """
     import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        known = papermill.inspect_notebook(source)
-        if unknown := sorted(parameters.keys() - known.keys()):
-            raise InputError(f"{source}: has no parameter {unknown[0]!r}; it takes {', '.join(known)}")
-        made = papermill.execute_notebook(source, None, parameters, progress_bar=False, log_output=False)
+        names = papermill.inspect_notebook(source)
+        if unknown := sorted(parameters.keys() - names.keys()):
+            raise InputError(f"PARAMETERS must be among {', '.join(names)}, which {source} sets, got {unknown[0]!r}")
+        executed = papermill.execute_notebook(source, None, parameters, progress_bar=False, log_output=False)
     except PapermillExecutionError as error:
-        what = error.evalue.strip().partition("\n")[0]
-        raise InputError(f"{source}: cell {error.exec_count} failed: {error.ename}: {what}") from None
+        reason = error.evalue.strip().partition("\n")[0]
+        raise InputError(f"{source}: cell {error.exec_count} failed: {error.ename}: {reason}") from None
     except (OSError, nbformat.reader.NotJSONError) as error:
-        raise InputError(f"{source}: not a readable notebook ({error})") from error
-    made.metadata.pop("papermill")
-    for number, cell in enumerate(made.cells):
+        raise InputError(f"SOURCE must be a notebook, got {source} ({error})") from error
+    executed.metadata.pop("papermill")
+    for number, cell in enumerate(executed.cells):
         cell.id = f"cell-{number}"
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
     with atomic(output) as draft, atomic(output.with_suffix(".html")) as draft_page:
-        draft.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
-        draft_page.write_text(page(made), encoding="utf-8")
+        draft.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
+        draft_page.write_text(page(executed), encoding="utf-8")
 
 
 def page(notebook: Any) -> str:
-    """An executed notebook as HTML, with everything that it shows inside."""
+    """Return an executed notebook as HTML that contains everything that it shows."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
@@ -61,7 +62,7 @@ def page(notebook: Any) -> str:
 
 
 def title(path: Path) -> str:
-    """Return the first heading of a notebook; its name if it has none or cannot be read."""
+    """Return the first heading of a notebook; the name of its file if there is none or it cannot be read."""
     import json
 
     try:

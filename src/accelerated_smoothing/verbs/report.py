@@ -19,10 +19,10 @@ class Arguments(command.Arguments):
     output: Output = Field(description="HTML")
 
     def facts(self) -> dict[str, list[str]]:
-        """Return the tables and figures that the page shows, from the names that the workflow gives their files."""
-        from accelerated_smoothing import papers
+        """Return the tables and figures that the page shows."""
+        from accelerated_smoothing.report import contents
 
-        return {"item": [name for path in self.files if (name := papers.of_file(path))]}
+        return {"item": [name for path in self.files if (name := contents.item(path))]}
 
 
 def run(arguments: Arguments) -> None:

@@ -74,6 +74,14 @@ class Items:
         noises = sorted({experiment.noise for experiment in self.run.experiments.values()})
         return lambda wildcards: code.digest(kind, {"item": [_name(kind, wildcards)], "noise": noises})
 
+    def title(self, kind: str) -> Asked:
+        """Return a function of wildcards: what a table or figure shows."""
+        return lambda wildcards: papers.find(_name(kind, wildcards)).title
+
+    def note(self, wildcards: Any) -> str:
+        """Return what a reader must know to read the numbers of a table."""
+        return papers.table(_name("table", wildcards)).note
+
     def caption(self, kind: str) -> Asked:
         """Return a function of wildcards: what was run, in words."""
         return lambda wildcards: papers.find(_name(kind, wildcards)).caption(self.run)
@@ -130,9 +138,7 @@ class Items:
 
     def page_code(self, wildcards: Any) -> str:
         """Return the digest of the code of a page."""
-        noises = sorted({experiment.noise for experiment in self.run.experiments.values()})
-        items = papers.items(wildcards.paper.rstrip("/"))
-        return code.digest("report", {"item": items, "noise": noises})
+        return code.digest("report", {"item": papers.items(wildcards.paper.rstrip("/"))})
 
     def page_caption(self, wildcards: Any) -> str:
         """Return what was run, in words."""

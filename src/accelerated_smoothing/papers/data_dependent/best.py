@@ -131,9 +131,10 @@ def _reached(logs: list[pd.DataFrame]) -> np.ndarray:
 
 def _table(title: str, keys: list[str], rows: Rows, reported: str, reported_imagenet: str | None = None) -> Table:
     return Table(
-        note="At each radius the best of several settings: noise levels of the training and numbers K of steps. ACR "
-        "is that of the best single setting; ACR_envelope and ACR_oracle choose a setting by radius and by image. DS: "
-        "with a sigma of each image's own, which certifies the memory-enhanced classifier only.",
+        note="Each number is that of the best setting, a noise level of the training and a number K of steps; the ACR "
+        "envelope takes the best setting at each radius, the ACR oracle that of each image. FS certifies with the "
+        "noise level of the training, DS with one for each image, so the radii of DS hold for the memory-enhanced "
+        "classifier only.",
         title=title,
         keys=keys,
         inputs=partial(inputs, rows=rows),

@@ -49,7 +49,8 @@ def behind(logs: pd.DataFrame, settings: analysis.Settings, row: pd.Series, colu
 
 TABLES = {
     "table5": Table(
-        note="Table I of Accelerated Smoothing for base classifiers that it leaves to future work.",
+        note="Accelerated Smoothing for base classifiers that its paper leaves to future work; the columns are those "
+        "of its Table I. This table is not in the paper.",
         title="Table 5: surrogates of other base classifiers, certified accuracy at radius r (l1 for yang, else l2), "
         "and ACR",
         keys=["base", *accuracy.KEYS],

@@ -187,9 +187,9 @@ def resample(data: Data, random: np.random.Generator) -> Data:
 
 TABLES = {
     "table2": Table(
-        note="r=... is the accuracy after an attack of size r, r=... certified is what the method claims there. "
-        "Inside counts attacks within a certified radius that change the prediction; one of them refutes a "
-        "certificate.",
+        note="Columns r show the accuracy after attacks of size r, and r certified the share of images that the method "
+        "certifies there. Inside counts the attacks that change a prediction within its certified radius: one of them "
+        "refutes a certificate.",
         title="Table 2 of FaRS: accuracy under l2-PGD attacks of size r, what is certified there, and how many attacks "
         "inside a certified radius succeed",
         keys=KEYS,

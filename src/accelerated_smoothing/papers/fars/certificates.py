@@ -84,8 +84,8 @@ load_beside = partial(fars.read_logs, wanted=WANTED_BESIDE)
 
 TABLES = {
     "table1": Table(
-        note="Natural: the share of images that are classified correctly, at whatever radius. Seconds: the median "
-        "over images of their share of a batch's time. The classifiers differ, so their natural accuracies do, too.",
+        note="Natural is the share of images that are classified correctly, with any radius. Seconds is the median "
+        "time per image, where each image has an equal share of the time of its batch.",
         title=f"Table 1 of {fars.NAME}: natural and certified accuracy at radius r, ACR, and seconds per image",
         keys=KEYS,
         shares=SHARES,
@@ -99,8 +99,8 @@ TABLES = {
         reported="fars/table1.csv",
     ),
     "table3": Table(
-        note="The best certificate of each FaRS classifier beside sampling of the whole network (cohen) and the main "
-        "experiment.",
+        note="The best certificate of each FaRS classifier, beside Cohen et al.'s certification of the whole network "
+        "(cohen) and the experiment of Accelerated Smoothing (main). This table is not in the paper.",
         title="Table 3: FaRS, Cohen et al.'s certification and Accelerated Smoothing (main) on the same images, "
         "certified accuracy at radius r, ACR, and seconds per image",
         keys=KEYS,

@@ -36,7 +36,8 @@ def make(timings: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
 
 TABLES = {
     "table4": Table(
-        note="One whole certificate at a time, from the image to the radius; embedded includes the backbone's pass.",
+        note="Milliseconds for one whole certificate, from the image to its radius: cohen adds noise to the image, and "
+        "embedded to its embedding, after one pass of the backbone. This table is not in the paper.",
         title="Table 4: time per certificate in milliseconds, median, sampling the whole network or the head",
         keys=["N"],
         inputs=lambda run: [run.timing(fars.home("mlp"))],
