@@ -24,7 +24,11 @@ assert cli.main(sys.argv[1:]) == 0
 print("LOADED", json.dumps([sorted(before), sorted(loaded())]))
 """
 # Loaded on a machine with a GPU, or without one, as the case may be: a job's machine is not known when it is planned.
-BY_DEVICE = {"counting.engines.pytorch", "counting.engines.openvino", "noise.triton"}
+# An attack without noise loads no engine, so the modules that only engines import are among them.
+BY_DEVICE = {
+    *("counting.engines.pytorch", "counting.engines.openvino"),
+    *("noise.compiling", "noise.philox", "noise.triton"),
+}
 # These verbs parse the commands in other records. That loads the flags of other verbs, but runs none of them: only what
 # makes the page, and finds tables and papers, is compared.
 READERS = ("report", "crate", "archive")
