@@ -15,7 +15,7 @@ import pytest
 import torch
 from processes import working
 
-from accelerated_smoothing import data, models
+from accelerated_smoothing import data, models, papers
 from accelerated_smoothing.certify import log as certificates
 from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.certify.methods import accelerated
@@ -55,7 +55,9 @@ def test_snakemakes_own_report_has_everything_with_captions(tiny: Path, snakemak
         assert f"results/tiny/{file}" in page
     for category in ("Tables", "Figures", "Notebooks", "The page"):
         assert f'"{category}"' in page
-    assert "sound or sampled, dashed ones" in page.replace("\\n", " ")
+    words = page.replace("\\n", " ")
+    assert "are sound or deterministic, dashed lines are estimated" in words
+    assert f"{papers.find('figure3').title}. Run: " in words
 
 
 def test_nothing_half_written_stays(tiny: Path) -> None:
