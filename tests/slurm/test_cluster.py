@@ -135,14 +135,14 @@ def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed
 
     refused = recovered("--cancel")
     assert refused.returncode == 2
-    assert f"found a Snakemake at work, process {run.pid}" in refused.stderr
+    assert f"a Snakemake runs here, process {run.pid}" in refused.stderr
     run.send_signal(signal.SIGKILL)
     run.wait()
     shown = recovered()
     assert shown.returncode == 0
     assert "RUNNING" in shown.stdout
     assert "rule_shard_wildcards_0.25_test_estimation" in shown.stdout
-    assert "no Snakemake is at work here" in shown.stdout
+    assert "no Snakemake is running here" in shown.stdout
     locked = clone.submit(name, FAULTS)
     assert locked.wait(60) != 0
     assert "LockException" in clone.told(name)
