@@ -2,7 +2,9 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch; tests share the machine
+# Before anything imports torch: tests share the machine, and threads that wait must not keep a core busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import shutil
 import subprocess
@@ -21,13 +23,17 @@ PARTS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file, and all that need the tiny preset's results, run in one process, which builds them once.
 
-    The longest of these groups comes first, so that the others fill the time of the other processes.
+    The longest of these groups comes first, so that the others fill the time of the other processes. What needs a whole
+    experiment is slow.
     """
     for item in items:
         needs_results = "tiny" in getattr(item, "fixturenames", ())
+        if "built" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.xdist_group("tiny" if needs_results else str(item.path)))
     items.sort(key=lambda item: "tiny" not in getattr(item, "fixturenames", ()))
 

@@ -15,7 +15,7 @@ def counting(sigma: float, split: str, purpose: str, shards: int, sizes: str, se
         run(
             f"count --base results/base/sigma{sigma}.safetensors --images results/data/{split}.npz --sigma {sigma} "
             f"--slice {IMAGES[split]} --shard {shard}/{shards} --purpose {purpose} --sizes {sizes} --seed {seed} "
-            f"--output {folder}/{shard}.npz"
+            f"--threads 1 --output {folder}/{shard}.npz"
         )
     run(f"gather {' '.join(f'{folder}/{shard}.npz' for shard in range(shards))} --output {folder}.npz")
 
@@ -25,7 +25,7 @@ def certificates(sigma: float, lr: float = 0.001) -> None:
     run(
         f"train-surrogate --images results/data/train.npz --slice {IMAGES['train']} "
         f"--counts {counts}/train-estimation.npz --depth 8 --epochs 15 --batch-size 20 --lr {lr} "
-        f"--output results/surrogates/sigma{sigma}/resnet8.safetensors"
+        f"--threads 1 --output results/surrogates/sigma{sigma}/resnet8.safetensors"
     )
     run(
         f"certify cohen --n 200 --selection {counts}/test-selection.npz --estimation {counts}/test-estimation.npz "
@@ -55,7 +55,7 @@ def everything() -> None:
         run(
             f"train-base gaussian --train results/data/train.npz --test results/data/test.npz --sigma {sigma} "
             f"--arch resnet8 --epochs 8 --batch-size 64 --lr 0.05 --step-size 3 --crop 1 --no-flip "
-            f"--output results/base/sigma{sigma}.safetensors"
+            f"--threads 1 --output results/base/sigma{sigma}.safetensors"
         )
         counting(sigma, "test", "selection", 1, "100")
         counting(sigma, "test", "estimation", 2, "50 200")

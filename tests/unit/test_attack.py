@@ -142,6 +142,7 @@ def certificates(fars: Path, method: str) -> pd.DataFrame:
     return read(fars / f"{method}.tsv")
 
 
+@pytest.mark.slow
 def test_on_digits_no_attack_inside_a_margin_succeeds_and_some_outside_do(fars: Path, digits: SimpleNamespace) -> None:
     images = data.read(digits.test)
     exact, claimed = (certificates(fars, method) for method in ("margin", "top-logit"))
@@ -218,6 +219,7 @@ def certified(fars: Path, digits: SimpleNamespace, folder: Path) -> Path:
     return folder / "embedded.tsv"
 
 
+@pytest.mark.slow
 def test_no_attack_at_the_edge_of_a_sampled_certificate_succeeds_and_some_beyond_do(
     fars: Path, digits: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_examples_can_be_parsed(verb: str) -> None:
     assert call(f"{verb} {example}").verb == verb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_needs_no_model_starts_without_torch(verb: str) -> None:
     """Parsing loads no library that takes long; how long a start takes is measured in `benchmarks`."""

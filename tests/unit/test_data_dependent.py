@@ -113,6 +113,7 @@ def test_the_images_behind_a_number(row: int, column: str, images: list[int], tm
         assert behind.mean() == made.loc[row, column]
 
 
+@pytest.mark.slow
 def test_comparison_leaves_out_what_the_paper_leaves_open(tmp_path: Path) -> None:
     logs = table1.load(three(tmp_path))
     reported = pd.DataFrame(
@@ -273,6 +274,7 @@ def words(kind: str, number: str, paths: list[Path], output: str) -> list[str]:
     return [kind, f"data-dependent/{number}", *map(str, paths), "--radii", "0.25", "0.5", "--output", output]
 
 
+@pytest.mark.slow
 def test_table_by_its_verb_with_one_cell_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths = [path.relative_to(tmp_path) for path in three(tmp_path)]

@@ -381,6 +381,7 @@ def other_draws(case: SimpleNamespace) -> list[Draws]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
 def test_draws_that_take_turns_do_not_disturb_each_other(case: SimpleNamespace, engine: Build, kind: str) -> None:
     made = engine(kind, 7)
@@ -440,6 +441,7 @@ print([name for name, module in sys.modules.items() if name.startswith("openvino
 """
 
 
+@pytest.mark.slow
 def test_openvino_reports_to_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     done = subprocess.run(
@@ -554,6 +556,7 @@ os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_after_the_last_engine_is_handled() -> None:
     """OpenVINO's CPU plugin, unloaded, would leave handlers without a stack."""
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False)

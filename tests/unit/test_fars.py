@@ -144,6 +144,7 @@ def test_a_resample_is_of_the_same_images_everywhere(tmp_path: Path) -> None:
     assert not table3.make(drawn, RADII).equals(table3.make(logs, RADII))
 
 
+@pytest.mark.slow
 def test_reported_numbers_stand_beside_ours(tmp_path: Path) -> None:
     reported = pd.read_csv(REPORTED / "table1.csv")
     assert reported[["method", "natural"]].to_numpy().tolist() == [["top-logit", 0.8041], ["top-sparsemax", 0.8041]]
@@ -209,6 +210,7 @@ def words(kind: str, number: str, paths: list[Path], output: str) -> list[str]:
     return [kind, f"fars/{number}", *map(str, paths), "--radii", "0.05", "0.3", "--output", output]
 
 
+@pytest.mark.slow
 def test_tables_and_figure_by_their_verbs_with_cells_audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths = [path.relative_to(tmp_path) for path in layers(tmp_path)]

@@ -509,6 +509,7 @@ def attacked(fars: SimpleNamespace, base: Path | None, radii: np.ndarray) -> np.
     return ever.numpy()
 
 
+@pytest.mark.slow
 def test_no_attack_breaks_a_margin_and_some_break_the_top_logit(fars: SimpleNamespace, tmp_path: Path) -> None:
     for base in (None, fars.folder / "original.safetensors"):
         broken = {}

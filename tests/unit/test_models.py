@@ -222,6 +222,7 @@ print(sorted(name for name in sys.modules if name.startswith("accelerated_smooth
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arch", "family"), [("resnet8", "resnet"), ("sll8-1", "sll"), ("mlp-8", "heads")])
 def test_a_network_loads_its_own_family_alone(arch: str, family: str) -> None:
     code = LOADED.replace("{arch}", arch)

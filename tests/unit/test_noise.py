@@ -337,6 +337,7 @@ def test_noise_is_never_changed() -> None:
         assert hashlib.sha256(many.astype("<f4").tobytes()).hexdigest() == digest, kind
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="reads the instructions of x86")
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_compiled_noise_rounds_as_ieee_754_says(kind: str) -> None:
@@ -457,7 +458,7 @@ def interpreted(output: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def triton_made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def interpreted_noise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("needs Triton")
     output = tmp_path_factory.mktemp("triton") / "made.npz"
@@ -474,13 +475,14 @@ def triton_made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
     return dict(np.load(output))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_kernel_makes_the_noise_of_the_cpu(
-    triton_made: dict[str, np.ndarray],
+    interpreted_noise: dict[str, np.ndarray],
     kind: str,
     shape: tuple[int, ...],
     layout: torch.memory_format,
@@ -492,7 +494,7 @@ def test_the_kernel_makes_the_noise_of_the_cpu(
     expected = np.empty((rows, draws.images[0].size), np.float32)
     given = (draws.images.reshape(3, -1), draws.names, 4, position, draws.scales, draws.key)
     cpu.perturb(expected, *given, kind)
-    made = triton_made[f"{kind} {shape} {layout} {dtype} {position}"]
+    made = interpreted_noise[f"{kind} {shape} {layout} {dtype} {position}"]
     assert np.isfinite(made).all()  # rows beyond the end are made as well, and not counted
     # Both are within 4 ulps of the exact normal, an ulp is 4.8e-7 for those from 4 to 8, and sigma is at most 1/2; of
     # the 18 thousand Laplace variables of a case none exceeds 16, which has an ulp of 9.5e-7. Uniforms are exact.
@@ -502,12 +504,13 @@ def test_the_kernel_makes_the_noise_of_the_cpu(
     np.testing.assert_allclose(made[:rows], expected, rtol=rounding, atol=apart, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_kernel_has_the_words_of_the_cpu(triton_made: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+def test_the_kernel_has_the_words_of_the_cpu(interpreted_noise: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
     draws = some_draws(shape)
     size = draws.images[0].size
     quads = -(-size // 4)
-    halves = [triton_made[f"{name} {shape}"].astype(np.uint32) for name in ("high", "low")]
+    halves = [interpreted_noise[f"{name} {shape}"].astype(np.uint32) for name in ("high", "low")]
     made = halves[0] << np.uint32(16) | halves[1]
     for row in range(6):
         expected = np.zeros((4, quads), np.uint32)

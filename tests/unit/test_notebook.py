@@ -34,6 +34,7 @@ show(Figure(figsize=(1, 1)), "nothing")
     return path
 
 
+@pytest.mark.slow
 def test_writes_both_files_without_traces_of_the_machine(source: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         notebook.execute(source, tmp_path / name / "ten.ipynb", {"divisor": 4})

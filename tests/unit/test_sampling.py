@@ -221,6 +221,7 @@ def assert_same_counts(got: counts.Counts, expected: counts.Counts) -> None:
     assert (np.diff(got.seconds, axis=1) >= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [3, 16])
 def test_counts_do_not_depend_on_the_shards(
     base: Path, digits: SimpleNamespace, unsharded: Path, precision: str, tmp_path: Path, shards: int
@@ -292,6 +293,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
+@pytest.mark.slow
 def test_counts_do_not_depend_on_a_kill(
     base: Path, digits: SimpleNamespace, precision: str, tmp_path: Path, starts: list[int]
 ) -> None:
@@ -341,6 +343,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, cli.TRY_AGAIN), (signal.SIGINT, 130)])
 def test_a_process_that_is_asked_to_stop_saves_its_chunk(
     base: Path, digits: SimpleNamespace, tmp_path: Path, starts: list[int], number: signal.Signals, code: int
@@ -352,14 +355,16 @@ def test_a_process_that_is_asked_to_stop_saves_its_chunk(
     command = [sys.executable, str(driver), *words, "--batch-size", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        first = int(process.stdout.readline())
+        assert process.stderr is not None
+        first = process.stdout.readline()
         process.send_signal(number)
-        counted, told = process.communicate(timeout=120)
+        # Not `communicate`: it would miss the lines that `readline` has read ahead.
+        counted, log = first + process.stdout.read(), process.stderr.read()
     assert process.returncode == code
     done = progress_of(tmp_path / "counts.npz.partial.npz")
-    assert done == max([first, *map(int, counted.split())]) < 6 * 800
-    assert f"counting: {done} of 4800 draws are saved" in told
-    assert told.endswith("stopped; the same command continues from the last saved step\n")
+    assert done == max(map(int, counted.split())) < 6 * 800
+    assert f"counting: {done} of 4800 draws are saved" in log
+    assert log.endswith("stopped; the same command continues from the last saved step\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.npz.partial.npz", "driver.py"]
 
     assert cli.main(words) == 0
@@ -369,6 +374,7 @@ def test_a_process_that_is_asked_to_stop_saves_its_chunk(
     assert_same_counts(counts.read(output), counts.read(whole))
 
 
+@pytest.mark.slow
 def test_two_processes_may_count_the_same_shard(base: Path, digits: SimpleNamespace, tmp_path: Path) -> None:
     """As an orphan and its successor do: whoever ends first, the file is whole at every moment, and right."""
     output, driver = tmp_path / "counts.npz", tmp_path / "driver.py"
@@ -456,6 +462,7 @@ def test_work_of_another_run_or_half_a_file_is_not_gone_on_with(
     assert checkpoint_at(path).load() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "goes_on"),
     [
@@ -511,6 +518,7 @@ for samples in (1_000, 20_000):
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_the_draws() -> None:
     """Noise of 20,000 draws would be 246 MB, half of what a process with torch takes."""
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)

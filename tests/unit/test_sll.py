@@ -182,6 +182,7 @@ def network(arch: str, channels: int, scrambled: bool) -> nn.Sequential:
     return model.double().eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scrambled", [False, True], ids=["fresh", "scrambled"])
 @pytest.mark.parametrize(("arch", "channels"), [("sll8-2", 1), ("sll32-1", 3)])
 def test_no_backbone_stretches(arch: str, channels: int, scrambled: bool) -> None:
@@ -202,6 +203,7 @@ def ratios(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, y: torch.
     return (f(x) - f(y)).norm(dim=1) / (x - y).flatten(1).norm(dim=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_no_trained_backbone_stretches(backbones: dict[str, Path], pixels: torch.Tensor, precision: str) -> None:
     """At real digits, between them, and where a search finds it to stretch most.
