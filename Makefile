@@ -73,7 +73,7 @@ clean:
 $(INSTALLED): envs/lock.txt pyproject.toml
 	@if ! command -v uv > /dev/null; then \
 	    test -x .venv-uv/bin/uv || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install --quiet uv; } || { \
-	    rm -rf .venv-uv; echo "set-up: no uv, and no venv to put it in; 'apt-get install python3-venv' would do" >&2; exit 2; }; fi
+	    rm -rf .venv-uv; echo "set-up: uv must be installed, got none; install uv, or run 'apt-get install python3-venv'" >&2; exit 2; }; fi
 	uv=$$(command -v uv || echo .venv-uv/bin/uv) && \
 	    { test -x .venv/bin/python || $$uv venv --quiet --python '>=3.11' .venv; } && \
 	    $$uv pip sync --quiet --python .venv --require-hashes --compile-bytecode envs/lock.txt && \

@@ -102,7 +102,7 @@ class Verb:
         quick: whether it takes seconds, so that an audit can run it again.
         shows: whether its file only shows what others hold, measured times among it.
         arithmetic: whether its file depends on the arithmetic of a model's passes.
-        variants: the field that names a plug-in with settings of its own, and the plug-in's room; None for no such.
+        variants: the field that names a plug-in with settings of its own, and the plug-in's room; None if it has none.
         extra: flags of a variant, from its plug-in.
     """
 
@@ -119,12 +119,9 @@ def verb(name: str) -> Verb:
     """Import a verb.
 
     Raises:
-        InputError: there is no verb of this name.
+        InputError: `name` is not the name of a verb.
     """
-    try:
-        module: Module = registry.load("verbs", name)
-    except InputError as error:
-        raise InputError(f"VERB {error}") from None
+    module: Module = registry.load("verbs", name, "VERB")
     optional = {field.name: getattr(module, field.name.upper(), None) for field in fields(Verb)[1:]}
     return Verb(module, **{field: value for field, value in optional.items() if value is not None})
 
@@ -133,7 +130,7 @@ def variant(command: Verb, name: str) -> type[Arguments]:
     """Return the arguments of a verb whose plug-in is `name`: the verb's own, and the plug-in's settings."""
     assert command.variants is not None
     field, room = command.variants
-    plugin = registry.load(room, name)
+    plugin = registry.load(room, name, field.upper())
     own, extra = command.module.Arguments, command.extra(plugin)
     fixed = (Annotated[Literal[name], Parameter(parse=False)], name)
     bases = (own, plugin.Settings)

@@ -29,12 +29,17 @@ def module(room: str, name: str) -> str:
     return f"{room}.{name.replace('-', '_')}"
 
 
-def load(room: str, name: str) -> Any:
+def load(room: str, name: object, key: str = "name") -> Any:
     """Import a plug-in.
 
+    Args:
+        room: as for `names`.
+        name: of the plug-in.
+        key: what the error calls the name: the key or flag that holds it.
+
     Raises:
-        InputError: the room has no plug-in of this name.
+        InputError: `name` is not the name of a plug-in in the room.
     """
-    if name.replace("_", "-") not in names(room):
-        raise InputError(f"must be one of {', '.join(names(room))}, got {name!r}")
+    if not isinstance(name, str) or name.replace("_", "-") not in names(room):
+        raise InputError(f"{key} must be one of {', '.join(names(room))}, got {name!r}")
     return importlib.import_module(f"{PACKAGE.name}.{module(room, name)}")

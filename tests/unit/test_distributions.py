@@ -25,7 +25,7 @@ def test_the_distributions_are_those_of_the_noise() -> None:
 
 @pytest.mark.parametrize("name", ["cauchy", "", "__init__", "gaussian.py"])
 def test_an_unknown_distribution_is_refused_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(InputError, match=f"^must be one of gaussian, laplace, uniform, got '{name}'$"):
+    with pytest.raises(InputError, match=f"^noise must be one of gaussian, laplace, uniform, got '{name}'$"):
         noise.distribution(name)
 
 

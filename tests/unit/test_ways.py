@@ -343,7 +343,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_ways_are_found() -> None:
     assert set(OWN) <= set(registry.names("training.ways"))
-    with pytest.raises(InputError, match="must be one of gaussian, macer, margin, smoothadv, got 'none'"):
+    with pytest.raises(InputError, match="training must be one of gaussian, macer, margin, smoothadv, got 'none'"):
         training.way("none")
     assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 1]
 

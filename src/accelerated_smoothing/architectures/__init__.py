@@ -35,7 +35,7 @@ class Family(Protocol):
         """Return the cost of a pass, in layers of a CIFAR ResNet on images of the same size.
 
         Raises:
-            ValueError: there is no such network.
+            ValueError: `arch` is not the name of a network of the family.
         """
 
     def side(self, arch: str) -> int | None:
@@ -62,7 +62,7 @@ def family(arch: str) -> str:
     """Return the name of an architecture's family.
 
     Raises:
-        ValueError: no family has such a name.
+        ValueError: `arch` is not the name of an architecture.
     """
     for name, literals in _literals().items():
         if re.fullmatch(literals["PATTERN"], arch):
@@ -80,7 +80,7 @@ def cost(arch: str) -> float:
     """Return the cost of a pass, in layers of a CIFAR ResNet on images of the same size.
 
     Raises:
-        ValueError: there is no such architecture.
+        ValueError: `arch` is not the name of an architecture.
     """
     return _family(arch).cost(arch)
 
@@ -89,7 +89,7 @@ def side(arch: str) -> int | None:
     """Return the pixels a side of the images that a network is made for; 1 for embeddings; None if any size fits.
 
     Raises:
-        ValueError: there is no such architecture.
+        ValueError: `arch` is not the name of an architecture.
     """
     return _family(arch).side(arch)
 
@@ -98,7 +98,7 @@ def embeds(arch: str) -> bool:
     """Return whether the network is a 1-Lipschitz backbone with a linear layer behind it.
 
     Raises:
-        ValueError: no family has such a name.
+        ValueError: `arch` is not the name of an architecture.
     """
     return _family(arch).LIPSCHITZ
 
@@ -116,7 +116,7 @@ def rescaling(arch: str) -> float:
     """Return what a training step computes whatever its batch, in passes of an image: the scaling T of an SLL network.
 
     Raises:
-        ValueError: there is no such architecture.
+        ValueError: `arch` is not the name of an architecture.
     """
     compute = getattr(_family(arch), "rescaling", None)
     return compute(arch) if compute else 0
@@ -126,7 +126,7 @@ def resnet_depth(depth: int) -> int:
     """Check that a CIFAR ResNet of this depth exists, and return the depth.
 
     Raises:
-        ValueError: it does not.
+        ValueError: `depth` is not 6n + 2 with n >= 1.
     """
     checked: int = registry.load("architectures", "resnet").checked(depth)
     return checked

@@ -9,7 +9,7 @@ def checked(depth: int) -> int:
     """Return the depth.
 
     Raises:
-        ValueError: there is no such ResNet.
+        ValueError: `depth` is not 6n + 2 with n >= 1.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"must be 6n+2 layers of a CIFAR ResNet, such as 8, 14, 20, 56 or 110, got {depth}")
@@ -20,7 +20,7 @@ def depth(arch: str) -> int:
     """Return the number of layers.
 
     Raises:
-        ValueError: there is no such ResNet.
+        ValueError: `arch` is not the name of a CIFAR ResNet.
     """
     try:
         return checked(int(arch.removeprefix("resnet")))

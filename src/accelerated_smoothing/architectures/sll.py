@@ -31,7 +31,7 @@ def shape(arch: str) -> SllShape:
     """Return the shape that a name stands for.
 
     Raises:
-        ValueError: there is no such network.
+        ValueError: `arch` is not the name of an SLL network.
     """
     match = re.fullmatch(r"sll([1-9]\d*)-([1-9]\d*)", arch)
     if not match:

@@ -6,7 +6,6 @@ A method turns `Evidence` into certificates: a table with one row per image, in 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,10 +46,7 @@ def method(name: str) -> Method:
     """Load a method.
 
     Raises:
-        InputError: there is no method of this name.
+        InputError: `name` is not the name of a method.
     """
-    try:
-        module: Method = registry.load("certify.methods", name)
-    except InputError as error:
-        raise InputError(f"certifier {error}") from None
+    module: Method = registry.load("certify.methods", name, "certifier")
     return module

@@ -68,7 +68,7 @@ def read(path: Path) -> "pd.DataFrame":
         their values are, and text otherwise.
 
     Raises:
-        InputError: no such file, a missing column, or a broken row, with its line in the file.
+        InputError: the file or a column is missing, or a row is broken; the message gives its line in the file.
     """
     import pandas as pd
 

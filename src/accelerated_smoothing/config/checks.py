@@ -73,7 +73,7 @@ def no_noise(config: "Config") -> None:
 
 
 def architecture(config: "Config") -> None:
-    """Networks on embeddings need an embedding, and no other network can have one."""
+    """Check that networks on embeddings have an embedding, and that other networks have none."""
     arch = config.base.arch
     if head(arch) is None and config.embedding:
         raise ValueError(f"base.arch must be linear or such as mlp-128, since embedding is set, got {arch!r}")
@@ -112,7 +112,7 @@ def distribution(config: "Config") -> None:
 
 def image_size(config: "Config") -> None:
     data, arch = config.dataset, config.base.arch
-    # The images of an imagefolder are scaled to this size, so there is no need to look at them.
+    # The images of an imagefolder are scaled to this size, so they need not be read.
     pixels = data.size if data.name == "imagefolder" else dataset_shape(data.name, data.folder, data.size).size
     if not config.embedding and side(arch) not in (None, pixels):
         raise ValueError(f"base.arch must be for {pixels} pixels a side, such as sll{pixels}-2, got {arch!r}")

@@ -18,14 +18,12 @@ def load(room: str, name: object, key: str) -> Any:
     """Return the module of a plug-in that a key of the config names.
 
     Raises:
-        ValueError: the room has no such plug-in.
+        ValueError: `name` is not the name of a plug-in in the room.
     """
-    if not isinstance(name, str):
-        raise ValueError(f"{key} must be one of {', '.join(registry.names(room))}, got {name!r}")
     try:
-        return registry.load(room, name)
+        return registry.load(room, name, key)
     except InputError as error:
-        raise ValueError(f"{key} {error}") from None
+        raise ValueError(str(error)) from None
 
 
 def settings(model: type[BaseModel], values: object, key: str) -> Any:
@@ -55,5 +53,5 @@ def dataset_shape(name: str, folder: str, size: int) -> "Shape":
     Raises:
         InputError: the folder of an imagefolder is missing or empty.
     """
-    shape: Shape = registry.load("data.sets", name).shape(Path(folder), size)
+    shape: Shape = registry.load("data.sets", name, "dataset.name").shape(Path(folder), size)
     return shape

@@ -24,7 +24,7 @@ class Run:
         """Return the config of an experiment.
 
         Raises:
-            InputError: the run has no such experiment.
+            InputError: `name` is not the name of an experiment of the run.
         """
         if home not in self.experiments:
             paper, _, name = home.rstrip("/").partition("/")
@@ -36,7 +36,7 @@ class Run:
         """Return what all experiments of a paper have in common; the main experiment where `folder` is "".
 
         Raises:
-            InputError: the config has no such paper.
+            InputError: `paper` is not the name of a paper of the config.
         """
         main = self.config()
         if folder and folder not in main.papers:

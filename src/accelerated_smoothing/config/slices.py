@@ -11,7 +11,7 @@ def as_slice(part: str) -> slice:
     """Return `first:stop:step`, as in Python, as a slice.
 
     Raises:
-        InputError: the text is no slice.
+        InputError: the text is not a slice.
     """
     if not re.fullmatch(r"(-?\d+)?:(-?\d+)?(:[1-9]\d*)?", part):
         raise InputError(f"--slice must be first:stop:step, such as :500 or ::20, got {part!r}")

@@ -84,9 +84,9 @@ def data_set(name: str) -> DataSet:
     """Return the data set of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: `name` is not the name of a data set.
     """
-    module: DataSet = registry.load("data.sets", name)
+    module: DataSet = registry.load("data.sets", name, "dataset.name")
     return module
 
 

@@ -9,18 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from accelerated_smoothing.errors import InputError
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); put all batches into one folder") from error
+from accelerated_smoothing.files import read_bytes
 
 
 def check_md5(path: Path, content: bytes, official: str) -> None:

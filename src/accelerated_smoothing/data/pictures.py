@@ -14,7 +14,7 @@ def squares(files: Sequence[tuple[Path, int]], size: int) -> tuple[np.ndarray, n
     Each picture is made RGB, scaled so that its shorter side has `size` pixels, and cut to the middle square.
 
     Raises:
-        InputError: a file is no readable image; the message names the first.
+        InputError: a file cannot be read as an image; the message names the first.
     """
     from PIL import Image, ImageOps
 

@@ -34,7 +34,7 @@ class Family(Protocol):
         """Return a new network from normalised images [n, channels, height, width] to logits [n, classes].
 
         Raises:
-            ValueError: there is none of this name, or for so many channels.
+            ValueError: `arch` is not the name of a network of the family, or the network does not take `channels`.
         """
 
 
@@ -44,7 +44,7 @@ def build(arch: str, classes: int, mean: list[float], std: list[float]) -> nn.Se
     A network of 1-Lipschitz layers divides by no standard deviation, since that would stretch.
 
     Raises:
-        ValueError: there is no such architecture, or not for so many channels.
+        ValueError: `arch` is not the name of an architecture, or the architecture does not take len(mean) channels.
     """
     module: Family = registry.load("models.families", family(arch))
     deviations = [1.0] * len(mean) if embeds(arch) else std

@@ -23,7 +23,8 @@ def convert(checkpoint: Path, images: dict[str, Any], sigma: float, output: Path
         output: the weight file.
 
     Raises:
-        InputError: the file is no such checkpoint, or its architecture or weights do not fit any network here.
+        InputError: the file is not a checkpoint of locuslab/smoothing, or no network here fits its architecture or
+            weights.
     """
     try:
         stored = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -83,9 +83,9 @@ def distribution(name: str) -> Distribution:
     """Return the distribution of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: `name` is not the name of a distribution.
     """
-    module: Distribution = registry.load("noise.distributions", name)
+    module: Distribution = registry.load("noise.distributions", name, "noise")
     return module
 
 

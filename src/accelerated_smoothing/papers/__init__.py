@@ -10,7 +10,7 @@ import functools
 import importlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from accelerated_smoothing.errors import InputError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # names and modules of items are looked up often, and pandas 
 PLUGINS = {"item": "papers"}
 ROOM = Path(__file__).parent
 PACKAGE = ROOM.parent.name
+T = TypeVar("T")
 DECLARATIONS = {"TABLES": "table", "FIGURES": "figure"}
 
 
@@ -33,7 +34,7 @@ def items(paper: str) -> list[str]:
     """Return the names of a paper's tables, then of its figures: "data-dependent/table1", "data-dependent/table2", ...
 
     Raises:
-        InputError: there is no such paper.
+        InputError: `paper` is not one of `papers()`.
     """
     if paper not in papers():
         raise InputError(f"the paper must be one of {', '.join(map(repr, papers()))}, got {paper!r}")
@@ -51,7 +52,7 @@ def module_of(name: str) -> str:
     """Return the dotted path, within this package, of the module that declares a table or figure.
 
     Raises:
-        InputError: there is no such table or figure.
+        InputError: `name` is not the name of a table or figure.
     """
     if name not in _modules():
         names = [name for paper in papers() for name in items(paper)]
@@ -63,7 +64,7 @@ def find(name: str) -> "Table | Figure":
     """Return a table or figure by its name, such as "table1" or "data-dependent/figure3".
 
     Raises:
-        InputError: there is no such table or figure.
+        InputError: `name` is not the name of a table or figure.
     """
     module = importlib.import_module(f"{PACKAGE}.{module_of(name)}")
     key = name.rpartition("/")[2]
@@ -75,28 +76,22 @@ def table(name: str) -> "Table":
     """Return a table by its name.
 
     Raises:
-        InputError: there is no such table.
+        InputError: `name` is not the name of a table.
     """
     from accelerated_smoothing.analysis.items import Table
 
-    item = find(name)
-    if not isinstance(item, Table):
-        raise InputError(f"NUMBER must be that of a table, got {name!r}")
-    return item
+    return _of_kind(Table, name)
 
 
 def figure(name: str) -> "Figure":
     """Return a figure by its name.
 
     Raises:
-        InputError: there is no such figure.
+        InputError: `name` is not the name of a figure.
     """
     from accelerated_smoothing.analysis.items import Figure
 
-    item = find(name)
-    if not isinstance(item, Figure):
-        raise InputError(f"NUMBER must be that of a figure, got {name!r}")
-    return item
+    return _of_kind(Figure, name)
 
 
 def caption(paper: str, run: "Run") -> str:
@@ -109,6 +104,13 @@ def title(paper: str) -> str:
     """Return the name of a paper."""
     name: str = _package(paper).NAME
     return name
+
+
+def _of_kind(kind: type[T], name: str) -> T:
+    item = find(name)
+    if not isinstance(item, kind):
+        raise InputError(f"NUMBER must be that of a {kind.__name__.lower()}, got {name!r}")
+    return item
 
 
 def _package(paper: str) -> Any:

@@ -195,7 +195,7 @@ def _value(table: pd.DataFrame, keys: dict[str, str], column: str) -> tuple[Any,
     """Return a cell of a table, and the position of its row.
 
     Raises:
-        InputError: the table has no such row.
+        InputError: the table does not have the row.
     """
     for position, (_, row) in enumerate(table.iterrows()):
         if all(_same(str(row[key]), value) for key, value in keys.items()):

@@ -23,7 +23,7 @@ def calls(workflow: Workflow, targets: list[Path]) -> dict[str, Call]:
         Calls by the file, or the folder, that each writes.
 
     Raises:
-        InputError: the config is wrong, or the workflow has no such target.
+        InputError: the config is wrong, or the workflow does not have the target.
     """
     words = [sys.executable, "-m", "snakemake", *map(relative, targets), "--dry-run", "--forceall", "--printshellcmds"]
     if workflow.configfiles:

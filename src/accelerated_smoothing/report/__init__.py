@@ -16,7 +16,7 @@ import jinja2
 from accelerated_smoothing import analysis, papers
 from accelerated_smoothing.certify import Guarantee
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import write_text
+from accelerated_smoothing.files import read_bytes, write_text
 from accelerated_smoothing.provenance import audit
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record, relative
@@ -62,7 +62,7 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
     )
     environment.filters |= {"duration": duration, "size": size, "link": lambda path: _link(path, output)}
     try:
-        page = environment.from_string(contents.read(template).decode())
+        page = environment.from_string(read_bytes(template).decode())
     except (jinja2.TemplateError, UnicodeDecodeError) as error:
         raise InputError(
             f"TEMPLATE must be a Jinja template, got {template} ({error}); use the one beside the report's code"

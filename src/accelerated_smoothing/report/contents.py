@@ -9,24 +9,13 @@ import pandas as pd
 from accelerated_smoothing import analysis, command, papers
 from accelerated_smoothing.analysis.items import Table
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import read_bytes
 from accelerated_smoothing.provenance import records
 from accelerated_smoothing.provenance.audit import Node, find
 from accelerated_smoothing.provenance.records import relative
 
 NO_GUARANTEE = ("-", float("nan"))
 Guarantees = dict[tuple[float | None, str], tuple[str, float]]  # word and `exceeds`, by sigma and method
-
-
-def read(path: Path) -> bytes:
-    """Read a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def csv(path: Path, *columns: str) -> pd.DataFrame:
@@ -178,5 +167,5 @@ def figure(name: str, node: Node) -> dict[str, Any]:
         if all(paths):
             settings = analysis.Settings(recorded["radii"], recorded["reference"], recorded["error_radius"])
             words = declared.words(declared.load([path for path in paths if path]), settings)
-    data = base64.b64encode(read(node.path)).decode()
+    data = base64.b64encode(read_bytes(node.path)).decode()
     return {"name": name.rpartition("/")[2], "title": declared.title, "data": data, "alt": words}

@@ -26,7 +26,8 @@ def execute(source: Path, output: Path, parameters: dict[str, Any]) -> None:
         parameters: values of names that this cell sets.
 
     Raises:
-        InputError: there is no such notebook, it does not set a name, or a cell fails. Nothing is written then.
+        InputError: `source` is not a notebook, it does not set one of the names, or a cell fails. Nothing is written
+            then.
     """
     import nbformat
     import papermill

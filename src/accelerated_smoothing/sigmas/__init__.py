@@ -57,7 +57,7 @@ def way(name: str) -> Way:
     """Return the way of choosing of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: `name` is not the name of a way of choosing.
     """
-    module: Way = registry.load("sigmas.ways", name)
+    module: Way = registry.load("sigmas.ways", name, "chooser")
     return module

@@ -49,7 +49,7 @@ def way(name: str) -> Way:
     """Return the way of training of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: `name` is not the name of a way of training.
     """
-    module: Way = registry.load("training.ways", name)
+    module: Way = registry.load("training.ways", name, "training")
     return module

@@ -111,8 +111,8 @@ def train(
         code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
-        InputError: there is no such way or distribution, the network is for images of another size, or the initial
-            weights are of another network or data set.
+        InputError: `way` or `noise` is not the name of a plug-in, the network is for images of another size, or the
+            initial weights are of another network or data set.
     """
     description = {
         "kind": "base",

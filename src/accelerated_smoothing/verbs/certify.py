@@ -46,7 +46,7 @@ def run(arguments: Any) -> None:
     from accelerated_smoothing.certify.evidence import Evidence
     from accelerated_smoothing.counting import counts
 
-    method = registry.load("certify.methods", arguments.certifier)
+    method = registry.load("certify.methods", arguments.certifier, "CERTIFIER")
     read: dict[str, Callable[[Path], Any]] = {
         "selection": counts.read,
         "estimation": counts.read,

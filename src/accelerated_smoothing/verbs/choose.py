@@ -32,7 +32,7 @@ def run(arguments: Any) -> None:
         data.read(arguments.images, arguments.slice),
         arguments.output,
         at=sorted(set(arguments.at)),
-        settings=arguments.section(registry.load("sigmas.ways", arguments.chooser).Settings),
+        settings=arguments.section(registry.load("sigmas.ways", arguments.chooser, "CHOOSER").Settings),
         sigma=arguments.sigma,
         distribution=arguments.noise,
         seed=arguments.seed,

@@ -33,7 +33,7 @@ def run(arguments: Any) -> None:
         data.read(arguments.test),
         arguments.output,
         arguments.way,
-        arguments.section(registry.load("training.ways", arguments.way).Settings),
+        arguments.section(registry.load("training.ways", arguments.way, "WAY").Settings),
         arguments.sigma,
         arguments.noise,
         arguments.seed,

@@ -32,7 +32,7 @@ def jobs(folder: Path) -> list[Job]:
     """Return this user's queued and running jobs that were submitted from a folder.
 
     Raises:
-        InputError: there is no SLURM here, or it does not answer.
+        InputError: SLURM is not installed, or it does not answer.
     """
     form = "%j|%Z|%i|%T|%r|%P|%M|%l|%k"  # the last is free text of anyone's jobs
     try:

@@ -199,7 +199,8 @@ def copies(config: Config) -> float:
     """Return how many copies of an image go forward and backward in a training step of f, the mean over epochs."""
     base = config.base
     ascending = max(base.epochs - base.ascent_from, 0) / base.epochs
-    return registry.load("training.ways", config.training).passes(base) + base.ascent * base.ascent_samples * ascending
+    passes: int = registry.load("training.ways", config.training).passes(base)
+    return passes + base.ascent * base.ascent_samples * ascending
 
 
 def limits(experiments: Mapping[str, Config], home: str = "") -> dict[str, int]:

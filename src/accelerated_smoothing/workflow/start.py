@@ -50,7 +50,7 @@ def _stop(line: str) -> NoReturn:
 
 
 def _problem(target: str, results: str, root: Path) -> str:
-    """Return why this run cannot make a target; "" if that is not known, or the word is no target."""
+    """Return why this run cannot make a target; "" if that is not known, or the word is not a target."""
     path = Path(target)
     if target.startswith("-") or "=" in target or not path.suffix:
         return ""

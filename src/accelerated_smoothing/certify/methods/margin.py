@@ -61,7 +61,7 @@ def logits(evidence: Evidence) -> Logits:
     """Return the logits of images, or of embeddings, in float64.
 
     Raises:
-        InputError: the classifier is no linear layer behind a 1-Lipschitz backbone, is for other images, or predicts
+        InputError: the classifier is not a linear layer behind a 1-Lipschitz backbone, is for other images, or predicts
             the same class everywhere.
     """
     import torch

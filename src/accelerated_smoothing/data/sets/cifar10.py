@@ -13,9 +13,9 @@ import numpy as np
 
 from accelerated_smoothing.config.slices import SPLITS
 from accelerated_smoothing.data import Shape, Splits
-from accelerated_smoothing.data.downloads import check_md5, read_bytes, torchvision_splits
+from accelerated_smoothing.data.downloads import check_md5, torchvision_splits
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import atomic
+from accelerated_smoothing.files import atomic, read_bytes
 
 MD5 = {
     "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",

@@ -63,6 +63,6 @@ def build(arch: str, channels: int, classes: int) -> nn.Module:
     """Return a new network, such as resnet110.
 
     Raises:
-        ValueError: there is none of this depth.
+        ValueError: the depth is not 6n + 2 with n >= 1.
     """
     return ResNet(depth(arch), channels, classes)

@@ -288,6 +288,6 @@ def build(arch: str, channels: int, classes: int) -> nn.Module:
     """Return a new network.
 
     Raises:
-        ValueError: there is none of this name, or for so many channels.
+        ValueError: `arch` is not the name of an SLL network, or the network does not take `channels`.
     """
     return Sll(arch, channels, classes)
