@@ -1,10 +1,10 @@
 # make demo          the whole experiment on real 8x8 digits, in minutes
-# make test-fast     the unit tests; make test: every test but those in a browser or on a cluster
+# make test-fast     the quick unit tests; make test: every test but those in a browser or on a cluster
 # make test-browser  the page of a run, in a headless Chromium
 # make test-slurm    a cluster of one node, which the tests start as root
 # make docs          the manual as a site, in site/
-# make bench-quick   how fast it is here, in two minutes; make bench: in more detail, in ten
-# make lock          new versions
+# make bench-quick   speed on this machine, in two minutes; make bench: in more detail, in ten
+# make lock          update the locked versions
 # make release-data  one archive of a preset's results (PRESET=demo)
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -23,13 +23,13 @@ demo: $(INSTALLED)
 	@echo "tables:    results/demo/table1.csv ... table6.csv (.md beside each; *_vs_paper.csv: the paper's numbers)"
 	@echo "figures:   results/demo/figure1.svg ... figure3.svg (.png beside each)"
 	@echo "notebooks: results/demo/notebooks/*.html"
-	@echo "all of it: results/demo/report.html, with where each number came from"
+	@echo "report:    results/demo/report.html, with the origin of each number"
 
 PRESET ?= demo
 release-data: $(INSTALLED)
 	.venv/bin/snakemake archive --configfile presets/$(PRESET).yaml --cores $(CORES) --quiet rules
 	@echo "in a copy of this repository:  mkdir -p results && unzip crate.zip -d results/$(PRESET)"
-	@echo "then only what you ask for is made from it:"
+	@echo "then remake its tables and figures, and audit them:"
 	@echo "  snakemake tables figures --configfile presets/$(PRESET).yaml --forcerun table figure --cores $(CORES)"
 	@echo "  accelerated-smoothing audit results/$(PRESET)/table1.csv"
 	@ls -lh results/$(PRESET)/crate.zip

@@ -35,16 +35,16 @@ def lock() -> None:
 
 
 def pins() -> dict[str, str]:
-    """Versions in the lock for `PYTHON`, by package."""
-    found = {}
+    """Return the versions in the lock for `PYTHON`, by package."""
+    versions = {}
     for name, version, marker in re.findall(r"^([\w.-]+)==([^\s;]+)(?: ; (.*?))? \\$", LOCK.read_text(), re.MULTILINE):
         if f"python_full_version >= '{PYTHON[0]}.{int(PYTHON[2:]) + 1}'" not in marker:
-            found[name] = version
-    return found
+            versions[name] = version
+    return versions
 
 
 def conda(name: str) -> str:
-    """The text of `envs/<name>.yaml`."""
+    """Return the text of `envs/<name>.yaml`."""
     versions = pins()
     lines = [f"      - {package}=={versions[package]}" for package in CONDA[name].split()]
     head = [
@@ -61,7 +61,7 @@ def conda(name: str) -> str:
 
 
 def dependencies() -> list[str]:
-    """Names of the packages that pyproject.toml asks for at run time."""
+    """Return the names of the packages that pyproject.toml asks for at run time."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [re.split(r"[<>=!~\[ ]", line)[0] for line in project["dependencies"]]
 

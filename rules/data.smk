@@ -4,7 +4,7 @@ rule data:
         test=f"{R}/data/test.npz",
     log:
         f"{R}/logs/data.log",
-    localrule: True  # in need of the network, which the nodes of a cluster may not have
+    localrule: True  # it may download, and nodes of a cluster may have no internet
     conda:
         "../envs/models.yaml"
     resources:

@@ -94,13 +94,13 @@ class Module(Protocol):
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb, from the module of this name in capitals: `MAKES` and so on, of which all have defaults.
+    """A verb. Each attribute but `module` is an optional constant of its module, in capitals, such as `MAKES`.
 
     Attributes:
         module: the module itself.
         makes: what it makes, in words, for pages and crates; "" for a verb that makes no file.
         quick: whether it takes seconds, so that an audit can run it again.
-        shows: whether its file only shows what others hold, measured times among it.
+        shows: whether its file only displays the content of its inputs, with measured times.
         arithmetic: whether its file depends on the arithmetic of a model's passes.
         variants: the field that names a plug-in with settings of its own, and the plug-in's room; None if it has none.
         extra: flags of a variant, from its plug-in.
@@ -205,7 +205,7 @@ def _usage(words: Sequence[str]) -> str:
 
 
 def _app(words: Sequence[str]) -> App:
-    """Return the command line; of a verb that the words name, that verb alone."""
+    """Return the command line, limited to the verb in `words` if there is one."""
     defaults = Parameter(negative_iterable=(), consume_multiple=True)
     text = "Certify images by randomized smoothing: each step of the workflow as a verb, and a few for people."
     app = App("accelerated-smoothing", help=text, default_parameter=defaults)

@@ -166,7 +166,7 @@ class Resumable(Progress):
             total: amount of work.
             unit: of the amount, for people.
             done: amount that an earlier run finished.
-            save: writes all that is finished, which is so much; None if nothing is saved.
+            save: writes the finished work, given its amount; None to save nothing.
             show: whether progress is shown.
         """
         super().__init__(what, total, unit, show)

@@ -135,7 +135,7 @@ def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed
 
     refused = recovered("--cancel")
     assert refused.returncode == 2
-    assert f"a Snakemake runs here, process {run.pid}" in refused.stderr
+    assert f"Snakemake is still running (process {run.pid})" in refused.stderr
     run.send_signal(signal.SIGKILL)
     run.wait()
     shown = recovered()

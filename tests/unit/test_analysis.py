@@ -80,7 +80,7 @@ def test_the_same_log_twice_is_refused(logs: list[Path]) -> None:
 def test_logs_of_other_images_are_refused(logs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = log(tmp_path / "other/cohen.tsv", [0.5, 0.4], [1, 1], "sound", sigma=0.5)
-    with pytest.raises(InputError, match="must be of the same images as"):
+    with pytest.raises(InputError, match="must be of the images of"):
         analysis.read_logs([*logs, other])
 
 

@@ -400,5 +400,5 @@ def test_table2_refuses_what_does_not_fit(logs: list[Path], tmp_path: Path) -> N
     assert len(table2.load([logs[0], other]).logs) == 5
     lines = logs[0].read_text().splitlines(keepends=True)
     logs[0].write_text("".join(lines[:-1]))
-    with pytest.raises(InputError, match="each at every size"):
+    with pytest.raises(InputError, match="each certified image at every size"):
         table2.load(logs)

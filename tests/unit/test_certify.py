@@ -246,7 +246,7 @@ def test_evidence_that_fits() -> None:
 
 @pytest.mark.parametrize("missing", ["selection", "estimation"])
 def test_missing_evidence(missing: str) -> None:
-    with pytest.raises(InputError, match=f"--{missing} is missing; this method needs --selection, --estimation"):
+    with pytest.raises(InputError, match=f"--{missing} is required; this method needs --selection, --estimation"):
         replace(EVIDENCE, **{missing: None}).check(cohen.NEEDS)
 
 

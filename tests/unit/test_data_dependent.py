@@ -255,7 +255,7 @@ def test_figure6_refuses_what_is_no_pair(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one ascent<K> at each sigma"):
         figure6.load([images, fixed, own, other])
     longer = [log(tmp_path, f"cohen/{method}", 0.5, [0.6] * 5) for method in ("cohen", "ascent10")]
-    with pytest.raises(InputError, match="must be the images of"):
+    with pytest.raises(InputError, match="must be the certified images of"):
         figure6.load([images, *longer])
     wrong = [log(tmp_path, f"cohen/{method}", 0.5, [-1] * 4) for method in ("cohen", "ascent10")]
     with pytest.raises(InputError, match="at least one image must be certified correctly"):
@@ -346,7 +346,7 @@ def faulty(name: str, folder: Path) -> tuple[str, list[Path]]:
         ("another experiment", "got data-dependent/cohen cohen"),
         ("another kind", "got data-dependent/cohen grid"),
         ("another paper's", "got fars/cohen ascent"),
-        ("other images", "must be of the same images as"),
+        ("other images", "must be of the images of"),
         ("not memory-based", "the guarantee must be memory, got estimated"),
         ("an input-dependent sigma called sound", "the guarantee must be memory, got sound"),
         ("the same log twice", "must not be a second log of cohen at sigma 0.25 of data-dependent/cohen"),

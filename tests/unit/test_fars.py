@@ -265,7 +265,7 @@ def faulty(name: str, folder: Path) -> list[Path]:
         ("the main experiment", "got main cohen"),
         ("another paper's", "got data-dependent/lmt margin"),
         ("another folder's", "must not be a second log of margin at sigma 0 of fars/lmt"),
-        ("other images", "must be of the same images as"),
+        ("other images", "must be of the images of"),
         ("top-logit called sound", "the guarantee must be estimated, got sound"),
         ("a margin by samples", "the guarantee must be deterministic, got sound"),
         ("times of other people", "must be in seconds, got '0:00:15'"),

@@ -54,14 +54,14 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arch", "changes", "message"),
     [
-        ("cifar_resnet14", {}, "has no 1.layer1.1.bn1.bias"),
+        ("cifar_resnet14", {}, "must hold 1.layer1.1.bn1.bias, got none"),
         ("resnet50", {}, "got 'resnet50'"),
         (
             "cifar_resnet8",
             {"1.fc.weight": torch.zeros(100, 64)},
             r"1.fc.weight must .* got \[100, 64\]",
         ),
-        ("cifar_resnet8", {"1.extra": torch.zeros(1)}, "has 1.extra"),
+        ("cifar_resnet8", {"1.extra": torch.zeros(1)}, "must not hold 1.extra"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, arch: str, changes: dict, message: str) -> None:

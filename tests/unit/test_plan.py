@@ -62,8 +62,8 @@ def test_a_rate_makes_hours_and_limits(
     assert float(rows["all"][1]) == pytest.approx(sum(images for _, _, images in STAGES.values()), rel=1e-3)
     assert float(rows["all"][-3]) == pytest.approx(whole, abs=0.006)
     assert float(rows["all"][-2]) == pytest.approx(longest, abs=0.06)
-    assert f"GPU-hours: {whole:.1f}, and by the limits at most {longest:.1f}" in below
-    assert f"predict {rate:g} images/s" in below
+    assert f"GPU-hours: {whole:.1f} expected, {longest:.1f} if every job reaches its limit" in below
+    assert f"assume {rate:g} images/s" in below
 
 
 def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:

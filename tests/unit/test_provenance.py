@@ -185,7 +185,7 @@ def test_an_input_that_no_verb_makes_is_held_against_its_hash(copy: Path) -> Non
     assert cli.main([*TABLE.split(), "--reported", "reported.csv"]) == 0
     assert faults("table4.csv") == {}
     flip(Path("reported.csv"), 500)
-    assert faults("table4.csv") == {"table4.csv": ["made from another reported.csv than the one that is there now"]}
+    assert faults("table4.csv") == {"table4.csv": ["made from a reported.csv that has changed since"]}
     Path("reported.csv").unlink()
     assert faults("table4.csv") == {"reported.csv": ["missing"]}
 
@@ -214,8 +214,8 @@ def reseal(file: str, **changes: object) -> None:
         ({"command": ["audit", "x"]}, "its record's command and arguments contradict one another"),
         ({"verb": "data"}, "its record's command and arguments contradict one another"),
         ({"inputs": {}}, "its record does not list results/shards/0.npz, which its command reads"),
-        ({"about": {}}, "its record describes another content"),
-        ({"python": "3.9.1"}, "made with Python 3.9, here is 3."),
+        ({"about": {}}, "its record does not describe its content"),
+        ({"python": "3.9.1"}, "made with Python 3.9, now 3."),
         ({"code": {}}, "its code has changed since: "),
         ({"commit": {"id": "1" * 40, "clean": False}}, "made with changes that were not committed to 111111111111"),
     ],
@@ -233,7 +233,7 @@ def test_a_seed_that_is_not_that_of_the_counts_is_told(copy: Path) -> None:
     shard = "results/shards/0.npz"
     record = records.read(Path(shard))
     reseal(shard, command=[*record.command, "--seed", "5"], arguments={**record.arguments, "seed": 5})
-    assert "its seed is 0, that of its command 5" in faults(shard)[shard]
+    assert "its seed is 0, but its command has 5" in faults(shard)[shard]
 
 
 def test_where_there_is_no_git_it_is_said(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_where_there_is_no_git_it_is_said(copy: Path, monkeypatch: pytest.Monkey
 def test_what_was_made_again_since_is_told_where_it_was_read(copy: Path) -> None:
     words = "count --base base.safetensors --images test.npz --slice :4 --shard 0/2 --sigma 0.5 --sizes 10 --seed 1"
     assert cli.main([*words.split(), "--output", "results/shards/0.npz"]) == 0
-    assert faults() == {"results/counts.npz": ["made from another results/shards/0.npz than the one that is there now"]}
+    assert faults() == {"results/counts.npz": ["made from a results/shards/0.npz that has changed since"]}
 
 
 def test_a_tree_with_changes_is_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +353,7 @@ def test_a_change_of_code_is_told_by_its_module(copy: Path, edited: Callable[[st
 def test_another_environment_is_told_where_it_matters(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = records.version
     monkeypatch.setattr(records, "version", lambda name: "1.0" if name in ("openvino", "pandas") else version(name))
-    told = [f"made with openvino {version('openvino')}, here is 1.0"]
+    told = [f"made with openvino {version('openvino')}, now 1.0"]
     assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
 
 

@@ -112,7 +112,7 @@ def test_swapped_counts_of_two_sigmas(place: Path, audited: Audit) -> None:
         ("config.yaml", "seed: 0 ", "seed: 5 ", "--seed 0; the config now says 5", "base/sigma0.25.safetensors"),
         ("presets/tiny.yaml", 'test: ":40"', 'test: ":38"', "--slice :40; the config now says :38", "certificates/"),
         ("config.yaml", "alpha: 0.001", "alpha: 0.01", "--alpha 0.001; the config now says 0.01", "cohen.tsv"),
-        ("config.yaml", "seed: 0 ", "sead: 0 ", "the workflow cannot make it now", "table1.csv"),
+        ("config.yaml", "seed: 0 ", "sead: 0 ", "the workflow cannot make the targets now", "table1.csv"),
     ],
 )
 def test_another_config(place: Path, audited: Audit, file: str, old: str, new: str, told: str, where: str) -> None:

@@ -68,7 +68,7 @@ def read_logs(paths: Sequence[Path]) -> pd.DataFrame:
         logs[key] = log
         first = next(iter(logs.values()))
         if not np.array_equal(first["idx"], log["idx"]):
-            raise InputError(f"{path} must be of the same images as {paths[0]}")
+            raise InputError(f"{path} must be of the images of {paths[0]}, got others")
     return pd.concat(logs.values(), ignore_index=True) if logs else pd.DataFrame(columns=[*IDENTITY, *KEY])
 
 

@@ -113,7 +113,7 @@ def head(arch: str) -> list[int] | None:
 
 
 def rescaling(arch: str) -> float:
-    """Return what a training step computes whatever its batch, in passes of an image: the scaling T of an SLL network.
+    """Return the fixed cost of a training step, in passes of one image: the scaling T of an SLL network.
 
     Raises:
         ValueError: `arch` is not the name of an architecture.

@@ -27,7 +27,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256, write_text
 from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
-EDGE = 0.999  # of a certified radius: inside it, by more than the attack's passes in float32 may err
+EDGE = 0.999  # share of a certified radius; the rest is room for errors of float32
 
 
 def run(

@@ -46,19 +46,23 @@ class Evidence:
         """
         for name in needs:
             if getattr(self, name) is None:
-                raise InputError(f"--{name} is missing; this method needs {', '.join('--' + need for need in needs)}")
+                raise InputError(f"--{name} is required; this method needs {', '.join('--' + need for need in needs)}")
         parts = [part for part in (self.selection, self.estimation, self.images) if part is not None]
         for part in parts[1:]:
             if not np.array_equal(part.idx, parts[0].idx) or not np.array_equal(part.labels, parts[0].labels):
-                raise InputError("the inputs must be for the same images; pass files of one split and one slice")
+                raise InputError("the inputs must be for the same images, got others; pass one split and one slice")
         counts = [part for part in (self.selection, self.estimation) if part is not None]
         for key in ("base", "sigma", "noise", "choice", "sigmas", "arithmetic"):
-            if len({part.meta.get(key) for part in counts}) > 1:
-                raise InputError(f"selection and estimation must have the same {key}; count both again")
+            if len(values := {part.meta.get(key): None for part in counts}) > 1:
+                names = " and ".join(map(str, values))
+                raise InputError(f"selection and estimation must have the same {key}, got {names}; count both again")
         if len(counts) == 2 and not np.array_equal(counts[0].sigmas, counts[1].sigmas):
-            raise InputError("selection and estimation must have the same sigma for each image; count both again")
+            raise InputError(
+                "selection and estimation must have the same sigma per image, got others; count both again"
+            )
         for key in ("dataset", "split"):
-            if len({part.meta[key] for part in parts}) > 1:
-                raise InputError(f"the inputs must have the same {key}; pass files of one split of one data set")
+            if len(values := {part.meta[key]: None for part in parts}) > 1:
+                names = " and ".join(map(str, values))
+                raise InputError(f"the inputs must have the same {key}, got {names}; pass files of one split")
         if len(counts) == 2 and counts[0].meta["purpose"] == counts[1].meta["purpose"]:
             raise InputError("selection and estimation must be independent draws, got the same draws twice")

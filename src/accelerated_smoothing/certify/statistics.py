@@ -22,11 +22,11 @@ def lower_bound(k: ArrayLike, n: ArrayLike, alpha: float) -> np.ndarray:
     k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
     if ((k < 0) | (k > n)).any():
         raise ValueError("successes k must lie between 0 and the number of trials n")
-    some = np.maximum(k, 1).ravel()  # betaincinv is undefined at k = 0, where the bound is 0
-    rest = n.ravel() - some + 1
-    p = special.betaincinv(some, rest, alpha)
+    positive = np.maximum(k, 1).ravel()  # betaincinv is undefined at k = 0, where the bound is 0
+    rest = n.ravel() - positive + 1
+    p = special.betaincinv(positive, rest, alpha)
     step, high = np.finfo(float).eps, np.arange(len(p))
-    while len(high := high[special.betainc(some[high], rest[high], p[high]) > alpha]):
+    while len(high := high[special.betainc(positive[high], rest[high], p[high]) > alpha]):
         p[high] *= 1 - step
         step *= 2
     return np.where(k > 0, p.reshape(k.shape), 0.0)

@@ -45,7 +45,7 @@ def noise_levels(config: "Config") -> None:
 
 
 def rows(config: "Config") -> None:
-    """Rows are names of methods. Methods that are no row must have valid settings, too."""
+    """Check that rows are names of methods, and that all methods have valid settings."""
     selection("rows", config.rows, config.methods, "methods")
     for name in config.methods:
         config.method(name)
@@ -82,7 +82,7 @@ def architecture(config: "Config") -> None:
 
 
 def certifiers(config: "Config") -> None:
-    """A margin needs a 1-Lipschitz network, and a ball around an embedding needs an embedding."""
+    """Check that each method suits the architecture and the embedding."""
     arch = config.base.arch
     for name in config.rows:
         module, certifier = config.certifier(name), config.methods[name]["certifier"]

@@ -148,7 +148,7 @@ def count(
         batch_size=settings.batch_size,
         draws=len(images.idx) * settings.sizes[-1],
     )
-    # In the precision of the noise, so that a radius is that of what was drawn.
+    # Rounded to float32 as in the noise, so that the radius uses the sigma that was applied.
     scales = np.broadcast_to(chosen.sigmas if chosen else sigma, len(images.idx)).astype(np.float32).astype(float)
     meta = {
         "kind": "counts",

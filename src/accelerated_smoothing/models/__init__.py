@@ -111,13 +111,9 @@ def fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
     wanted = model.state_dict()
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in tensors:
-            raise InputError(
-                f"{path}: has no {name}, which this architecture needs; name the architecture it was made for"
-            )
+            raise InputError(f"{path} must hold {name}, got none; name the architecture of the weights")
         if name not in wanted:
-            raise InputError(
-                f"{path}: has {name}, which this architecture does not; name the architecture it was made for"
-            )
+            raise InputError(f"{path} must not hold {name}; name the architecture of the weights")
         shape, needed = list(tensors[name].shape), list(wanted[name].shape)
         if shape != needed:
             raise InputError(f"{path}: {name} must have shape {needed} in this architecture, got {shape}")

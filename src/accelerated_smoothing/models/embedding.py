@@ -22,7 +22,7 @@ from accelerated_smoothing.files import sha256, write_arrays
 from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
 BATCH = 100  # images in one pass of the backbone
-HALF_BIT = 2.0**-24  # the last of float32, relative
+HALF_BIT = 2.0**-24  # unit roundoff of float32
 
 
 def embed(

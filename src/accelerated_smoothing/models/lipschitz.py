@@ -17,11 +17,11 @@ class Linear:
     """A classifier as a linear layer behind a 1-Lipschitz map.
 
     Attributes:
-        features: inputs [n, *shape] to vectors [n, d], no two of which lie farther apart in l2 than their inputs.
+        features: 1-Lipschitz map in l2 from inputs [n, *shape] to vectors [n, d].
         weight: [classes, d].
         bias: [classes].
-        rounding: largest l2 distance between `features` and their values in real numbers, for inputs in [0,1]; 0 for a
-            head, whose features are its inputs but for a shift; infinite if no bound is known, as in float32.
+        rounding: bound on the l2 rounding error of `features` for inputs in [0,1]; 0 for a head, whose features are
+            its inputs but for a shift; infinite if no bound is known, as in float32.
     """
 
     features: Callable[[torch.Tensor], torch.Tensor]
@@ -44,7 +44,7 @@ def linear(model: nn.Sequential) -> Linear:
     parts = offered(normalize) if offered else None
     if parts is None:
         raise ValueError(
-            "no linear layer behind a 1-Lipschitz map; use a network such as sll32-2, or linear on embeddings"
+            "must have a linear layer behind a 1-Lipschitz map; use a network such as sll32-2, or linear on embeddings"
         )
     return parts
 

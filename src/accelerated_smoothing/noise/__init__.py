@@ -8,9 +8,9 @@ q + 2 quads and q + 3 quads, counted channel by channel and row by row, from its
 
 **On a CPU** (`philox.py`), only operations are used that IEEE 754 rounds in one way: no fused multiply-add and no
 library function. So every CPU makes the same bits. **On a GPU** (`triton.py`), the words are the same, and the
-logarithm, sine and cosine are those of the device. A logarithm is taken of 31 bits and never of 0. So no normal
-variable exceeds 6.66, which one in 4e10 would, and no Laplace variable exceeds 22.2, which one in 4e9 would. Uniform
-noise has 23 bits and lies within (-1, 1).
+logarithm, sine and cosine are those of the device. The logarithm takes 31 bits, never 0. This truncates normal
+variables at 6.66 (one in 4e10 exceeds it) and Laplace variables at 22.2 (one in 4e9). Uniform noise has 23 bits and
+lies within (-1, 1).
 
 **A distribution** is one file in `distributions/`. It has a scale (sigma of the Gaussian, lambda of the uniform, b of
 the Laplace distribution), in pixels of [0, 1], which may differ between images (Alfarra et al. 2022).

@@ -101,9 +101,9 @@ def audit(targets: list[Path]) -> list[Node]:
             else:
                 current = hashed(source.path) if source.path.is_file() and not known.recorded else known.sha256
             if current != known.sha256:
-                node.problems.append(f"made from another {name} than the one that is there now")
+                node.problems.append(f"made from a {name} that has changed since")
             node.arithmetic |= source.arithmetic
-        # What float64 rounds is taken off the radii, so they may stand beside others.
+        # Float64 rounding is subtracted from the radii, so fp64 may be mixed with another arithmetic.
         mixed = sorted(name for name in node.arithmetic if not name.endswith("-fp64"))
         if len(mixed) > 1:
             node.problems.append(f"mixes arithmetic: {', '.join(mixed)}")
@@ -112,7 +112,7 @@ def audit(targets: list[Path]) -> list[Node]:
         return node
 
     def _input(node: Node, name: str) -> Node:
-        """Return the node of an input; one without a record of its own may still need none."""
+        """Return the node of an input. Files that no verb makes need no record."""
         assert node.record is not None
         path = find(node.path, node.record, name) or beside(node.path, node.record.file, name)
         if node.record.inputs[name].recorded:
@@ -175,10 +175,10 @@ def _contradictions(node: Node, unchanged: bool) -> Iterator[str]:
         if relative(path) not in record.inputs:
             yield f"its record does not list {path}, which its command reads"
     if unchanged and json.loads(json.dumps(files.describe(node.path))) != record.about:
-        yield "its record describes another content"
+        yield "its record does not describe its content"
     for name in ("seed", "sigma", "purpose"):
         if record.verb == "count" and record.about.get(name) != arguments.get(name):
-            yield f"its {name} is {record.about.get(name)}, that of its command {arguments.get(name)}"
+            yield f"its {name} is {record.about.get(name)}, but its command has {arguments.get(name)}"
 
 
 def as_recorded(call: Call) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _stale(node: Node) -> Iterator[str]:
     assert record is not None
     before, here = record.python.rpartition(".")[0], platform.python_version().rpartition(".")[0]
     if before != here:  # syntax trees differ between versions of Python, so code cannot be compared
-        yield f"made with Python {before}, here is {here}"
+        yield f"made with Python {before}, now {here}"
     elif node.call:
         try:
             hashes = code.modules(record.verb, record.plugins)
@@ -205,7 +205,7 @@ def _stale(node: Node) -> Iterator[str]:
                 yield f"its code has changed since: {', '.join(changed)}"
     for name, old in record.packages.items():
         if (installed := records.version(name)) != old:
-            yield f"made with {name} {old}, here is {installed}"
+            yield f"made with {name} {old}, now {installed}"
     if record.commit and not record.commit.clean:
         yield f"made with changes that were not committed to {record.commit.id[:12]}"
 

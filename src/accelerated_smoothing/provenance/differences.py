@@ -52,7 +52,7 @@ def compare(a: Path, b: Path) -> Difference:
             lines = difference.measured if name in MEASURED else difference.numbers
             lines.append(f"{name}: {text}" if name else text)
     if not difference.numbers and not difference.measured:
-        difference.measured.append("the same numbers, otherwise packed")
+        difference.measured.append("the same numbers, compressed differently")
     return difference
 
 
@@ -136,7 +136,7 @@ def _causes(a: Path, b: Path, difference: Difference, visit: Callable[[Path, Pat
             continue
         below = audit.find(a, one, names[0]), audit.find(b, two, names[1])
         if below[0] is None or below[1] is None:
-            lost.append(f"{place}: differs, and is missing, so its cause is unknown")
+            lost.append(f"{place}: differs; the file is missing, so the cause is unknown")
         elif one.inputs[names[0]].recorded:
             above.append(visit(below[0], below[1]))
         else:
@@ -148,7 +148,7 @@ def _causes(a: Path, b: Path, difference: Difference, visit: Callable[[Path, Pat
     if measured and not (decisive or lost or own) and command.verb(one.verb).shows:
         difference.measured, difference.numbers = difference.measured + difference.numbers, []
     again = one.verb == "time" or not difference.numbers
-    cause = f"{name}: {'times were measured again' if again else 'nothing that is recorded differs'}"
+    cause = f"{name}: {'times were measured again' if again else 'the records show no cause'}"
     return decisive + lost or own or measured or [cause]
 
 
@@ -162,7 +162,7 @@ def _own(one: Record, two: Record, first: dict[str, str], second: dict[str, str]
     """Yield what differs in the making of two files, other than the contents of their inputs."""
     if first.keys() != second.keys():
         only = [place for place in first if place not in second], [place for place in second if place not in first]
-        yield f"made from other files: {', '.join(only[0]) or 'none more'} and {', '.join(only[1]) or 'none more'}"
+        yield f"made from other files: {', '.join(only[0]) or 'none'} and {', '.join(only[1]) or 'none'}"
     for name in sorted((one.arguments.keys() | two.arguments.keys()) - _untracked(one)):
         before, after = _in_place(one, one.arguments.get(name)), _in_place(two, two.arguments.get(name))
         if before != after:
@@ -207,9 +207,9 @@ def report(a: Path, b: Path) -> tuple[str, bool]:
                 absent.append(f"only in {relative(folder)}: {', '.join(sorted(only)[:3])}{more}")
         pairs = [(a / name, b / name) for name in sorted(names[0] & names[1], key=lambda name: (name.count("/"), name))]
         if not pairs:
-            raise InputError(f"{a} and {b}: no built file lies in both; name two results folders or two files")
+            raise InputError(f"A and B must be two results folders with a file in common, got {a} and {b}")
     elif a.is_dir() or b.is_dir():
-        raise InputError(f"{a} and {b}: a folder and a file; name two results folders or two files")
+        raise InputError(f"A and B must be two results folders or two files, got {a} and {b}")
     else:
         pairs = [(a, b)]
     lines: list[str] = []

@@ -33,7 +33,7 @@ def calls(workflow: Workflow, targets: list[Path]) -> dict[str, Call]:
     run = subprocess.run([*words, "--nolock"], capture_output=True, text=True, check=False)
     if run.returncode:
         errors = [line for line in run.stderr.splitlines() if line.strip() and not line.startswith("Using workflow")]
-        raise InputError(f"the workflow cannot make it now: {errors[0] if errors else run.stdout.strip()}")
+        raise InputError(f"the workflow cannot make the targets now: {errors[0] if errors else run.stdout.strip()}")
     planned = {}
     for line in re.findall(r"python -m accelerated_smoothing (.*) 2> \S+$", run.stdout, re.MULTILINE):
         call = command.parse(shlex.split(line))

@@ -161,12 +161,12 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     here = records.machine()
     same = all(here.get(part) == record.machine.get(part) for part in ("processor", "gpu"))
     p = homogeneity(stored.counts[row, -1], again[0, -1])
-    moved = np.abs(stored.counts[row, -1] - again[0, -1]).sum() // 2
+    different = np.abs(stored.counts[row, -1] - again[0, -1]).sum() // 2
     if (same and engine.arithmetic == stored.meta["arithmetic"]) or p < significance:
         difference = f"stored {stored.counts[row, -1].tolist()}, seed {arguments['seed']} gives {again[0, -1].tolist()}"
         node.problems.append(f"image {image.idx[0]}, counted again: {difference}")
         return f"{name}: not what seed {arguments['seed']} gives, p = {p:.2g}"
-    return f"{name}: {moved} predictions differ, as they may on another processor; homogeneous, p = {p:.2g}"
+    return f"{name}: {different} predictions differ, as they may on another processor; homogeneous, p = {p:.2g}"
 
 
 def homogeneity(one: np.ndarray, two: np.ndarray) -> float:

@@ -102,7 +102,7 @@ def archive(metadata: Path, output: Path) -> None:
         raise InputError(f"{metadata}: cannot be read as a crate ({error}); build it again") from error
     for name, recorded in hashes.items():
         if ".." in Path(name).parts or not (root / name).is_file() or sha256(root / name) != recorded:
-            raise InputError(f"{root / name}: is not as {metadata} says; build that again")
+            raise InputError(f"{root / name} must have the hash in {metadata}, got another; build {metadata} again")
     built = [name for name in hashes if not name.startswith(f"{WORKFLOW}/")]
     built += [path.name for path in (metadata, record_of(metadata)) if path.is_file()]
     times = {name: (root / name).stat().st_mtime for name in built}

@@ -41,10 +41,10 @@ def identity(record: Record) -> str:
 
 
 def layers(needs: Mapping[str, Sequence[AbstractSet[str]]]) -> list[list[str]]:
-    """Return names in layers, so that each needs only names of earlier layers.
+    """Return names in layers. Each name needs only names in earlier layers.
 
-    Names may need one another: a classifier reads embeddings, which another classifier made. Of those the ones come
-    first of which at least one execution needs earlier layers only.
+    Names may need one another: a classifier reads embeddings, which another classifier made. Such a cycle is broken by
+    the names with an execution that needs earlier layers only.
 
     Args:
         needs: the names that each execution of a name needs, by name. Those without executions do not count.
@@ -85,7 +85,7 @@ def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
         for file, known in record.inputs.items():
             source = audit.find(path, record, file)
             if source is None:
-                raise InputError(f"{path}: made from {file}, which is missing; build that again")
+                raise InputError(f"{path}: its input {file} must exist; build {file} again")
             run.read[file] = relative(source)
             if known.recorded:
                 waiting.append(source)
@@ -97,9 +97,7 @@ def walk(targets: list[Path]) -> tuple[list[Run], dict[str, str]]:
     for run in runs.values():
         for file, known in run.record.inputs.items():
             if hashes[run.read[file]] != known.sha256:
-                raise InputError(
-                    f"{min(run.made.values())}: made from another {file} than is there now; build it again"
-                )
+                raise InputError(f"{min(run.made.values())}: made from a {file} that has changed since; build it again")
     return [runs[name] for name in sorted(runs, key=lambda name: (runs[name].record.started, name))], hashes
 
 

@@ -49,7 +49,7 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
         InputError: a file cannot be read, two files have the same name, or they are not of one paper.
     """
     if len({path.name for path in paths}) < len(paths):
-        raise InputError("FILES must have different names: a page is of one results folder")
+        raise InputError("FILES must have different names, got one twice; pass the files of one results folder")
     nodes = dict(zip((path.name for path in paths), audit.audit(paths), strict=True))
     items = contents.items(list(nodes.values()))
     tables = {name: node for name, node in items.items() if node.path.suffix == ".csv"}

@@ -20,11 +20,11 @@ LETTERS = 20  # of a line in a box
 
 @dataclass(frozen=True)
 class Stage:
-    """All executions of one verb, of those that read no results of one another.
+    """Executions of one verb that do not depend on one another through other verbs.
 
     Attributes:
         verb: the verb.
-        turn: 2 for executions that read, through other verbs, what executions of turn 1 wrote, and so on.
+        turn: 1, or one more than the latest turn that these executions depend on.
         jobs: number of executions. One may have written several files.
         files: number of files.
         bytes: size of all files.

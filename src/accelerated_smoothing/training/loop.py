@@ -1,8 +1,8 @@
 """The epoch loop that all ways of training share: a log line for each epoch, and resumption after a stop.
 
 All that is random in an epoch comes from one generator seeded by (seed, purpose, epoch), or from that of a batch. So an
-interrupted training ends with the same weights as another. It is saved after each epoch, and within an epoch as
-`Resumable` says.
+interrupted training ends with the same weights as one without a break. It is saved after each epoch, and within an
+epoch as `Resumable` says.
 """
 
 import csv
@@ -72,7 +72,7 @@ class Step:
     Attributes:
         model: moved to the device, in channels-last memory.
         optimizer: of its parameters.
-        loss: function of this step, whose passes it uses, and of the elements of a batch.
+        loss: called as `loss(step, *batch)`; runs its passes through the step.
         precision: "fp32", or "bf16" for passes in bfloat16, while weights, sums and the loss stay in float32.
     """
 
@@ -155,9 +155,9 @@ def run(
 
     Args:
         step: of the model; its loss is a mean over the batch.
-        epoch_batches: from an epoch's number, from 0, and its generator to its batches, each of which begins with the
-            inputs. A step must draw from a generator in its batch, since a resumed epoch makes the finished batches
-            again, but not their steps.
+        epoch_batches: called as `epoch_batches(epoch, generator)`, with epochs from 0; returns the batches, each of
+            which starts with the inputs. A step must draw from a generator in its batch, since a resumed epoch makes
+            the finished batches again, but not their steps.
         images: in one epoch.
         epochs: to train.
         step_size: epochs after which the learning rate is multiplied by `gamma`.

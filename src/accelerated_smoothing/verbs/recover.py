@@ -24,12 +24,12 @@ def run(arguments: Arguments) -> None:
 
     folder = Path.cwd()
     if not (folder / ".snakemake").is_dir():
-        raise InputError(f"{folder}: no Snakemake has run here; run this in the folder where you run snakemake")
+        raise InputError(f"recover must run in the folder where snakemake runs, got {folder}")
     jobs = cluster.jobs(folder)
     print(cluster.table(jobs) if jobs else f"no jobs of {folder} are queued or running")
     if arguments.cancel:
         cluster.cancel(folder)
-        print(f"{len(jobs)} jobs cancelled, and unlocked; the same snakemake command continues from what is saved")
+        print(f"cancelled {len(jobs)} jobs and unlocked the folder; the same snakemake command continues")
     elif masters := cluster.masters(folder):
         print(f"a Snakemake is running here, process {masters[0]}")
     else:

@@ -57,8 +57,8 @@ def masters(folder: Path) -> list[int]:
     processes = []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         words = process.info["cmdline"] or [""]
-        named = "python" in Path(words[0]).name and any(Path(word).name == "snakemake" for word in words[:3])
-        started = process.info["cwd"] == str(folder) and named
+        is_snakemake = "python" in Path(words[0]).name and any(Path(word).name == "snakemake" for word in words[:3])
+        started = process.info["cwd"] == str(folder) and is_snakemake
         if started and "--target-jobs" not in words:
             processes.append(process.info["pid"])
     return processes
@@ -79,14 +79,14 @@ def cancel(folder: Path) -> None:
         InputError: a Snakemake is at work there, or a job does not end.
     """
     if running := masters(folder):
-        raise InputError(f"{folder}: a Snakemake runs here, process {running[0]}; end it first, by Ctrl-C")
+        raise InputError(f"{folder}: Snakemake is still running (process {running[0]}); stop it with Ctrl-C first")
     if left := jobs(folder):
         subprocess.run(["scancel", *(job.id for job in left)], check=False)  # one may have ended by itself
     deadline = time.monotonic() + PATIENCE
     while left := jobs(folder):
         if time.monotonic() > deadline:
             raise InputError(
-                f"job {left[0].id}: {left[0].state.lower()} {PATIENCE:.0f} s after scancel; try again later"
+                f"job {left[0].id} is still {left[0].state.lower()} {PATIENCE:.0f} s after scancel; try again later"
             )
         time.sleep(1)
     unlocked = subprocess.run(

@@ -273,7 +273,7 @@ class Jobs:
 
     @functools.cached_property
     def limits(self) -> dict[str, dict[str, int]]:
-        """The minutes of each stage's jobs, by experiment."""
+        """Return the time limits of each stage's jobs in minutes, by experiment."""
         return {home: plan.limits(self.run.experiments, home) for home in self.run.experiments}
 
     def with_gpu(self, stage: str) -> dict[str, Any]:

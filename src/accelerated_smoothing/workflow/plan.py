@@ -331,9 +331,9 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
     ]
     if device is None:
         lines.append(
-            f"hours: {config.base.arch} is assumed to predict {rate:g} images/s (shards.rate), a training step to cost "
-            f"{TRAINING_COST} passes, one in float64 {EXACT_COST}, and other networks as much as their layers and "
-            "channels say; --measure measures them here"
+            f"hours: assume {rate:g} images/s for {config.base.arch} (shards.rate), {TRAINING_COST} passes per "
+            f"training step and {EXACT_COST} per float64 pass; other networks scale with layers and channels; "
+            "--measure measures them here"
         )
     else:
         import torch
@@ -343,5 +343,5 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
         lines.append(f"hours: measured here on {machine}, counting in {config.sampling.precision}")
         lines.append(f"for the config: shards: {{minutes: {config.shards.minutes:g}, rate: {rate:g}}}")
     if (config.compute.device if device is None else device.type) != "cpu":
-        lines.append(f"GPU-hours: {hours:.1f}, and by the limits at most {longest:.1f}")
+        lines.append(f"GPU-hours: {hours:.1f} expected, {longest:.1f} if every job reaches its limit")
     return "\n".join(lines)

@@ -26,7 +26,7 @@ def patch(on_cluster: bool) -> Callable[[str], str]:
     Returns:
         A function from a log file to the error that a verb has written there in this run, or "".
     """
-    # The clock of the file system, which on a cluster is that of no machine that jobs run on.
+    # The file system's clock: on a cluster, it can differ from the clocks of the machines.
     with tempfile.TemporaryFile(dir=".") as fresh:
         started = os.fstat(fresh.fileno()).st_mtime
 

@@ -38,7 +38,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     images = evidence.images
     assert images is not None
     if not is_embedded(images.meta):
-        raise InputError("--images must be embeddings; pass those that were counted, or use the certifier cohen")
+        raise InputError("--images must be the counted embeddings, got images; for images use the certifier cohen")
     assert evidence.selection is not None
     if sampled.norm(evidence) != "l2":
         raise InputError(

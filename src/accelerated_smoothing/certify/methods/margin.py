@@ -76,11 +76,11 @@ def logits(evidence: Evidence) -> Logits:
     try:
         linear = models.exact(model)
     except ValueError as error:
-        raise InputError(f"{base}: its {description['arch']} has {error}") from None
+        raise InputError(f"{base} {error}, got {description['arch']}") from None
     if not (torch.isfinite(linear.weight).all() and torch.isfinite(linear.bias).all()):
-        raise InputError(f"{base}: its last layer must have finite weights; train it again")
+        raise InputError(f"{base} must have finite last weights, got NaN or infinity; train it again")
     if (linear.weight == linear.weight[0]).all():  # then no image has another prediction at any distance
-        raise InputError(f"{base}: its last layer must not have the same weights for all classes; train it again")
+        raise InputError(f"{base} must have different last weights for the classes, got equal ones; train it again")
     torch.set_num_threads(1)  # sums in one order, so that the same inputs give the same certificate
     z, norms = [], []
     with torch.inference_mode():  # the first pass sets up the process; this time belongs to no image

@@ -79,7 +79,7 @@ class Engine(Protocol):
         """
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """The logits [n, classes] float32, on the CPU, of images [n, *shape] float32 in [0, 1]."""
+        """Return the logits [n, classes] float32, on the CPU, of images [n, *shape] float32 in [0, 1]."""
 
 
 def batch(images: Sequence[int], device: torch.device, batch_size: int | None = None, draws: int | None = None) -> int:

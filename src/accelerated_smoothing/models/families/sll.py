@@ -229,9 +229,9 @@ class Sll(nn.Module):
 
         Exact layers are 1-Lipschitz, so the rounding errors of the layers add up. Let u = 2^-53. Let a layer have m
         inputs for each output and k outputs for each input, border aside. The error of a sum of n products is at most
-        nu times the sum of their absolute values to first order in u: in any order, in blocks, and fused or not. (A
-        convolution by a Winograd or Fourier transform is no such sum. In float64, a CPU has none, and cuDNN is trusted
-        to choose none.) So the error of W'x + b is at most (m + 1)u (|W|'|x| + |b|). With the roundings of 2 / T, of
+        nu times the sum of their absolute values to first order in u: in any order, in blocks, and fused or not. (This
+        excludes Winograd and Fourier convolutions. CPU libraries do not use them in float64; we assume the same of
+        cuDNN.) So the error of W'x + b is at most (m + 1)u (|W|'|x| + |b|). With the roundings of 2 / T, of
         its product with W, of the second sum and of the difference from x, the error of a layer is at most
 
             2c |W| T^-1 (|W|'|x| + |b|) + u|x|.

@@ -131,9 +131,9 @@ def _reached(logs: list[pd.DataFrame]) -> np.ndarray:
 
 def _table(title: str, keys: list[str], rows: Rows, reported: str, reported_imagenet: str | None = None) -> Table:
     return Table(
-        note="Each number is that of the best setting, a noise level of the training and a number K of steps; the ACR "
-        "envelope takes the best setting at each radius, the ACR oracle that of each image. FS certifies with the "
-        "noise level of the training, DS with one for each image, so the radii of DS hold for the memory-enhanced "
+        note="Each number uses its best setting: a noise level of the training and a number K of steps. The ACR "
+        "envelope takes the best setting at each radius, the ACR oracle the best for each image. FS certifies with "
+        "the noise level of the training, DS with one for each image, so the radii of DS hold for the memory-enhanced "
         "classifier only.",
         title=title,
         keys=keys,

@@ -25,8 +25,8 @@ def draw(
     """Draw the panels of an experiment and of its `-ds`; of DS the best K at each radius."""
     base = data_dependent.name(experiment)
     text = (
-        f"{title}. {caption}. σ: of the training; {base} certifies with it, too. -DS: certified with a sigma of "
-        "each image's own; -DS²: trained so, too; of both at each radius the best number K of steps for these images."
+        f"{title}. {caption}. σ: noise level of the training. {base}: certified with σ. -DS: certified with a sigma "
+        "per image. -DS²: also trained with it. -DS and -DS² show the best number K of steps at each radius."
     )
     return panels.draw(panels_of(logs, experiment), text)
 

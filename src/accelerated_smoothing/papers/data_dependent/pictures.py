@@ -50,7 +50,7 @@ def load(paths: Sequence[Path]) -> tuple[Images, pd.DataFrame]:
         raise InputError("at least one image must be certified correctly under both sigmas, got none")
     idx = both["idx"].to_numpy()
     if idx.max() >= len(images.idx) or not np.array_equal(images.labels[idx], both["label"]):
-        raise InputError(f"{paths[0]} must be the images of {paths[1]}; pass the images that were certified")
+        raise InputError(f"{paths[0]} must be the certified images of {paths[1]}, got others")
     return images, both
 
 
@@ -78,9 +78,9 @@ def draw(loaded: tuple[Images, pd.DataFrame], settings: analysis.Settings, capti
     """Draw two rows, the largest decrease of sigma and the largest increase: clean, under sigma, and under sigma_x."""
     images, both = loaded
     text = (
-        f"{TITLE}. {caption}. Of {len(both)} pairs of an image and a σ that are certified rightly under both, "
-        "above the one with the least σₓ - σ and below the one with the greatest. Both noisy pictures of a row have "
-        f"the same draw, times σ and times σₓ; pixels are cut to [0, 1]. r: certified radius. {data_dependent.MEMORY}"
+        f"{TITLE}. {caption}. {len(both)} pairs of an image and a σ are certified correctly with both σ and σₓ. Top: "
+        "the smallest σₓ - σ. Bottom: the largest. Both noisy images of a row use the same draw; pixels are clipped to "
+        f"[0, 1]. r: certified radius. {data_dependent.MEMORY}"
     )
     figure = style.figure(6, 5.6, text)
     grid = figure.subplots(2, 3)

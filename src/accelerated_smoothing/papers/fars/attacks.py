@@ -130,7 +130,7 @@ def _attacks(path: Path, log: pd.DataFrame, idx: np.ndarray) -> tuple[str, float
     common = epsilon[:, : log.loc[log["edge"] == 0, "size"].max() + 1]
     whole = len(log) == epsilon.size and not np.isnan([epsilon, label, predict, sure]).any()
     if not whole or (common != common[0]).any() or epsilon[0, 0] != 0:
-        raise InputError(f"{path} must have the certified images, each at every size; attack them again")
+        raise InputError(f"{path} must have each certified image at every size, got others; attack them again")
     predictions = Attacked(epsilon, label[:, 0].astype(int), predict.astype(int), sure == 1)
     return str(log["experiment"].iloc[0]), float(log["sigma"].iloc[0]), predictions
 

@@ -20,7 +20,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.papers import fars
 from accelerated_smoothing.papers.fars import certificates
 
-TITLE = f"Figure 3: what each second of certification buys, {fars.NAME}, Cohen et al. and Accelerated Smoothing"
+TITLE = f"Figure 3: certified accuracy against time, {fars.NAME}, Cohen et al. and Accelerated Smoothing"
 NAMES = {
     "original": "FaRS, one layer",
     "lmt": "FaRS, one layer (LMT)",
@@ -75,13 +75,13 @@ def draw(logs: pd.DataFrame, settings: analysis.Settings, caption: str) -> matpl
         for key, log in groups.items()
         if guarantees[key] == "estimated"
     ]
-    guesses = f" on {min(rates):.0%} to {max(rates):.0%} of the images they exceed the sampled radius." if rates else ""
+    exceeded = f", larger than the sampled one on {min(rates):.0%} to {max(rates):.0%} of the images" if rates else ""
     text = (
         f"{TITLE}. {caption}. Of {analysis.index_set(next(iter(groups.values()))['idx'].to_numpy())}; σ = {sigma:g} "
         "where there is noise. Deterministic: the radius holds with certainty, without samples. Sound: with "
-        f"probability 1 - alpha. Estimated: a surrogate's guesses, and no proofs;{guesses} Seconds: the median over "
-        "images, each with its share of its batch's time, on the machine that certified them; the embedding is in "
-        "them, and no training. LMT: Lipschitz-margin training."
+        f"probability 1 - alpha. Estimated: a surrogate's radius without a proof{exceeded}. Seconds: median over "
+        "images on the machine that certified them. A batch's time is shared equally. It includes the embedding, not "
+        "training. LMT: Lipschitz-margin training."
     )
     figure = style.figure(7.2, 8, text)
     curves, points = figure.subplots(2)
