@@ -11,9 +11,9 @@ def working(verb: str, results: Path) -> list[psutil.Process]:
     One that ends while it is asked has no words, and is passed over.
     """
 
-    def told(where: str | None, words: list[str] | None) -> bool:
+    def works_below(where: str | None, words: list[str] | None) -> bool:
         named = (words or [])[1:4] == ["-m", "accelerated_smoothing", verb]
         return bool(where and words and named) and any(Path(where, word).is_relative_to(results) for word in words)
 
-    found = psutil.process_iter(["cwd", "cmdline", "cpu_times"])
-    return [process for process in found if told(process.info["cwd"], process.info["cmdline"])]
+    processes = psutil.process_iter(["cwd", "cmdline", "cpu_times"])
+    return [process for process in processes if works_below(process.info["cwd"], process.info["cmdline"])]

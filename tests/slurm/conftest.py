@@ -30,10 +30,10 @@ def slurm(*words: str) -> str:
 def until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Wait for something, and return it."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
+    while not (value := holds()):
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.2)
-    return found
+    return value
 
 
 class Clone:
@@ -68,15 +68,15 @@ class Clone:
             self.running.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log))
         return self.running[-1]
 
-    def told(self, name: str) -> str:
+    def output(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
     def finish(self, run: "subprocess.Popen[bytes]", name: str) -> Path:
         """Wait for the good end of a run, and return the results."""
         try:
-            assert run.wait(PATIENCE) == 0, self.told(name)
+            assert run.wait(PATIENCE) == 0, self.output(name)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"hangs: {self.told(name)}") from None
+            raise AssertionError(f"hangs: {self.output(name)}") from None
         results = self.results(name)
         left = [path for path in results.rglob("*") if "partial" in path.name or path.name.startswith(".")]
         assert not left
@@ -86,8 +86,8 @@ class Clone:
         """Wait for a process that counts, and has begun to."""
 
         def begun() -> psutil.Process | None:
-            found = (p for p in working("count", self.results(name)) if purpose in p.info["cmdline"])
-            return next((process for process in found if process.info["cpu_times"].user > 5), None)
+            processes = (p for p in working("count", self.results(name)) if purpose in p.info["cmdline"])
+            return next((process for process in processes if process.info["cpu_times"].user > 5), None)
 
         return until(begun, f"a process that counts for {name}", 120)
 

@@ -25,7 +25,7 @@ Same = Callable[..., None]
 
 def submitted(clone: Clone, name: str) -> int:
     """How many jobs a run has handed to SLURM."""
-    return clone.told(name).count("has been submitted")
+    return clone.output(name).count("has been submitted")
 
 
 def saved(clone: Clone, name: str, shard: int = 0) -> int:
@@ -48,8 +48,8 @@ def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, 
             places = []
             for process in working(verb, clone.results("tiny")):
                 with contextlib.suppress(psutil.Error):  # it may have ended in between
-                    if told := process.environ():  # empty while it begins
-                        places.append((told.get("SLURM_JOB_PARTITION"), told.get("CUDA_VISIBLE_DEVICES")))
+                    if environ := process.environ():  # empty while it begins
+                        places.append((environ.get("SLURM_JOB_PARTITION"), environ.get("CUDA_VISIBLE_DEVICES")))
             seen.setdefault(verb, set()).update(places)
             at_once.add(tuple(sorted(places, key=str)))
         time.sleep(0.1)
@@ -109,11 +109,11 @@ def test_a_fault_is_told_at_once(clone: Clone, disturbed: Disturbed, expected: d
     run = clone.submit(name, FAULTS)
     assert run.wait(300) != 0
     assert submitted(clone, name) <= 3  # two shards of one split and one of the other, each tried once
-    assert "Trying to restart" not in clone.told(name)
-    end = clone.told(name).splitlines()[-20:]
-    told = [line for line in end if line.startswith(f"results/{name}/logs/counts/sigma0.25/")]
-    assert told
-    assert all(f".log: accelerated-smoothing: error: results/{name}/base/" in line for line in told)
+    assert "Trying to restart" not in clone.output(name)
+    end = clone.output(name).splitlines()[-20:]
+    errors = [line for line in end if line.startswith(f"results/{name}/logs/counts/sigma0.25/")]
+    assert errors
+    assert all(f".log: accelerated-smoothing: error: results/{name}/base/" in line for line in errors)
 
 
 @pytest.mark.parametrize("words", [("alpha=2",), ("dataset={name: imagefolder, folder: nowhere}",)])
@@ -145,7 +145,7 @@ def test_a_killed_snakemake_is_recovered_from(clone: Clone, disturbed: Disturbed
     assert "no Snakemake is running here" in shown.stdout
     locked = clone.submit(name, FAULTS)
     assert locked.wait(60) != 0
-    assert "LockException" in clone.told(name)
+    assert "LockException" in clone.output(name)
     cleared = recovered("--cancel")
     assert cleared.returncode == 0, cleared.stderr
     assert not working("count", clone.results(name))
@@ -165,9 +165,9 @@ def test_a_site_has_a_profile_of_its_own(clone: Clone, disturbed: Disturbed, sam
     (clone.folder / "site").mkdir()
     (clone.folder / "site/config.yaml").write_text(text)
     name, run = disturbed(FAULTS, profile="site")
-    told = slurm("scontrol", "show", "job", job_of(clone.counting(name)))
-    assert "TresPerJob=gres:gpu:h200:1" in told
-    assert "TimeLimit=00:17:00" in told
+    job = slurm("scontrol", "show", "job", job_of(clone.counting(name)))
+    assert "TresPerJob=gres:gpu:h200:1" in job
+    assert "TimeLimit=00:17:00" in job
     same(name, run, FAULTS)
 
 
@@ -178,7 +178,7 @@ def test_a_requeued_job_goes_on(clone: Clone, disturbed: Disturbed, same: Same) 
     slurm("scontrol", "requeue", job_of(clone.counting(name)))
     same(name, run, FAULTS)
     assert "counting: goes on from" in clone.log(name, 0) + clone.log(name, 1)
-    assert "Trying to restart" not in clone.told(name)
+    assert "Trying to restart" not in clone.output(name)
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_a_drained_node_is_waited_for(clone: Clone, disturbed: Disturbed, same: 
     assert "drained" in slurm("sinfo", "--noheader", "--format=%T")
     slurm("scontrol", "update", f"nodename={NODE}", "state=resume")
     same(name, run, FAULTS)
-    assert "Trying to restart" not in clone.told(name)
+    assert "Trying to restart" not in clone.output(name)
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_a_killed_process_goes_on_from_its_last_chunk(clone: Clone, disturbed: D
     first = int(clone.log(name).split("goes on from ")[1].split()[0])
     assert first >= done
     same(name, run, LONG)
-    assert "Trying to restart" in clone.told(name)
+    assert "Trying to restart" in clone.output(name)
 
 
 @pytest.mark.slow
@@ -214,7 +214,7 @@ def test_a_time_limit_ends_an_attempt_and_no_work(clone: Clone, disturbed: Distu
     name, run = disturbed(LONG, "--set-resources", "shard:runtime=attempt", "shard:slurm_partition=gpu")
     until(lambda: "counting: goes on from" in clone.log(name), "the second attempt", 400)
     same(name, run, LONG)
-    assert "SLURM status is: 'TIMEOUT'" in clone.told(name)
+    assert "SLURM status is: 'TIMEOUT'" in clone.output(name)
 
 
 @pytest.mark.slow

@@ -53,10 +53,10 @@ def case(stretch: float) -> SimpleNamespace:
     engine = Pytorch(head, (FEATURES, 1, 1), batch=10_000, device=torch.device("cpu"))
     counted = {}
     for purpose, samples in (("selection", N0), ("estimation", N)):
-        made, seconds = count_predictions(engine, z, SIGMA, samples, 0, classes=2, purpose=purpose)
+        counts, seconds = count_predictions(engine, z, SIGMA, samples, 0, classes=2, purpose=purpose)
         meta = {**META, "kind": "counts", "sigma": SIGMA, "base": "head", "arithmetic": "cpu", "purpose": purpose}
         meta |= {"noise": "gaussian", "choice": None}
-        counted[purpose] = Counts(np.arange(IMAGES), labels, np.array([samples]), made, seconds, meta)
+        counted[purpose] = Counts(np.arange(IMAGES), labels, np.array([samples]), counts, seconds, meta)
     images = Images(np.arange(IMAGES), z, labels, {**META, "white": 1, "rounding": 0.0, "seconds": 0.0})
     evidence = Evidence(ALPHA, N0, **counted, images=images)
     evidence.check(embedded.NEEDS)

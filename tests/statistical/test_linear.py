@@ -48,10 +48,10 @@ def case() -> SimpleNamespace:
     engine = Pytorch(model, (4,), batch=10_000, device=torch.device("cpu"))
     kept = {}
     for purpose, samples in (("selection", N0), ("estimation", N)):
-        made, seconds = count_predictions(engine, images.numpy(), SIGMA, samples, 0, classes=2, purpose=purpose)
+        counts, seconds = count_predictions(engine, images.numpy(), SIGMA, samples, 0, classes=2, purpose=purpose)
         labels = (exact > 0).astype(np.int64)
         kept[purpose] = Counts(
-            np.arange(IMAGES), labels, np.array([samples]), made, seconds, {**META, "purpose": purpose}
+            np.arange(IMAGES), labels, np.array([samples]), counts, seconds, {**META, "purpose": purpose}
         )
     return SimpleNamespace(truth=(exact > 0).astype(int), exact=np.abs(exact), **kept)
 

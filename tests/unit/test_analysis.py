@@ -40,19 +40,19 @@ def logs(tmp_path: Path) -> list[Path]:
 
 
 def test_table1_by_hand(logs: list[Path]) -> None:
-    made = table1.make(table1.load(logs), analysis.Settings([0.25, 0.5])).set_index("method")
-    assert made.loc["cohen", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
-    assert made.loc["resnet20", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
-    assert made.loc["cohen", "ACR"] == pytest.approx((0.5 + 0.4) / 4, rel=1e-12)
-    assert made.loc["resnet20", "ACR"] == pytest.approx((0.6 + 0.3 + 0.2) / 4, rel=1e-12)
-    assert np.isnan(made.loc["cohen", "exceeds"])
-    assert made.loc["resnet20", "exceeds"] == 0.5  # the first, and the last, which sampling does not certify
-    assert made["guarantee"].tolist() == ["sound", "estimated"]
+    table = table1.make(table1.load(logs), analysis.Settings([0.25, 0.5])).set_index("method")
+    assert table.loc["cohen", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
+    assert table.loc["resnet20", ["r=0.25", "r=0.5"]].tolist() == [0.5, 0.25]
+    assert table.loc["cohen", "ACR"] == pytest.approx((0.5 + 0.4) / 4, rel=1e-12)
+    assert table.loc["resnet20", "ACR"] == pytest.approx((0.6 + 0.3 + 0.2) / 4, rel=1e-12)
+    assert np.isnan(table.loc["cohen", "exceeds"])
+    assert table.loc["resnet20", "exceeds"] == 0.5  # the first, and the last, which sampling does not certify
+    assert table["guarantee"].tolist() == ["sound", "estimated"]
 
 
 def test_tables_6_and_3_by_hand(logs: list[Path]) -> None:
-    made = table6.make(table6.load(logs), analysis.Settings()).set_index("side")
-    under, over = made.loc["under"], made.loc["over"]  # images 1 and 0: the third is equal, the fourth below 0.25
+    table = table6.make(table6.load(logs), analysis.Settings()).set_index("side")
+    under, over = table.loc["under"], table.loc["over"]  # images 1 and 0: the third is equal, the fourth below 0.25
     assert under[["share", "gt_acr"]].tolist() == [0.25, 0.4]
     assert under["percentage_error"] == pytest.approx(25, rel=1e-12)
     assert over[["share", "gt_acr"]].tolist() == [0.25, 0.5]
@@ -167,16 +167,16 @@ def counted(path: Path, purpose: str = "variance") -> Path:
     """Two images, three repeats of 10 draws over two classes, as cumulative counts."""
     repeats = np.array([[[5, 5], [7, 3], [6, 4]], [[10, 0], [10, 0], [10, 0]]])
     meta = {"kind": "counts", "sigma": 0.5, "purpose": purpose}
-    made = Counts(np.arange(2), np.zeros(2, int), np.array([10, 20, 30]), repeats.cumsum(1), np.ones((2, 3)), meta)
-    made.write(path)
+    counts = Counts(np.arange(2), np.zeros(2, int), np.array([10, 20, 30]), repeats.cumsum(1), np.ones((2, 3)), meta)
+    counts.write(path)
     return path
 
 
 def test_tables_4_and_5_by_hand(tmp_path: Path) -> None:
     repeats = table4.load([counted(tmp_path / "counts.npz")])
-    made = table4.make(repeats, analysis.Settings()).iloc[0]
+    row = table4.make(repeats, analysis.Settings()).iloc[0]
     # the variance of 5, 7, 6 is 1; the second image has none
-    assert made.tolist() == [0.5, 0.5, 0.5]
+    assert row.tolist() == [0.5, 0.5, 0.5]
     assert table5.make(repeats, analysis.Settings()).iloc[0].tolist() == [0.5, 5.0]
 
 
@@ -190,8 +190,8 @@ def test_table2_is_the_median_in_milliseconds(tmp_path: Path) -> None:
         {"method": "cohen", "guarantee": "sound", "n": 100, "image": 0, "repeat": range(3), "seconds": [0.2, 0.1, 0.9]}
     )
     rows.assign(arithmetic="cpu").to_csv(tmp_path / "timing.tsv", sep="\t", index=False)
-    made = table2.make(table2.load([tmp_path / "timing.tsv"]), analysis.Settings())
-    assert made.to_numpy().tolist() == [["cohen", 200.0]]
+    table = table2.make(table2.load([tmp_path / "timing.tsv"]), analysis.Settings())
+    assert table.to_numpy().tolist() == [["cohen", 200.0]]
 
 
 def test_comparison_with_the_paper(logs: list[Path]) -> None:
@@ -199,14 +199,14 @@ def test_comparison_with_the_paper(logs: list[Path]) -> None:
         {"sigma": [0.25, 0.25], "method": ["cohen", "resnet56"], "r=0.25": [0.51, 0.5], "ACR": [9.0, 1]}
     )
     data, settings = table1.load(logs), analysis.Settings([0.25])
-    made = comparison.compare(table1, data, settings, reported, Comparison(), False, "digits").set_index("column")
-    assert made.index.tolist() == ["r=0.25", "ACR"]  # there is no ResNet-56 here
-    assert made.loc["r=0.25", ["reported", "ours", "tolerance"]].tolist() == [0.51, 0.5, 0.02]
-    assert made.loc["r=0.25", "difference"] == pytest.approx(-0.01, rel=1e-9)
+    rows = comparison.compare(table1, data, settings, reported, Comparison(), False, "digits").set_index("column")
+    assert rows.index.tolist() == ["r=0.25", "ACR"]  # there is no ResNet-56 here
+    assert rows.loc["r=0.25", ["reported", "ours", "tolerance"]].tolist() == [0.51, 0.5, 0.02]
+    assert rows.loc["r=0.25", "difference"] == pytest.approx(-0.01, rel=1e-9)
     # The share of 4 images has standard error 1/4; 200 replicates tell it to 5 %, three such errors are 15 %.
-    assert made.loc["r=0.25", "sampling_error"] == pytest.approx(1.96 / 4, rel=0.15)
-    assert made["within"].tolist() == [True, False]
-    assert not made["comparable"].any()
+    assert rows.loc["r=0.25", "sampling_error"] == pytest.approx(1.96 / 4, rel=0.15)
+    assert rows["within"].tolist() == [True, False]
+    assert not rows["comparable"].any()
 
 
 def test_index_sets_in_words() -> None:

@@ -80,14 +80,14 @@ def test_a_start_elsewhere_is_taken() -> None:
 def test_no_rounding_takes_an_attack_beyond_its_size_or_the_pixels(epsilon: float) -> None:
     random = np.random.default_rng(0)
     images, points = random.random((2, 300, 3, 8, 8), dtype=np.float32)
-    found = pgd.within(points, images, np.full(300, epsilon))
-    norm = pgd.length(found.astype(float) - images)
-    assert found.dtype == np.float32
+    inside = pgd.within(points, images, np.full(300, epsilon))
+    norm = pgd.length(inside.astype(float) - images)
+    assert inside.dtype == np.float32
     assert (norm <= epsilon).all()
     # Rounding may move a point of 192 pixels by 192^(1/2) 2^-25, and as much is kept in reserve.
     assert (norm >= epsilon - 2 * 192**0.5 * 2**-25).all()
-    assert found.min() >= 0
-    assert found.max() <= 1
+    assert inside.min() >= 0
+    assert inside.max() <= 1
 
 
 def test_an_attack_sees_the_mean_softmax_of_noisy_copies() -> None:
@@ -95,9 +95,9 @@ def test_an_attack_sees_the_mean_softmax_of_noisy_copies() -> None:
     weight, x, noise = random.normal(size=(5, 4)), random.normal(size=(3, 4)), random.normal(size=(3, 7, 4))
     model = pgd.Mean(lambda x: 2 * x, lambda z: z @ torch.from_numpy(weight).T)
     model.noise = torch.from_numpy(noise)
-    found = softmax(model(torch.from_numpy(x)).numpy(), axis=1)
+    probabilities = softmax(model(torch.from_numpy(x)).numpy(), axis=1)
     expected = np.array([[softmax(weight @ (2 * x[i] + noise[i, j])) for j in range(7)] for i in range(3)]).mean(axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_sampled_head_is_attacked_and_judged_by_its_majority(fars: Path, digit
 
 
 def verb(fars: Path, digits: SimpleNamespace, output: Path, **changes: str) -> list[str]:
-    told = {
+    flags = {
         "base": f"{fars}/mlp-32.safetensors",
         "backbone": f"{fars}/backbone.safetensors",
         "images": str(digits.test),
@@ -191,7 +191,7 @@ def verb(fars: Path, digits: SimpleNamespace, output: Path, **changes: str) -> l
         "threads": "1",
         **changes,
     }
-    words = [word for name, value in told.items() if value for word in f"--{name} {value}".split()]
+    words = [word for name, value in flags.items() if value for word in f"--{name} {value}".split()]
     return ["attack", *words, "--output", str(output)]
 
 
@@ -223,20 +223,20 @@ def certified(fars: Path, digits: SimpleNamespace, folder: Path) -> Path:
 def test_no_attack_at_the_edge_of_a_sampled_certificate_succeeds_and_some_beyond_do(
     fars: Path, digits: SimpleNamespace, tmp_path: Path
 ) -> None:
-    path, found = certified(fars, digits, tmp_path), {}
+    path, attacks = certified(fars, digits, tmp_path), {}
     claimed = read(path)
     for share in (1, 2):
         log = tmp_path / f"{share}.tsv"
         claimed.assign(radius=share * claimed["radius"]).to_csv(log, sep="\t", index=False)
         changes = {"slice": ":200", "epsilons": "0.1", "n": "1000", "steps": "20", "certificates": str(log)}
         assert cli.main(verb(fars, digits, tmp_path / f"attacks{share}.tsv", **changes)) == 0
-        found[share] = pd.read_csv(tmp_path / f"attacks{share}.tsv", sep="\t").query("edge == 1")
-        np.testing.assert_array_equal(found[share]["idx"], claimed["idx"])
-        np.testing.assert_allclose(found[share]["epsilon"], 0.999 * share * claimed["radius"], rtol=1e-12)
+        attacks[share] = pd.read_csv(tmp_path / f"attacks{share}.tsv", sep="\t").query("edge == 1")
+        np.testing.assert_array_equal(attacks[share]["idx"], claimed["idx"])
+        np.testing.assert_allclose(attacks[share]["epsilon"], 0.999 * share * claimed["radius"], rtol=1e-12)
     some = (claimed["radius"] > 0).to_numpy()
     assert some.mean() > 0.8
     other = {share: (log["predict"].to_numpy() != claimed["predict"]) & (log["sure"] == 1).to_numpy() & some
-             for share, log in found.items()}  # fmt: skip
+             for share, log in attacks.items()}  # fmt: skip
     assert not other[1].any()
     assert other[2].mean() > 0.05
 
@@ -290,8 +290,8 @@ def test_what_does_not_belong_together_is_refused(
     model, description = models.load(fars / "backbone.safetensors", "base")
     model[1].fc.bias.data += 1  # of which nothing is used, but it is another file
     models.save(fars / "other.safetensors", model, description)
-    told = {name: value.format(fars=fars) for name, value in changes.items()}
-    assert cli.main(verb(fars, digits, tmp_path / "log.tsv", **told)) == 2
+    flags = {name: value.format(fars=fars) for name, value in changes.items()}
+    assert cli.main(verb(fars, digits, tmp_path / "log.tsv", **flags)) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -330,10 +330,10 @@ def write_attacks(
 
 def write_certificates(path: Path, predict: list[int], radius: list[float], label: list[int], guarantee: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = pd.DataFrame({"idx": range(len(label)), "label": label, "predict": predict, "radius": radius})
-    made["correct"] = (made["predict"] == made["label"]).astype(int)
-    made = made.assign(time=0.0, experiment="fars/original", method=path.stem, guarantee=guarantee, passes=1)
-    made.assign(n=0, alpha=0.0, sigma=0.0, sigma0=0.0).to_csv(path, sep="\t", index=False)
+    rows = pd.DataFrame({"idx": range(len(label)), "label": label, "predict": predict, "radius": radius})
+    rows["correct"] = (rows["predict"] == rows["label"]).astype(int)
+    rows = rows.assign(time=0.0, experiment="fars/original", method=path.stem, guarantee=guarantee, passes=1)
+    rows.assign(n=0, alpha=0.0, sigma=0.0, sigma0=0.0).to_csv(path, sep="\t", index=False)
 
 
 @pytest.fixture
@@ -351,18 +351,18 @@ def logs(tmp_path: Path) -> list[Path]:
 
 def test_table2_counts_attacks_inside_certificates(logs: list[Path]) -> None:
     settings, loaded = analysis.Settings(radii=[0.1, 0.2]), table2.load(logs)
-    made = table2.make(loaded, settings).set_index("certificate")
-    assert list(made["inside"]) == [0, 2]  # image 1 at its radius, 3 at the smaller size; 2 is unsure, 4 abstains
-    assert list(made["guarantee"]) == ["deterministic", "estimated"]
-    assert set(made["natural"]) == {0.6}
-    assert set(made["r=0.1"]) == {0.6}  # image 3 becomes correct, but was not
-    assert set(made["r=0.2"]) == {0.2}
-    assert list(made["r=0.2 certified"]) == [0.4, 0.6]
-    for row in made.reset_index().to_dict("records"):
+    table = table2.make(loaded, settings).set_index("certificate")
+    assert list(table["inside"]) == [0, 2]  # image 1 at its radius, 3 at the smaller size; 2 is unsure, 4 abstains
+    assert list(table["guarantee"]) == ["deterministic", "estimated"]
+    assert set(table["natural"]) == {0.6}
+    assert set(table["r=0.1"]) == {0.6}  # image 3 becomes correct, but was not
+    assert set(table["r=0.2"]) == {0.2}
+    assert list(table["r=0.2 certified"]) == [0.4, 0.6]
+    for row in table.reset_index().to_dict("records"):
         for column in ("natural", "r=0.1", "r=0.2", "r=0.1 certified", "r=0.2 certified"):
             assert table2.behind
             assert table2.behind(loaded, settings, pd.Series(row), column).mean() == row[column]
-    row = made.reset_index().iloc[1]
+    row = table.reset_index().iloc[1]
     np.testing.assert_array_equal(table2.behind(loaded, settings, row, "inside"), [False, True, False, True, False])
 
 

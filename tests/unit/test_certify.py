@@ -36,7 +36,7 @@ META = {
 }
 
 
-def made(table: list[list[int]], purpose: str, labels: list[int] | None = None) -> Counts:
+def counts_of(table: list[list[int]], purpose: str, labels: list[int] | None = None) -> Counts:
     """Counts [images, classes] at one size."""
     at = np.array(table)
     labels_ = np.array(labels or [0] * len(at))
@@ -48,8 +48,8 @@ def made(table: list[list[int]], purpose: str, labels: list[int] | None = None) 
 
 
 # Top class certified, not certified, wrong by label, another top class among the estimation draws, all equal.
-SELECTION = made([[18, 1, 1], [8, 7, 5], [1, 2, 17], [12, 8, 0], [20, 0, 0]], "selection", [0, 0, 1, 1, 0])
-ESTIMATION = made([[95, 3, 2], [40, 35, 25], [3, 2, 95], [10, 90, 0], [100, 0, 0]], "estimation", [0, 0, 1, 1, 0])
+SELECTION = counts_of([[18, 1, 1], [8, 7, 5], [1, 2, 17], [12, 8, 0], [20, 0, 0]], "selection", [0, 0, 1, 1, 0])
+ESTIMATION = counts_of([[95, 3, 2], [40, 35, 25], [3, 2, 95], [10, 90, 0], [100, 0, 0]], "estimation", [0, 0, 1, 1, 0])
 EVIDENCE = Evidence(alpha=ALPHA, n0=20, selection=SELECTION, estimation=ESTIMATION, method="cohen")
 
 
@@ -100,8 +100,8 @@ def test_chosen_sigmas_end_the_guarantee_and_cost_passes() -> None:
 def test_cohen_on_many_images() -> None:
     random = np.random.default_rng(9)
     p = random.dirichlet([0.3] * 3, 200)
-    selection = made([random.multinomial(20, q).tolist() for q in p], "selection")
-    estimation = made([random.multinomial(100, q).tolist() for q in p], "estimation")
+    selection = counts_of([random.multinomial(20, q).tolist() for q in p], "selection")
+    estimation = counts_of([random.multinomial(100, q).tolist() for q in p], "estimation")
     table = cohen.certify(Evidence(ALPHA, 20, selection, estimation), cohen.Settings(n=100))
     expected = [by_the_book(a, b) for a, b in zip(selection.at(20), estimation.at(100), strict=True)]
     assert {-1, 0, 1, 2} == {predict for predict, _, _ in expected}
@@ -373,7 +373,7 @@ def test_a_log_without_a_column(tmp_path: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "broken", "line", "column"),
+    ("original", "broken", "line", "column"),
     [
         ("0.832", "much", 2, "radius"),
         ("0.832", "", 2, "radius"),
@@ -386,9 +386,9 @@ def test_a_log_without_a_column(tmp_path: Path, column: str) -> None:
         ("40\t8\t1\t0.0521\t0\t1:00:02", "40\t8", 4, "predict"),
     ],
 )
-def test_a_broken_row(tmp_path: Path, found: str, broken: str, line: int, column: str) -> None:
-    assert found in COHEN
-    (tmp_path / "log").write_text(COHEN.replace(found, broken))
+def test_a_broken_row(tmp_path: Path, original: str, broken: str, line: int, column: str) -> None:
+    assert original in COHEN
+    (tmp_path / "log").write_text(COHEN.replace(original, broken))
     with pytest.raises(InputError, match=rf"log: line {line}: {column} must be a number, got ") as error:
         certificates.read(tmp_path / "log")
     assert "\n" not in str(error.value)

@@ -154,13 +154,13 @@ def files(base: Path, digits: SimpleNamespace, tmp_path: Path) -> SimpleNamespac
         "arithmetic": "cpu",
     }
     for purpose in ("selection", "estimation"):
-        made = random.multinomial(100, [0.1] * 10, 6)[:, None]
+        tally = random.multinomial(100, [0.1] * 10, 6)[:, None]
         counted = counts.Counts(
-            images.idx, images.labels, np.array([100]), made, np.ones((6, 1)), {**meta, "purpose": purpose}
+            images.idx, images.labels, np.array([100]), tally, np.ones((6, 1)), {**meta, "purpose": purpose}
         )
         counted.write(folder / f"{purpose}.npz")
     meta |= {"split": "train", "purpose": "estimation"}
-    counts.Counts(taught.idx, taught.labels, np.array([100]), made, np.ones((6, 1)), meta).write(folder / "train.npz")
+    counts.Counts(taught.idx, taught.labels, np.array([100]), tally, np.ones((6, 1)), meta).write(folder / "train.npz")
     (folder / "text.npz").write_text("text")
     return SimpleNamespace(
         base=base, test=digits.test, train=digits.train, folder=folder, out=tmp_path / "out" / "made.npz"
@@ -259,15 +259,15 @@ def fill(text: str, files: SimpleNamespace) -> list[str]:
     return shlex.split(text.format(**vars(files)))
 
 
-@pytest.mark.parametrize(("words", "wrong", "told"), WRONG, ids=[f"{w.split()[0]} {x}" for w, x, _ in WRONG])
+@pytest.mark.parametrize(("words", "wrong", "message"), WRONG, ids=[f"{w.split()[0]} {x}" for w, x, _ in WRONG])
 def test_wrong_arguments(
-    files: SimpleNamespace, capsys: pytest.CaptureFixture[str], words: str, wrong: str, told: str
+    files: SimpleNamespace, capsys: pytest.CaptureFixture[str], words: str, wrong: str, message: str
 ) -> None:
     """A command that works, with one flag changed or added."""
     before = sorted(files.folder.iterdir())
     assert cli.main(changed(fill(words, files), fill(wrong, files))) == 2
     error = capsys.readouterr().err.rstrip("\n").splitlines()
-    assert told in error[-1]
+    assert message in error[-1]
     assert error[-1].startswith("accelerated-smoothing")
     assert len([line for line in error if "error" in line]) == 1
     assert not any("Traceback" in line for line in error)

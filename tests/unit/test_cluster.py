@@ -35,9 +35,9 @@ def test_without_slurm_it_says_so(
 
 def test_jobs_are_told_without_their_empty_wildcards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the plugin comments them: all wildcards of a rule, with a separator between any two."""
-    told = f"{cluster.PREFIX}x|{tmp_path}|7|RUNNING|None|gpu|0:01|32:00|rule_shard_wildcards__0.25__test_estimation_1"
+    line = f"{cluster.PREFIX}x|{tmp_path}|7|RUNNING|None|gpu|0:01|32:00|rule_shard_wildcards__0.25__test_estimation_1"
     squeue = tmp_path / "squeue"
-    squeue.write_text(f"#!/bin/sh\necho '{told}'\n")
+    squeue.write_text(f"#!/bin/sh\necho '{line}'\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert [job.what for job in cluster.jobs(tmp_path)] == ["rule_shard_wildcards_0.25_test_estimation_1"]

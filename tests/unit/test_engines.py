@@ -76,9 +76,9 @@ def engine(case: SimpleNamespace) -> Build:
 ENGINES = [("pytorch", 7, 1), ("pytorch", 64, 1), ("openvino", 16, 1), ("openvino", 7, 2)]
 
 
-def predicted(made: Engine, draws: Draws, start: int = 0) -> np.ndarray:
+def predicted(predictor: Engine, draws: Draws, start: int = 0) -> np.ndarray:
     """All classes, copied since each piece lasts until the next step only."""
-    parts = [part.cpu().numpy().copy() for part in made.predictions(draws, start)]
+    parts = [part.cpu().numpy().copy() for part in predictor.predictions(draws, start)]
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
@@ -88,8 +88,8 @@ def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
     images, names = torch.from_numpy(draws.images).flatten(1), torch.from_numpy(draws.names)
     out = torch.empty((len(draws), *shape), device=device)
     if device == "cpu":
-        given = (images.numpy(), draws.names, draws.samples, 0, draws.scales, draws.key)
-        philox.perturb(out.flatten(1).numpy(), *given, draws.noise)
+        arguments = (images.numpy(), draws.names, draws.samples, 0, draws.scales, draws.key)
+        philox.perturb(out.flatten(1).numpy(), *arguments, draws.noise)
     else:
         from accelerated_smoothing.noise import triton as noise_triton
 
@@ -167,18 +167,18 @@ def reference(case: SimpleNamespace, engine: Build, precision: str) -> np.ndarra
 def test_predictions_do_not_depend_on_batch_and_streams(
     case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str, batch: int, streams: int
 ) -> None:
-    made = engine("openvino", batch, streams, precision)
-    np.testing.assert_array_equal(predicted(made, case.draws), reference)
+    predictor = engine("openvino", batch, streams, precision)
+    np.testing.assert_array_equal(predicted(predictor, case.draws), reference)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 1000])
 def test_logits_do_not_depend_on_the_batch(case: SimpleNamespace, engine: Build, precision: str, batch: int) -> None:
     """Bit by bit: classes alone would show a difference in rounding only where two of them nearly tie."""
     expected = engine("openvino", precision=precision).logits(case.images)
-    made = engine("openvino", batch, 1, precision)
-    assert torch.equal(made.logits(case.images), expected)
-    assert torch.equal(made.logits(case.images[37:38]), expected[37:38])
-    assert torch.equal(made.logits(case.images.flip(0)).flip(0), expected)
+    predictor = engine("openvino", batch, 1, precision)
+    assert torch.equal(predictor.logits(case.images), expected)
+    assert torch.equal(predictor.logits(case.images[37:38]), expected[37:38])
+    assert torch.equal(predictor.logits(case.images.flip(0)).flip(0), expected)
 
 
 @pytest.mark.parametrize("start", [0, 1, 17, 299, 300, 301, 599, 600])
@@ -186,22 +186,22 @@ def test_predictions_go_on_from_any_draw(
     case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str, start: int
 ) -> None:
     for batch, streams in ((16, 1), (7, 2)):
-        made = engine("openvino", batch, streams, precision)
-        np.testing.assert_array_equal(predicted(made, case.draws, start), reference[start:])
+        predictor = engine("openvino", batch, streams, precision)
+        np.testing.assert_array_equal(predicted(predictor, case.draws, start), reference[start:])
 
 
 @pytest.mark.parametrize("start", [1, 299, 400, 600])
 def test_predictions_of_the_reference_go_on_from_any_draw(case: SimpleNamespace, engine: Build, start: int) -> None:
-    made = engine("pytorch")
-    np.testing.assert_array_equal(predicted(made, case.draws, start), predicted(made, case.draws)[start:])
+    predictor = engine("pytorch")
+    np.testing.assert_array_equal(predicted(predictor, case.draws, start), predicted(predictor, case.draws)[start:])
 
 
 def test_predictions_belong_to_the_name_of_the_image(
     case: SimpleNamespace, engine: Build, reference: np.ndarray, precision: str
 ) -> None:
     swapped = replace(case.draws, images=case.draws.images[::-1].copy(), names=case.draws.names[::-1])
-    made = predicted(engine("openvino", precision=precision), swapped)
-    np.testing.assert_array_equal(made, np.roll(reference, 300))
+    classes = predicted(engine("openvino", precision=precision), swapped)
+    np.testing.assert_array_equal(classes, np.roll(reference, 300))
 
 
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
@@ -231,11 +231,11 @@ def test_the_model_is_left_as_it_is(case: SimpleNamespace, kind: str, precision:
 def test_the_model_is_not_looked_at_again(case: SimpleNamespace, kind: str) -> None:
     """It may be trained further, or be given other weights."""
     model = copy.deepcopy(case.model)
-    made = built(kind, model, SHAPE, batch=2)
-    logits = made.logits(case.images[:2])
+    predictor = built(kind, model, SHAPE, batch=2)
+    logits = predictor.logits(case.images[:2])
     for tensor in model.state_dict().values():
         tensor.zero_()
-    assert torch.equal(made.logits(case.images[:2]), logits)
+    assert torch.equal(predictor.logits(case.images[:2]), logits)
 
 
 def test_other_images_have_engines_too(settle: Any) -> None:
@@ -247,8 +247,8 @@ def test_other_images_have_engines_too(settle: Any) -> None:
         settle(model, images, seed=3)
         draws = Draws(images[:3].numpy(), np.arange(3), 50, scales(0.5, 3), noise.key(0, "estimation"))
         for kind in ("openvino", "pytorch"):
-            made = predicted(built(kind, model, shape, batch=16), draws)
-            assert_same_but_for_ties(made, plain(model, copies(draws)), margin=1e-4, share=0.01)
+            classes = predicted(built(kind, model, shape, batch=16), draws)
+            assert_same_but_for_ties(classes, plain(model, copies(draws)), margin=1e-4, share=0.01)
 
 
 # Which engine, and how large a batch.
@@ -289,9 +289,9 @@ def test_the_batch_suits_device_image_and_draws(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(openvino_engine, "OpenVino", type("OpenVino", (Recorded,), {}))
     monkeypatch.setattr("accelerated_smoothing.counting.engines.pytorch.Pytorch", type("Pytorch", (Recorded,), {}))
-    made: Any = engines.build(torch.nn.Sequential(), shape, device=torch.device(device), **options)
-    assert type(made).__name__ == {"cpu": "OpenVino", "cuda": "Pytorch"}[device]
-    assert made.options == {**expected, "precision": "fp32"}
+    predictor: Any = engines.build(torch.nn.Sequential(), shape, device=torch.device(device), **options)
+    assert type(predictor).__name__ == {"cpu": "OpenVino", "cuda": "Pytorch"}[device]
+    assert predictor.options == {**expected, "precision": "fp32"}
 
 
 def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,59 +309,59 @@ def test_a_precision_that_the_gpu_has_not_is_refused(case: SimpleNamespace, monk
 # What several runs of one engine share.
 
 
-def all_free(made: OpenVino) -> None:
+def all_free(predictor: OpenVino) -> None:
     """Wait until no worker has anything to do."""
-    barrier = threading.Barrier(made.streams + 1)
-    for _ in range(made.streams):
-        made.workers.submit(barrier.wait, 60)
+    barrier = threading.Barrier(predictor.streams + 1)
+    for _ in range(predictor.streams):
+        predictor.workers.submit(barrier.wait, 60)
     barrier.wait(60)
-    assert made.requests.qsize() == made.streams
+    assert predictor.requests.qsize() == predictor.streams
 
 
 @pytest.mark.parametrize("streams", [1, 2])
 def test_predictions_that_are_stopped_early_leave_nothing_running(
     case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch, streams: int
 ) -> None:
-    made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
+    predictor = OpenVino(case.model, SHAPE, batch=2, streams=streams)
     stride, begun, stopped = 2 * openvino_engine.BATCHES, set(), threading.Event()
     perturb = philox.perturb
 
-    def spy(*given: Any) -> None:
-        begun.add(given[4] // stride)
-        if given[4] >= stride:  # each stream is at work on what comes after the first piece
+    def spy(*arguments: Any) -> None:
+        begun.add(arguments[4] // stride)
+        if arguments[4] >= stride:  # each stream is at work on what comes after the first piece
             assert stopped.wait(60)
-        perturb(*given)
+        perturb(*arguments)
 
     monkeypatch.setattr(philox, "perturb", spy)
-    running = made.predictions(case.draws)
+    running = predictor.predictions(case.draws)
     next(running)
     running.close()
     stopped.set()
-    all_free(made)
+    all_free(predictor)
     assert begun <= set(range(1 + streams))
     monkeypatch.undo()
-    np.testing.assert_array_equal(predicted(made, case.draws), predicted(engine("openvino"), case.draws))
-    all_free(made)
+    np.testing.assert_array_equal(predicted(predictor, case.draws), predicted(engine("openvino"), case.draws))
+    all_free(predictor)
 
 
 @pytest.mark.parametrize("streams", [1, 2])
 def test_an_error_in_a_stream_is_told_and_the_engine_can_be_used_again(
     case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch, streams: int
 ) -> None:
-    made = OpenVino(case.model, SHAPE, batch=2, streams=streams)
+    predictor = OpenVino(case.model, SHAPE, batch=2, streams=streams)
     perturb = philox.perturb
 
-    def failing(*given: Any) -> None:
-        if given[4] == 100:
+    def failing(*arguments: Any) -> None:
+        if arguments[4] == 100:
             raise MemoryError
-        perturb(*given)
+        perturb(*arguments)
 
     monkeypatch.setattr(philox, "perturb", failing)
     with pytest.raises(MemoryError):
-        predicted(made, case.draws)
+        predicted(predictor, case.draws)
     monkeypatch.undo()
-    all_free(made)
-    np.testing.assert_array_equal(predicted(made, case.draws), predicted(engine("openvino"), case.draws))
+    all_free(predictor)
+    np.testing.assert_array_equal(predicted(predictor, case.draws), predicted(engine("openvino"), case.draws))
 
 
 def other_draws(case: SimpleNamespace) -> list[Draws]:
@@ -384,31 +384,31 @@ def other_draws(case: SimpleNamespace) -> list[Draws]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
 def test_draws_that_take_turns_do_not_disturb_each_other(case: SimpleNamespace, engine: Build, kind: str) -> None:
-    made = engine(kind, 7)
+    predictor = engine(kind, 7)
     expected = [plain(case.model, copies(draws)) for draws in other_draws(case)]
     for _ in range(2):
         for draws, logits in zip(other_draws(case), expected, strict=True):
-            assert_same_but_for_ties(predicted(made, draws), logits, margin=1e-4, share=0.02)
+            assert_same_but_for_ties(predicted(predictor, draws), logits, margin=1e-4, share=0.02)
 
 
 def test_a_program_serves_all_scales(case: SimpleNamespace) -> None:
     """A graph is captured for a number of images and a kind of noise: a sigma of its own for each image costs none."""
-    made = Pytorch(case.model, SHAPE, batch=7, device=CPU)
+    predictor = Pytorch(case.model, SHAPE, batch=7, device=CPU)
     for sigma in (0.5, 0.25):
-        predicted(made, replace(case.draws, samples=10, scales=scales(sigma, 2)))
-    assert len(made.programs) == 1
-    predicted(made, replace(case.draws, samples=10, noise="uniform"))
-    assert len(made.programs) == 2
+        predicted(predictor, replace(case.draws, samples=10, scales=scales(sigma, 2)))
+    assert len(predictor.programs) == 1
+    predicted(predictor, replace(case.draws, samples=10, noise="uniform"))
+    assert len(predictor.programs) == 2
 
 
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
 def test_two_runs_may_go_on_by_turns(case: SimpleNamespace, engine: Build, kind: str) -> None:
-    made = engine(kind, 7)
+    predictor = engine(kind, 7)
     both = [case.draws, replace(case.draws, key=noise.key(0, "selection"))]
-    expected = [predicted(made, draws) for draws in both]
+    expected = [predicted(predictor, draws) for draws in both]
     assert (expected[0] != expected[1]).any()
     got: list[list[np.ndarray]] = [[], []]
-    for parts in zip(*(made.predictions(draws) for draws in both), strict=True):
+    for parts in zip(*(predictor.predictions(draws) for draws in both), strict=True):
         for kept, part in zip(got, parts, strict=True):
             kept.append(part.numpy().copy())
     assert len(got[0]) >= 3
@@ -418,12 +418,12 @@ def test_two_runs_may_go_on_by_turns(case: SimpleNamespace, engine: Build, kind:
 
 def test_logits_and_predictions_may_take_turns(case: SimpleNamespace, engine: Build) -> None:
     for kind in ("openvino", "pytorch"):
-        made = engine(kind, 7)
-        expected, logits = predicted(made, case.draws), made.logits(case.images)
+        predictor = engine(kind, 7)
+        expected, logits = predicted(predictor, case.draws), predictor.logits(case.images)
         parts = []
-        for part in made.predictions(case.draws):
+        for part in predictor.predictions(case.draws):
             parts.append(part.numpy().copy())
-            assert torch.equal(made.logits(case.images), logits)
+            assert torch.equal(predictor.logits(case.images), logits)
         np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
@@ -469,10 +469,10 @@ def pytorch(request: pytest.FixtureRequest, case: SimpleNamespace, device: str) 
     return Pytorch(case.model, SHAPE, batch=64, device=torch.device(device), precision=request.param)
 
 
-def counted(made: Engine, case: SimpleNamespace, rows: Any, **options: Any) -> np.ndarray:
+def counted(predictor: Engine, case: SimpleNamespace, rows: Any, **options: Any) -> np.ndarray:
     idx = np.arange(6)[rows]
     images = case.images[:6].numpy()[rows]
-    return sampling.count_predictions(made, images, 0.5, [100, 250, 400], 0, classes=10, idx=idx, **options)[0]
+    return sampling.count_predictions(predictor, images, 0.5, [100, 250, 400], 0, classes=10, idx=idx, **options)[0]
 
 
 def test_counts_of_pytorch_do_not_depend_on_the_shards(case: SimpleNamespace, pytorch: Pytorch) -> None:
@@ -525,15 +525,15 @@ def test_the_noise_of_the_devices_is_nearly_the_same(device: str, shape: tuple[i
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
-    made = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
-    assert made.arithmetic == "cuda-pytorch-fp32-folded-batch64"
-    assert torch.cuda.get_device_name() in made.build
+    predictor = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
+    assert predictor.arithmetic == "cuda-pytorch-fp32-folded-batch64"
+    assert torch.cuda.get_device_name() in predictor.build
 
 
 def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
     """A graph goes on reading the memory of its capture, when the step that was captured is gone."""
-    made = Pytorch(case.model, SHAPE, batch=4, device=CPU)
-    program = made._program(case.draws)
+    predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    program = predictor._program(case.draws)
     kept = {id(value) for value in vars(program).values()}
     read = [cell.cell_contents for cell in program.run.__closure__ or ()]
     tensors = [value for value in read if isinstance(value, torch.Tensor)]

@@ -32,13 +32,13 @@ def log(folder: Path, name: str, sigma0: float, radius: list[float], **more: obj
     n = 0 if method in certificates.METHODS else 100 if method == "baseline" else 1000
     guarantee = fars.GUARANTEES.get(method, "estimated")
     experiment = experiment if experiment == "main" else f"fars/{experiment}"
-    made = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": np.where(np.array(radius) < 0, -1, 1)})
-    made = made.assign(radius=np.maximum(radius, 0), time=[0.001 * (row + 1) for row in range(len(radius))])
-    made = made.assign(experiment=experiment, method=method, guarantee=guarantee, passes=n + 100)
-    made = made.assign(n=n, alpha=0.001 if n else 0.0, sigma=sigma0, sigma0=sigma0, noise="gaussian")
-    made = made.assign(**more)
-    made["correct"] = (made["predict"] == made["label"]).astype(int)
-    made.to_csv(path, sep="\t", index=False)
+    rows = pd.DataFrame({"idx": range(len(radius)), "label": 1, "predict": np.where(np.array(radius) < 0, -1, 1)})
+    rows = rows.assign(radius=np.maximum(radius, 0), time=[0.001 * (row + 1) for row in range(len(radius))])
+    rows = rows.assign(experiment=experiment, method=method, guarantee=guarantee, passes=n + 100)
+    rows = rows.assign(n=n, alpha=0.001 if n else 0.0, sigma=sigma0, sigma0=sigma0, noise="gaussian")
+    rows = rows.assign(**more)
+    rows["correct"] = (rows["predict"] == rows["label"]).astype(int)
+    rows.to_csv(path, sep="\t", index=False)
     return path
 
 
@@ -74,8 +74,8 @@ def test_table1_by_hand(tmp_path: Path) -> None:
         log(tmp_path, "original/top-logit", 0.0, [0.6, 0.04, 0.2, 0.1, 0.3, 0.3], predict=[1, 1, 1, 1, 0, 1]),
     ]
     wanted = {"original": ["margin", "top-logit"]}
-    made = table1.make(fars.read_logs(paths, wanted), RADII).set_index("method")
-    exact, guess = made.loc["margin"], made.loc["top-logit"]
+    table = table1.make(fars.read_logs(paths, wanted), RADII).set_index("method")
+    exact, guess = table.loc["margin"], table.loc["top-logit"]
     assert exact[["classifier", "sigma", "N", "guarantee"]].tolist() == ["original", 0, 0, "deterministic"]
     assert exact[["natural", "r=0.05", "r=0.3"]].tolist() == pytest.approx([4 / 6, 3 / 6, 2 / 6], rel=1e-12)
     assert exact["ACR"] == pytest.approx((0.5 + 0.04 + 0.3 + 0.2) / 6, rel=1e-12)
@@ -97,38 +97,38 @@ def recomputed(path: Path) -> dict[str, float]:
 
 def test_table1_has_each_classifier_with_each_certificate(tmp_path: Path) -> None:
     paths = layers(tmp_path)
-    made = table1.make(table1.load(paths), RADII)
+    table = table1.make(table1.load(paths), RADII)
     rows = [(layer, 0.0, method) for layer, method in itertools.product(fars.LAYERS, certificates.METHODS)]
     keys = [*rows, ("mlp", 0.12, "embedded"), ("mlp", 0.25, "embedded")]
-    assert list(made[table1.keys].itertuples(index=False, name=None)) == keys
+    assert list(table[table1.keys].itertuples(index=False, name=None)) == keys
     words = ["deterministic", "deterministic", "estimated", "estimated"]
-    assert made["guarantee"].tolist() == [*words * 3, "sound", "sound"]
-    assert made["N"].tolist() == [0] * 12 + [1000] * 2
-    assert made["exceeds"].notna().tolist() == [word == "estimated" for word in made["guarantee"]]
-    for path, row in zip([*paths[:12], paths[13], paths[12]], made.to_dict("records"), strict=True):
-        found = recomputed(path)
-        assert {name: row[name] for name in found} == pytest.approx(found, rel=1e-12)
+    assert table["guarantee"].tolist() == [*words * 3, "sound", "sound"]
+    assert table["N"].tolist() == [0] * 12 + [1000] * 2
+    assert table["exceeds"].notna().tolist() == [word == "estimated" for word in table["guarantee"]]
+    for path, row in zip([*paths[:12], paths[13], paths[12]], table.to_dict("records"), strict=True):
+        numbers = recomputed(path)
+        assert {name: row[name] for name in numbers} == pytest.approx(numbers, rel=1e-12)
 
 
 def test_table3_holds_guesses_against_what_the_main_experiment_samples(tmp_path: Path) -> None:
     paths = all_methods(tmp_path)
     logs = table3.load(paths)
-    made = table3.make(logs, RADII)
-    assert made["classifier"].tolist() == ["original", "lmt", "backbone", "mlp", "cohen", *["main"] * 6]
-    assert made["guarantee"].tolist()[3:8] == ["sound", "sound", "sound", "sound", "estimated"]
-    assert made["N"].tolist()[5:7] == [1000, 100]
+    table = table3.make(logs, RADII)
+    assert table["classifier"].tolist() == ["original", "lmt", "backbone", "mlp", "cohen", *["main"] * 6]
+    assert table["guarantee"].tolist()[3:8] == ["sound", "sound", "sound", "sound", "estimated"]
+    assert table["N"].tolist()[5:7] == [1000, 100]
     guess, sampled = (pd.read_csv(paths[place], sep="\t")["radius"] for place in (9, 5))
-    assert made.loc[7, "exceeds"] == pytest.approx((guess > sampled).mean(), rel=1e-12)
+    assert table.loc[7, "exceeds"] == pytest.approx((guess > sampled).mean(), rel=1e-12)
     assert table3.behind
-    behind = table3.behind(logs, RADII, made.iloc[7], "exceeds")
+    behind = table3.behind(logs, RADII, table.iloc[7], "exceeds")
     assert np.flatnonzero(behind).tolist() == np.flatnonzero(guess > sampled).tolist()
 
 
 @pytest.mark.parametrize("column", ["natural", "r=0.05", "r=0.3"])
 def test_the_images_behind_a_share(column: str, tmp_path: Path) -> None:
     logs = table1.load(layers(tmp_path))
-    made = table1.make(logs, RADII)
-    for _, row in made.iterrows():
+    table = table1.make(logs, RADII)
+    for _, row in table.iterrows():
         assert table1.behind
         assert table1.behind(logs, RADII, row, column).mean() == pytest.approx(row[column], rel=1e-12)
 
@@ -150,10 +150,10 @@ def test_reported_numbers_stand_beside_ours(tmp_path: Path) -> None:
     assert reported[["method", "natural"]].to_numpy().tolist() == [["top-logit", 0.8041], ["top-sparsemax", 0.8041]]
     assert (reported.filter(regex="^r=").diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
     logs = table1.load(layers(tmp_path))
-    made = comparison.compare(table1, logs, RADII, reported, Comparison(), False, "made up")  # type: ignore[arg-type]
-    assert len(made) == 2 * 3  # natural and two radii
-    assert set(made["experiment"]) == {"made up"}
-    assert (made["tolerance"] == Comparison().accuracy).all()
+    rows = comparison.compare(table1, logs, RADII, reported, Comparison(), False, "made up")  # type: ignore[arg-type]
+    assert len(rows) == 2 * 3  # natural and two radii
+    assert set(rows["experiment"]) == {"made up"}
+    assert (rows["tolerance"] == Comparison().accuracy).all()
     empty = pd.read_csv(REPORTED / "table3.csv")
     assert empty.empty
     assert empty.columns.tolist() == table3.keys
@@ -218,21 +218,21 @@ def test_tables_and_figure_by_their_verbs_with_cells_audited(tmp_path: Path, mon
     assert "| deterministic |" in Path("table1.md").read_text()
     assert pd.read_csv("table1_vs_paper.csv")["classifier"].unique().tolist() == ["original"]
     (node,) = audit.audit([Path("table1.csv")])
-    found = cell.cell(node, "classifier=lmt,method=margin,r=0.3")
-    assert [Path(name).parts[2:] for name in found.table.inputs] == [("lmt", "certificates", "sigma0.0", "margin.tsv")]
-    assert "; deterministic" in cell.report(found)
-    found = cell.cell(node, "classifier=lmt,method=top-logit,exceeds")
-    assert [Path(name).stem for name in found.table.inputs] == ["margin", "top-logit"]
-    assert "; estimated" in cell.report(found)
+    entry = cell.cell(node, "classifier=lmt,method=margin,r=0.3")
+    assert [Path(name).parts[2:] for name in entry.table.inputs] == [("lmt", "certificates", "sigma0.0", "margin.tsv")]
+    assert "; deterministic" in cell.report(entry)
+    entry = cell.cell(node, "classifier=lmt,method=top-logit,exceeds")
+    assert [Path(name).stem for name in entry.table.inputs] == ["margin", "top-logit"]
+    assert "; estimated" in cell.report(entry)
 
     for number, sigmas in (("table", (0.25, 0.5)), ("figure", (0.25,))):
         output = f"{number}3.{'csv' if number == 'table' else 'svg'}"
         assert cli.main(words(number, "3", all_methods(tmp_path, sigmas), output)) == 0
     assert Path("figure3.png").exists()
     (node,) = audit.audit([Path("table3.csv")])
-    found = cell.cell(node, "classifier=main,method=resnet8,sigma=0.5,exceeds")
-    assert [Path(name).name for name in found.table.inputs] == ["cohen.tsv", "resnet8.tsv"]
-    assert {Path(name).parent.name for name in found.table.inputs} == {"sigma0.5"}
+    entry = cell.cell(node, "classifier=main,method=resnet8,sigma=0.5,exceeds")
+    assert [Path(name).name for name in entry.table.inputs] == ["cohen.tsv", "resnet8.tsv"]
+    assert {Path(name).parent.name for name in entry.table.inputs} == {"sigma0.5"}
 
 
 def faulty(name: str, folder: Path) -> list[Path]:
@@ -257,7 +257,7 @@ def faulty(name: str, folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("a missing classifier", "must include mlp by embedded, got none of these"),
         ("another method", "among original margin, original sparsemax, "),
@@ -273,12 +273,12 @@ def faulty(name: str, folder: Path) -> list[Path]:
     ],
 )
 def test_faults_end_with_one_line(
-    name: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(words("table", "1", faulty(name, tmp_path), "made.csv")) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
     assert not Path("made.csv").exists()
 
 

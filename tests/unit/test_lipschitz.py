@@ -46,20 +46,20 @@ def test_the_margin_is_the_distance_to_the_nearest_other_prediction() -> None:
     p, around = problem(2, 20), directions(3600)
     radius = margin.radii(z := logits(p, p.points), np.zeros_like(z), p.weight)
     top = logits(p, p.points).argmax(1)
-    for point, found, own in zip(p.points, radius, top, strict=True):
-        near, far = np.zeros(len(around)), np.full(len(around), 2 * found + 1)
+    for point, distance, own in zip(p.points, radius, top, strict=True):
+        near, far = np.zeros(len(around)), np.full(len(around), 2 * distance + 1)
         changed = logits(p, point + far[:, None] * around).argmax(1) != own
         for _ in range(50):
             middle = (near + far) / 2
             still = logits(p, point + middle[:, None] * around).argmax(1) == own
             near, far = np.where(still, middle, near), np.where(still, far, middle)
-        assert far[changed].min() == pytest.approx(found, rel=1e-6)
+        assert far[changed].min() == pytest.approx(distance, rel=1e-6)
 
 
 def test_the_margin_is_the_solution_of_a_quadratic_program() -> None:
     p = problem(4, 6, seed=1)
     z = logits(p, p.points)
-    for point, row, found in zip(p.points, z, margin.radii(z, np.zeros_like(z), p.weight), strict=True):
+    for point, row, distance in zip(p.points, z, margin.radii(z, np.zeros_like(z), p.weight), strict=True):
         own, nearest = row.argmax(), np.inf
         for other in set(range(CLASSES)) - {own}:
             solved = optimize.minimize(
@@ -73,18 +73,18 @@ def test_the_margin_is_the_solution_of_a_quadratic_program() -> None:
                 },
             )
             nearest = min(nearest, np.linalg.norm(solved.x))
-        assert found == pytest.approx(nearest, rel=1e-4)  # where the solver stops
+        assert distance == pytest.approx(nearest, rel=1e-4)  # where the solver stops
 
 
 def test_a_step_of_the_margin_flips_and_one_below_it_does_not() -> None:
     p = problem(7, 200, seed=2)
     z = logits(p, p.points)
     radius, top = margin.radii(z, np.zeros_like(z), p.weight), z.argmax(1)
-    for point, row, own, found in zip(p.points, z, top, radius, strict=True):
+    for point, row, own, distance in zip(p.points, z, top, radius, strict=True):
         towards = p.weight - p.weight[own]
         with np.errstate(invalid="ignore", divide="ignore"):
             nearest = np.nanargmin((row[own] - row) / np.linalg.norm(towards, axis=1))
-        step = found * towards[nearest] / np.linalg.norm(towards[nearest])
+        step = distance * towards[nearest] / np.linalg.norm(towards[nearest])
         assert logits(p, point + (1 - 1e-9) * step).argmax() == own
         assert logits(p, point + (1 + 1e-9) * step).argmax() == nearest
 
@@ -129,11 +129,11 @@ def true_logits(model: torch.nn.Sequential, z: np.ndarray) -> list[list[Fraction
 
 def rounded(read: Evidence) -> None:
     """Check that what logits may be off by is no less than what they are off by."""
-    found = margin.logits(read)
-    true = true_logits(models.load(read.base, "base")[0], read.images.pixels().reshape(len(found.z), -1))
+    computed = margin.logits(read)
+    true = true_logits(models.load(read.base, "base")[0], read.images.pixels().reshape(len(computed.z), -1))
     for row, logits in enumerate(true):
         for c, value in enumerate(logits):
-            assert abs(value - Fraction(found.z[row, c])) <= Fraction(found.rounding[row, c])
+            assert abs(value - Fraction(computed.z[row, c])) <= Fraction(computed.rounding[row, c])
 
 
 def test_the_rounding_of_logits_is_bounded(fars: SimpleNamespace) -> None:
@@ -169,13 +169,13 @@ def test_sparsemax_is_the_projection(r: float, scale: float) -> None:
     p = sparsemax.sparsemax(z, r)
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(axis=1), r, rtol=1e-12)
-    for row, found in zip(z, p, strict=True):  # the shift that makes the sum r, without sorting
+    for row, projection in zip(z, p, strict=True):  # the shift that makes the sum r, without sorting
 
         def excess(t: float, row: np.ndarray = row) -> float:
             return np.maximum(row - t, 0).sum() - r
 
         shift = optimize.brentq(excess, row.min() - r, row.max(), xtol=1e-14)
-        np.testing.assert_allclose(found, np.maximum(row - shift, 0), rtol=1e-9, atol=1e-11 * scale)
+        np.testing.assert_allclose(projection, np.maximum(row - shift, 0), rtol=1e-9, atol=1e-11 * scale)
     assert (p.argmax(1) == z.argmax(1)).all()
     np.testing.assert_allclose(sparsemax.sparsemax(z + 3.0, r), p, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(sparsemax.sparsemax(p, r), p, rtol=1e-9, atol=1e-11)
@@ -186,8 +186,8 @@ def test_sparsemax_is_nearest_and_moves_no_two_points_apart() -> None:
     z, other = random.normal(size=(2, 100, 4))
     p, q = sparsemax.sparsemax(z, 2), sparsemax.sparsemax(other, 2)
     some = 2 * random.dirichlet(np.ones(4), 1000)
-    for row, found in zip(z, p, strict=True):
-        assert (np.linalg.norm(some - row, axis=1) >= np.linalg.norm(found - row) - 1e-12).all()
+    for row, projection in zip(z, p, strict=True):
+        assert (np.linalg.norm(some - row, axis=1) >= np.linalg.norm(projection - row) - 1e-12).all()
     assert (np.linalg.norm(p - q, axis=1) <= np.linalg.norm(z - other, axis=1) + 1e-12).all()
 
 
@@ -226,11 +226,11 @@ def certified(method: str, read: Evidence) -> pd.DataFrame:
 
 def flipped(p: SimpleNamespace, radius: np.ndarray) -> int:
     """How many points have another prediction somewhere at most so far away: everywhere on 20 circles of a plane."""
-    found, around = 0, directions(720)
+    flips, around = 0, directions(720)
     for point, far in zip(p.points, radius, strict=True):
         some = np.concatenate([point + far * part * around for part in np.linspace(0.05, 1, 20)])
-        found += (logits(p, some).argmax(1) != logits(p, point[None]).argmax()).any()
-    return found
+        flips += (logits(p, some).argmax(1) != logits(p, point[None]).argmax()).any()
+    return flips
 
 
 def test_the_margin_of_a_layer_that_normalises_is_that_of_the_layer(tmp_path: Path) -> None:
@@ -304,8 +304,8 @@ def test_a_radius_of_images_is_never_above_that_of_embeddings() -> None:
     meta = {"dataset": "points@backbone", "white": 1, "rounding": 1e-6}
     images = data.Images(np.arange(4), pixels, np.zeros(4, np.int64), meta)
     off = embedding.HALF_BIT * 4 + 1e-6
-    made = embedding.input_radius(np.array([1.0, off / 2, np.inf, np.nan]), images)
-    np.testing.assert_allclose(made, [1 - embedding.HALF_BIT - off, 0, np.inf, 0], rtol=1e-15)
+    radii = embedding.input_radius(np.array([1.0, off / 2, np.inf, np.nan]), images)
+    np.testing.assert_allclose(radii, [1 - embedding.HALF_BIT - off, 0, np.inf, 0], rtol=1e-15)
     meta["rounding"] = np.inf
     with np.errstate(invalid="ignore"):
         assert (embedding.input_radius(np.array([1.0, off / 2, np.inf, np.nan]), images) == 0).all()
@@ -367,20 +367,20 @@ def counting(fars: SimpleNamespace, base: str, images: Path, folder: Path, noise
 
 def test_embeddings_are_images_of_one_pixel(fars: SimpleNamespace) -> None:
     for split in SPLITS:
-        raw, made = data.read(getattr(fars.raw, split)), data.read(getattr(fars, split))
-        assert made.images.shape == (len(raw.idx), 64, 1, 1)
-        assert made.images.dtype == np.float32
-        np.testing.assert_array_equal(made.labels, raw.labels)
-        np.testing.assert_array_equal(made.pixels(), made.images)
+        raw, embedded = data.read(getattr(fars.raw, split)), data.read(getattr(fars, split))
+        assert embedded.images.shape == (len(raw.idx), 64, 1, 1)
+        assert embedded.images.dtype == np.float32
+        np.testing.assert_array_equal(embedded.labels, raw.labels)
+        np.testing.assert_array_equal(embedded.pixels(), embedded.images)
         model, _ = models.load(fars.backbone, "base")
         with torch.no_grad():
             z = models.linear(model.double()).features(torch.from_numpy(raw.pixels()).double()).numpy()
-        off = np.linalg.norm(made.images[:, :, 0, 0] - z, axis=1)
-        assert (off <= embedding.HALF_BIT * (1 + np.linalg.norm(z, axis=1)) + made.meta["rounding"]).all()
-        assert made.meta["rounding"] == models.exact(models.load(fars.backbone, "base")[0]).rounding < 1e-7
-        assert made.meta["dataset"] == f"digits@{sha256(fars.backbone)}"
-        assert made.meta["classes"] == 10
-        assert made.meta["seconds"] > 0
+        off = np.linalg.norm(embedded.images[:, :, 0, 0] - z, axis=1)
+        assert (off <= embedding.HALF_BIT * (1 + np.linalg.norm(z, axis=1)) + embedded.meta["rounding"]).all()
+        assert embedded.meta["rounding"] == models.exact(models.load(fars.backbone, "base")[0]).rounding < 1e-7
+        assert embedded.meta["dataset"] == f"digits@{sha256(fars.backbone)}"
+        assert embedded.meta["classes"] == 10
+        assert embedded.meta["seconds"] > 0
 
 
 def test_both_splits_are_normalised_as_the_training_split(fars: SimpleNamespace) -> None:
@@ -400,9 +400,9 @@ def test_a_feature_that_never_changes_is_divided_by_one(fars: SimpleNamespace, t
         layer.weight.data[:, 3] = 0
     models.save(tmp_path / "flat.safetensors", flat, described)
     run(f"embed --base {tmp_path}/flat.safetensors --train {fars.raw.train} --test {fars.raw.test} --output {tmp_path}")
-    made = data.read(tmp_path / "test.npz").meta
-    assert (made["mean"][3], made["std"][3]) == (0, 1)
-    assert 1 not in np.delete(made["std"], 3)
+    meta = data.read(tmp_path / "test.npz").meta
+    assert (meta["mean"][3], meta["std"][3]) == (0, 1)
+    assert 1 not in np.delete(meta["std"], 3)
 
 
 def test_an_embedding_that_was_stopped_goes_on(
@@ -428,9 +428,9 @@ def test_an_embedding_that_was_stopped_goes_on(
             assert total == done  # nothing is done again
             assert not list(tmp_path.glob("*t*n.npz"))
     run(words)
-    told = capsys.readouterr().err
-    assert "goes on from 200 of 1297" in told
-    assert "goes on from 200 of 500" in told
+    printed = capsys.readouterr().err
+    assert "goes on from 200 of 1297" in printed
+    assert "goes on from 200 of 500" in printed
     assert sorted(path.name for path in tmp_path.iterdir() if "record" not in path.name) == ["test.npz", "train.npz"]
     for split in SPLITS:
         whole, again = data.read(getattr(fars, split)), data.read(tmp_path / f"{split}.npz")
@@ -546,11 +546,11 @@ def test_certificates_of_smoothed_heads(fars: SimpleNamespace, tmp_path: Path) -
     assert (log["predict"][some] == selected[some]).all()
 
 
-def refused(words: str, told: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def refused(words: str, message: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output.unlink(missing_ok=True)
     assert cli.main(words.split()) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert told in error
+    assert message in error
     assert not output.exists()
 
 
@@ -575,14 +575,14 @@ def test_embedded_is_for_embeddings_under_noise_in_l2(
 def test_embeddings_that_tell_no_rounding_are_refused(
     fars: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = data.read(fars.test)
-    del made.meta["rounding"]
-    write_arrays(tmp_path / "old.npz", {"images": made.images, "labels": made.labels}, made.meta)
+    embeddings = data.read(fars.test)
+    del embeddings.meta["rounding"]
+    write_arrays(tmp_path / "old.npz", {"images": embeddings.images, "labels": embeddings.labels}, embeddings.meta)
     words = counting(fars, f"{fars.folder}/mlp.safetensors", fars.test, tmp_path).replace("embedded.tsv", "log.tsv")
     linear = f"certify margin --base {fars.folder}/original.safetensors --output {tmp_path}/log.tsv --slice :40"
     for certifying in (words, linear, linear.replace("margin", "sparsemax --simplex 2")):
-        told = "--images must hold a bound on the rounding of the backbone, got none; embed them again"
-        refused(f"{certifying} --images {tmp_path}/old.npz", told, tmp_path / "log.tsv", capsys)
+        message = "--images must hold a bound on the rounding of the backbone, got none; embed them again"
+        refused(f"{certifying} --images {tmp_path}/old.npz", message, tmp_path / "log.tsv", capsys)
 
 
 @pytest.mark.parametrize("head", ["backbone", "original"])
@@ -597,9 +597,9 @@ def test_a_layer_that_weighs_all_classes_alike_is_refused(
     models.save(tmp_path / "same.safetensors", model, described)
     log = tmp_path / "log.tsv"
     for words in LINEAR.values():
-        told = f"{tmp_path}/same.safetensors must have different last weights for the classes"
+        message = f"{tmp_path}/same.safetensors must have different last weights for the classes"
         refused(
-            f"certify {words} --base {tmp_path}/same.safetensors --images {images} --output {log}", told, log, capsys
+            f"certify {words} --base {tmp_path}/same.safetensors --images {images} --output {log}", message, log, capsys
         )
     model[1].fc.weight.data[3, 5] += 1e-6  # nine of ten, of which two have one weight wherever they win
     models.save(tmp_path / "same.safetensors", model, described)
@@ -632,9 +632,9 @@ def test_a_head_is_for_the_embeddings_of_its_own_backbone(
     head, log = fars.folder / "original.safetensors", tmp_path / "log.tsv"
     own, other = data.read(fars.test).meta["dataset"], data.read(fars.other).meta["dataset"]
     assert own != other
-    told = f"must be made for dataset {other}, as the images, got {own}"
-    refused(f"certify margin --base {head} --images {fars.other} --output {log}", told, log, capsys)
-    refused(f"count --base {head} --images {fars.other} --sigma 0.25 --sizes 10 --output {log}", told, log, capsys)
+    message = f"must be made for dataset {other}, as the images, got {own}"
+    refused(f"certify margin --base {head} --images {fars.other} --output {log}", message, log, capsys)
+    refused(f"count --base {head} --images {fars.other} --sigma 0.25 --sizes 10 --output {log}", message, log, capsys)
     refused(
         f"certify margin --base {head} --images {fars.raw.test} --output {log}",
         f"must be made for dataset digits, as the images, got {own}",

@@ -69,11 +69,11 @@ def counters(n: int, quad: int, draw: int, image: int) -> np.ndarray:
     [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (767, 99_999, 49_999), (2**31, 2**31, 2**31), (WORD - 8, WORD, WORD)],
 )
 def test_words_are_philox(key: tuple[int, int], quad: int, draw: int, image: int) -> None:
-    made = np.zeros((4, 12), np.uint32)
-    cpu.words(made, 9, np.array(key, np.uint32), counters(9, quad, draw, image))
+    words = np.zeros((4, 12), np.uint32)
+    cpu.words(words, 9, np.array(key, np.uint32), counters(9, quad, draw, image))
     for place in range(9):
-        assert tuple(made[:, place]) == philox((quad + place, draw, image, 0), key)
-    assert not made[:, 9:].any()
+        assert tuple(words[:, place]) == philox((quad + place, draw, image, 0), key)
+    assert not words[:, 9:].any()
 
 
 def test_a_key_is_a_hash_of_seed_and_purpose() -> None:
@@ -92,9 +92,9 @@ def transformed(radius_word: np.ndarray, angle_word: np.ndarray) -> tuple[np.nda
     return radius * np.cos(angle), radius * np.sin(angle), radius
 
 
-def assert_close(made: np.ndarray, expected: np.ndarray, radius: np.ndarray) -> None:
+def assert_close(actual: np.ndarray, expected: np.ndarray, radius: np.ndarray) -> None:
     # About six roundings of half an ulp lie between word and normal; of 8 million, none was further off than 2.6 ulps.
-    assert (np.abs(made - expected) <= 4 * np.spacing(radius.astype(np.float32))).all()
+    assert (np.abs(actual - expected) <= 4 * np.spacing(radius.astype(np.float32))).all()
 
 
 EDGES = [0, 1, 2, 2**29 - 1, 2**29, 2**30, 3 * 2**29 - 1, 3 * 2**29, 2**31 - 1, 2**31, 5 * 2**29, 7 * 2**29, WORD - 256]
@@ -111,13 +111,13 @@ def test_normals_are_those_of_float64() -> None:
     words = np.random.default_rng(0).integers(0, 2**32, (4, 200_000), np.uint32)
     edges = np.array(np.meshgrid(EDGES, EDGES), np.uint32).reshape(2, -1)
     words[:2, : edges.shape[1]] = words[2:, -edges.shape[1] :] = edges
-    made, scratch = np.zeros(words.shape, np.float32), np.zeros((2, words.shape[1]), np.float32)
+    values, scratch = np.zeros(words.shape, np.float32), np.zeros((2, words.shape[1]), np.float32)
     for first in (0, 2):
-        normals(words, made, scratch, first, words.shape[1])
+        normals(words, values, scratch, first, words.shape[1])
         cosine, sine, radius = transformed(words[first], words[first + 1])
-        assert_close(made[first], cosine, radius)
-        assert_close(made[first + 1], sine, radius)
-    assert 6.6 < np.abs(made).max() < 6.67  # sqrt(2 ln 2^32), at the least uniform
+        assert_close(values[first], cosine, radius)
+        assert_close(values[first + 1], sine, radius)
+    assert 6.6 < np.abs(values).max() < 6.67  # sqrt(2 ln 2^32), at the least uniform
 
 
 def uniform(words: np.ndarray) -> np.ndarray:
@@ -139,25 +139,25 @@ def some_words() -> np.ndarray:
 
 def test_uniforms_are_exact() -> None:
     words = some_words()
-    made = np.zeros(words.shape, np.float32)
-    uniforms(words, made, 0, words.shape[1])
-    np.testing.assert_array_equal(made, uniform(words).astype(np.float32))
-    np.testing.assert_array_equal(made, uniform(words))
-    assert made[0, 0] == -made[0, EDGES.index(WORD)] == 2.0**-23 - 1
-    uniforms(~words, mirrored := np.zeros_like(made), 0, words.shape[1])
-    np.testing.assert_array_equal(mirrored, -made)
+    values = np.zeros(words.shape, np.float32)
+    uniforms(words, values, 0, words.shape[1])
+    np.testing.assert_array_equal(values, uniform(words).astype(np.float32))
+    np.testing.assert_array_equal(values, uniform(words))
+    assert values[0, 0] == -values[0, EDGES.index(WORD)] == 2.0**-23 - 1
+    uniforms(~words, mirrored := np.zeros_like(values), 0, words.shape[1])
+    np.testing.assert_array_equal(mirrored, -values)
 
 
 def test_laplace_variables_are_those_of_float64() -> None:
     words = some_words()
-    made, scratch = np.zeros(words.shape, np.float32), np.zeros((2, words.shape[1]), np.float32)
-    laplaces(words, made, scratch, 0, words.shape[1])
+    values, scratch = np.zeros(words.shape, np.float32), np.zeros((2, words.shape[1]), np.float32)
+    laplaces(words, values, scratch, 0, words.shape[1])
     expected = laplace(words)
     # About six roundings of half an ulp, and no cancellation is greater than that from ln 2 to half of it.
-    assert (np.abs(made - expected) <= 4 * np.spacing(np.abs(expected).astype(np.float32))).all()
-    assert 22.1 < made[0, 0] == -made[0, 1] < 22.2  # of the least u, with both signs
-    laplaces(words ^ np.uint32(1), mirrored := np.zeros_like(made), scratch, 0, words.shape[1])
-    np.testing.assert_array_equal(mirrored, -made)
+    assert (np.abs(values - expected) <= 4 * np.spacing(np.abs(expected).astype(np.float32))).all()
+    assert 22.1 < values[0, 0] == -values[0, 1] < 22.2  # of the least u, with both signs
+    laplaces(words ^ np.uint32(1), mirrored := np.zeros_like(values), scratch, 0, words.shape[1])
+    np.testing.assert_array_equal(mirrored, -values)
 
 
 GAUSSIAN, UNIFORM, LAPLACE = "gaussian", "uniform", "laplace"
@@ -184,7 +184,7 @@ def drawn(
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9, 64, 1023, 1024, 1025, 1030, 3072])  # 1024 is where a part ends
 def test_noise_is_what_the_contract_says(size: int) -> None:
     names, quads = [3, WORD], -(-size // 4)
-    made = drawn(size, 4, names, 2)
+    rows = drawn(size, 4, names, 2)
     for row in range(4):
         counters = [(quad, row % 2, names[row // 2], 0) for quad in range(quads)]
         words = np.array([philox(counter, tuple(map(int, noise.key(0, "estimation")))) for counter in counters])
@@ -193,7 +193,7 @@ def test_noise_is_what_the_contract_says(size: int) -> None:
             np.concatenate([first[0], first[1], second[0], second[1]])[:size],
             np.concatenate([first[2], first[2], second[2], second[2]])[:size],
         )
-        assert_close(made[row], expected, radius)
+        assert_close(rows[row], expected, radius)
         one_each = words.astype(np.uint32).T.ravel()[:size]
         np.testing.assert_array_equal(drawn(size, 4, names, 2, kind=UNIFORM)[row], uniform(one_each))
         expected = laplace(one_each)
@@ -229,12 +229,12 @@ def test_noise_does_not_depend_on_the_number_of_draws_or_on_other_images() -> No
 def test_a_noisy_copy_is_the_image_and_its_scale_times_the_noise(kind: str) -> None:
     """Bit by bit: a product and a sum, each rounded."""
     images = np.random.default_rng(1).random((2, 50), np.float32)
-    made = np.zeros((40, 50), np.float32)
+    copies = np.zeros((40, 50), np.float32)
     scales = np.array([0.12, 0.7], np.float32)
-    cpu.perturb(made, images, np.array([6, 2]), 20, 0, scales, noise.key(0, "estimation"), kind)
+    cpu.perturb(copies, images, np.array([6, 2]), 20, 0, scales, noise.key(0, "estimation"), kind)
     plain = np.repeat(scales, 20)[:, None] * drawn(50, 40, [6, 2], 20, kind=kind)
     expected = np.repeat(images, 20, axis=0) + plain
-    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(copies, expected)
 
 
 @pytest.mark.parametrize("kind", [GAUSSIAN, UNIFORM, LAPLACE])
@@ -327,8 +327,8 @@ DIGESTS = (
 
 def test_noise_is_never_changed() -> None:
     """Counts of other machines and versions rest on these very numbers."""
-    made = drawn(9, 3, [7, 8], 2)
-    assert [f"{bits:08x}" for bits in made.view(np.uint32).ravel()] == FROZEN.split()
+    rows = drawn(9, 3, [7, 8], 2)
+    assert [f"{bits:08x}" for bits in rows.view(np.uint32).ravel()] == FROZEN.split()
     many = np.zeros((64, 3072), np.float32)
     images = (np.arange(2 * 3072, dtype=np.float32) / 8192).reshape(2, 3072)
     scales = np.full(2, 0.25, np.float32)
@@ -441,7 +441,7 @@ def interpreted(output: Path) -> None:
         )
         return out.float().flatten(1).numpy()
 
-    made = {
+    arrays = {
         f"{kind} {shape} {layout} {dtype} {position}": rows(some_draws(shape, kind), position, dtype, layout)
         for kind in NAMES
         for shape in SHAPES
@@ -453,8 +453,8 @@ def interpreted(output: Path) -> None:
         noise_triton.kernel = lambda _, half=half: compiled(noise_triton._perturb, triton.jit, transform=half)
         for shape in SHAPES:
             blank = replace(some_draws(shape), images=np.zeros((3, *shape), np.float32), scales=np.ones(3, np.float32))
-            made[f"{name} {shape}"] = rows(blank, 3, torch.float32, torch.contiguous_format)
-    np.savez(output, **made)
+            arrays[f"{name} {shape}"] = rows(blank, 3, torch.float32, torch.contiguous_format)
+    np.savez(output, **arrays)
 
 
 @pytest.fixture(scope="module")
@@ -492,16 +492,16 @@ def test_the_kernel_makes_the_noise_of_the_cpu(
     draws = some_draws(shape, kind)
     rows = min(6, len(draws) - position)
     expected = np.empty((rows, draws.images[0].size), np.float32)
-    given = (draws.images.reshape(3, -1), draws.names, 4, position, draws.scales, draws.key)
-    cpu.perturb(expected, *given, kind)
-    made = interpreted_noise[f"{kind} {shape} {layout} {dtype} {position}"]
-    assert np.isfinite(made).all()  # rows beyond the end are made as well, and not counted
+    arguments = (draws.images.reshape(3, -1), draws.names, 4, position, draws.scales, draws.key)
+    cpu.perturb(expected, *arguments, kind)
+    copies = interpreted_noise[f"{kind} {shape} {layout} {dtype} {position}"]
+    assert np.isfinite(copies).all()  # rows beyond the end are made as well, and not counted
     # Both are within 4 ulps of the exact normal, an ulp is 4.8e-7 for those from 4 to 8, and sigma is at most 1/2; of
     # the 18 thousand Laplace variables of a case none exceeds 16, which has an ulp of 9.5e-7. Uniforms are exact.
     # A bfloat16 has 8 significant bits; where the device rounds, the interpreter cuts off.
     rounding = 0 if dtype == torch.float32 else 2**-7
     apart = {"gaussian": 2e-6, "uniform": 0, "laplace": 4e-6}[kind]
-    np.testing.assert_allclose(made[:rows], expected, rtol=rounding, atol=apart, strict=True)
+    np.testing.assert_allclose(copies[:rows], expected, rtol=rounding, atol=apart, strict=True)
 
 
 @pytest.mark.slow
@@ -511,12 +511,12 @@ def test_the_kernel_has_the_words_of_the_cpu(interpreted_noise: dict[str, np.nda
     size = draws.images[0].size
     quads = -(-size // 4)
     halves = [interpreted_noise[f"{name} {shape}"].astype(np.uint32) for name in ("high", "low")]
-    made = halves[0] << np.uint32(16) | halves[1]
+    words = halves[0] << np.uint32(16) | halves[1]
     for row in range(6):
         expected = np.zeros((4, quads), np.uint32)
         named = counters(quads, 0, (3 + row) % 4, int(draws.names[(3 + row) // 4]))
         cpu.words(expected, quads, draws.key.copy(), named)
-        np.testing.assert_array_equal(made[row], expected.ravel()[:size])
+        np.testing.assert_array_equal(words[row], expected.ravel()[:size])
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

@@ -22,10 +22,10 @@ def test_a_log_file_gets_a_line_at_the_end(capsys: pytest.CaptureFixture[str]) -
     with Progress("counting", 200, "draws", show=True) as bar:
         bar.update(200)
         assert capsys.readouterr().err == ""
-    told = capsys.readouterr().err
-    assert told.startswith("counting: 200 of 200 draws (100 %), ")
-    assert told.endswith(" draws/s, 0 s left\n")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("counting: 200 of 200 draws (100 %), ")
+    assert printed.endswith(" draws/s, 0 s left\n")
+    assert printed.count("\n") == 1
 
 
 def test_a_log_file_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,10 +47,10 @@ def copy(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def faults(target: str = "results/counts.npz") -> dict[str, list[str]]:
     """Problems by file."""
     nodes = audit.audit([Path(target)])
-    told = json.loads(audit.as_json(nodes))
-    found = {entry["file"]: entry["problems"] for entry in told["files"] if entry["problems"]}
-    assert told["holds"] == (not found) == all(node.holds() for node in nodes)
-    return found
+    report = json.loads(audit.as_json(nodes))
+    problems = {entry["file"]: entry["problems"] for entry in report["files"] if entry["problems"]}
+    assert report["holds"] == (not problems) == all(node.holds() for node in nodes)
+    return problems
 
 
 def test_a_record_says_what_made_a_file(copy: Path) -> None:
@@ -83,12 +83,12 @@ def test_records_follow_their_documented_schema(copy: Path) -> None:
 
 
 def test_a_record_says_what_snakemake_was_told(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"snakemake": "9.99", "configfiles": ["presets/demo.yaml"], "config": ["seed=3"]}
-    monkeypatch.setenv(records.WORKFLOW, json.dumps(told))
+    options = {"snakemake": "9.99", "configfiles": ["presets/demo.yaml"], "config": ["seed=3"]}
+    monkeypatch.setenv(records.WORKFLOW, json.dumps(options))
     assert cli.main(GATHER) == 0
     workflow = records.read(Path("results/counts.npz")).workflow
     assert workflow is not None
-    assert workflow.model_dump() == told
+    assert workflow.model_dump() == options
 
 
 def test_no_path_of_this_machine_stands_in_a_record(copy: Path) -> None:
@@ -138,9 +138,9 @@ def test_an_altered_file_is_told_and_no_other(copy: Path, file: str, place: int)
 @pytest.mark.parametrize("file", ["results/counts.npz", "results/shards/0.npz"])
 def test_an_altered_record_is_told(copy: Path, file: str, place: int) -> None:
     flip(Path(f"{file}.record.json"), place)
-    found = faults()
-    assert found.keys() == {file}
-    assert f"{file}.record.json" in found[file][0]
+    problems = faults()
+    assert problems.keys() == {file}
+    assert f"{file}.record.json" in problems[file][0]
 
 
 def test_what_is_missing_is_told(copy: Path) -> None:
@@ -157,10 +157,12 @@ def test_swapped_files_are_told(copy: Path, suffixes: list[str]) -> None:
         one.rename("third")
         two.rename(one)
         Path("third").rename(two)
-    told = faults()
-    assert told.keys() - {"results/counts.npz"} == {"results/shards/0.npz", "results/shards/1.npz"}
+    problems = faults()
+    assert problems.keys() - {"results/counts.npz"} == {"results/shards/0.npz", "results/shards/1.npz"}
     if len(suffixes) > 1:
-        assert told["results/shards/0.npz"] == ["its record is of results/shards/1.npz, not of results/shards/0.npz"]
+        assert problems["results/shards/0.npz"] == [
+            "its record is of results/shards/1.npz, not of results/shards/0.npz"
+        ]
 
 
 def test_a_file_under_another_name_is_told(copy: Path) -> None:
@@ -208,7 +210,7 @@ def reseal(file: str, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"command": ["gather", "--help"]}, "this version does not know its command"),
         ({"command": ["audit", "x"]}, "its record's command and arguments contradict one another"),
@@ -221,12 +223,12 @@ def reseal(file: str, **changes: object) -> None:
     ],
 )
 def test_a_record_that_contradicts_itself_or_its_file_is_told(
-    copy: Path, changes: dict[str, object], told: str
+    copy: Path, changes: dict[str, object], message: str
 ) -> None:
     reseal("results/counts.npz", **changes)
-    found = faults()
-    assert found.keys() == {"results/counts.npz"}
-    assert any(told in problem for problem in found["results/counts.npz"])
+    problems = faults()
+    assert problems.keys() == {"results/counts.npz"}
+    assert any(message in problem for problem in problems["results/counts.npz"])
 
 
 def test_a_seed_that_is_not_that_of_the_counts_is_told(copy: Path) -> None:
@@ -353,8 +355,8 @@ def test_a_change_of_code_is_told_by_its_module(copy: Path, edited: Callable[[st
 def test_another_environment_is_told_where_it_matters(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = records.version
     monkeypatch.setattr(records, "version", lambda name: "1.0" if name in ("openvino", "pandas") else version(name))
-    told = [f"made with openvino {version('openvino')}, now 1.0"]
-    assert faults() == {"results/shards/0.npz": told, "results/shards/1.npz": told}
+    problems = [f"made with openvino {version('openvino')}, now 1.0"]
+    assert faults() == {"results/shards/0.npz": problems, "results/shards/1.npz": problems}
 
 
 @pytest.mark.parametrize(

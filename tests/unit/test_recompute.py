@@ -48,52 +48,52 @@ def problems(roots: list[audit.Node]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("column", ["r=0.1", "ACR", "exceeds"])
 def test_a_cell_is_that_of_the_images_it_names(folder: Path, column: str) -> None:
-    found = cell.cell(audit.audit([TABLE])[0], f"sigma=0.25,method=resnet8,{column}")
+    entry = cell.cell(audit.audit([TABLE])[0], f"sigma=0.25,method=resnet8,{column}")
     log = certificates.read(Path("results/certificates/sigma0.25/resnet8.tsv"))
-    assert found.text == found.again
-    assert found.images == len(log) == 20
-    assert 0 < len(found.idx) < 20
-    part = log[log["idx"].isin(found.idx)]
+    assert entry.text == entry.again
+    assert entry.images == len(log) == 20
+    assert 0 < len(entry.idx) < 20
+    part = log[log["idx"].isin(entry.idx)]
     if column == "r=0.1":
-        assert len(part) / 20 == float(found.text)
+        assert len(part) / 20 == float(entry.text)
         assert ((part["radius"] >= 0.1) & (part["correct"] == 1)).all()
     elif column == "ACR":
-        assert part["radius"].sum() / 20 == pytest.approx(float(found.text), rel=1e-12)
+        assert part["radius"].sum() / 20 == pytest.approx(float(entry.text), rel=1e-12)
     else:
-        assert len(part) / 20 == float(found.text)
-    inputs = {node.path.stem for node in found.table.inputs.values()}
+        assert len(part) / 20 == float(entry.text)
+    inputs = {node.path.stem for node in entry.table.inputs.values()}
     assert inputs == ({"resnet8", "cohen"} if column == "exceeds" else {"resnet8"})
-    assert {node.path.parent.name for node in found.table.inputs.values()} == {"sigma0.25"}
+    assert {node.path.parent.name for node in entry.table.inputs.values()} == {"sigma0.25"}
 
 
 def test_a_cell_of_every_kind_of_table(folder: Path) -> None:
-    found = cell.cell(audit.audit([Path("results/table3.csv")])[0], "sigma=0.5,method=resnet8,over_share")
-    assert len(found.idx) / found.images == float(found.text)
-    assert {node.path.name for node in found.table.inputs.values()} == {"cohen.tsv", "resnet8.tsv"}
-    found = cell.cell(audit.audit([Path("results/table4.csv")])[0], "sigma=0.25,class3")
-    assert found.idx.tolist() == list(range(20))
+    entry = cell.cell(audit.audit([Path("results/table3.csv")])[0], "sigma=0.5,method=resnet8,over_share")
+    assert len(entry.idx) / entry.images == float(entry.text)
+    assert {node.path.name for node in entry.table.inputs.values()} == {"cohen.tsv", "resnet8.tsv"}
+    entry = cell.cell(audit.audit([Path("results/table4.csv")])[0], "sigma=0.25,class3")
+    assert entry.idx.tolist() == list(range(20))
 
 
 def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["audit", str(TABLE), "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for part in (
         "images ",
         "results/certificates/sigma0.5/cohen.tsv",
         "base/sigma0.5.safetensors: base, resnet8",
         "0" * 40,
     ):
-        assert part in told
-    assert "accelerated-smoothing train-base gaussian --train results/data/train.npz" in told
-    assert "sigma0.25" not in told
-    assert "; sound\n" in told
-    assert told.index("train-base") < told.index(" count --base") < told.index(" certify cohen")
+        assert part in printed
+    assert "accelerated-smoothing train-base gaussian --train results/data/train.npz" in printed
+    assert "sigma0.25" not in printed
+    assert "; sound\n" in printed
+    assert printed.index("train-base") < printed.index(" count --base") < printed.index(" certify cohen")
     assert cli.main(["audit", str(TABLE), "--json", "--cell", "sigma=0.5,method=cohen,r=0.1"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["holds"]
-    assert told["cell"]["of"] == 20
-    assert told["cell"]["value"] == told["cell"]["again"]
-    assert told["cell"].keys() >= {"from", "models", "commits", "machines", "commands", "images"}
+    report = json.loads(capsys.readouterr().out)
+    assert report["holds"]
+    assert report["cell"]["of"] == 20
+    assert report["cell"]["value"] == report["cell"]["again"]
+    assert report["cell"].keys() >= {"from", "models", "commits", "machines", "commands", "images"}
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_a_cell_is_told_with_all_that_is_behind_it(folder: Path, capsys: pytest.
     ],
 )
 def test_a_cell_that_is_not_there(folder: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match="--cell") as told:
+    with pytest.raises(InputError, match="--cell") as error:
         cell.cell(audit.audit([TABLE])[0], text)
-    assert message in str(told.value)
+    assert message in str(error.value)
 
 
 def test_what_is_no_table_has_no_cells(folder: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_forged_cell_is_found(folder: Path) -> None:
     table.to_csv(TABLE, index=False)
     forge(TABLE)
     assert not problems(audit.audit([TABLE]))  # hashes and records fit
-    found = cell.cell(audit.audit([TABLE])[0], "sigma=0.25,method=cohen,ACR")
-    assert "ACR of row 1 is 0.9, its inputs give" in found.table.problems[0]
+    entry = cell.cell(audit.audit([TABLE])[0], "sigma=0.25,method=cohen,ACR")
+    assert "ACR of row 1 is 0.9, its inputs give" in entry.table.problems[0]
     roots = audit.audit([TABLE])
     recompute.rebuild(roots)
     assert problems(roots).keys() == {str(TABLE)}
@@ -231,9 +231,9 @@ def test_a_difference_is_explained_by_the_first_thing_upstream(copied: Copy) -> 
     one = copied("one")
     experiment.certificates(0.5, lr=0.01)
     experiment.tables()
-    told, differ = differences.report(Path("results"), other)
+    report, differ = differences.report(Path("results"), other)
     assert differ
-    lines = told.splitlines()
+    lines = report.splitlines()
     assert lines[1 : lines.index("and so:")] == [
         "  results/surrogates/sigma0.5/resnet8.safetensors: --lr 0.01 and 0.001"
     ]
@@ -259,9 +259,9 @@ def test_notebooks_of_two_folders_are_compared(tmp_path: Path) -> None:
         with contextlib.chdir(folder):
             words = f"notebook ten.ipynb --parameters divisor={divisor} zero=0 --output results/ten.ipynb"
             assert cli.main(words.split()) == 0
-    told, differ = differences.report(tmp_path / "one/results", tmp_path / "two/results")
+    report, differ = differences.report(tmp_path / "one/results", tmp_path / "two/results")
     assert differ
-    assert "--parameters" in told
+    assert "--parameters" in report
 
 
 def test_times_alone_are_no_difference(copied: Copy) -> None:
@@ -270,9 +270,9 @@ def test_times_alone_are_no_difference(copied: Copy) -> None:
     path = Path("results/counts/sigma0.5/test-selection.npz")
     Path("results/counts/sigma0.5/test-selection/0.npz").unlink()
     experiment.counting(0.5, "test", "selection", 1, "100")
-    told, differ = differences.report(path, other / path.relative_to("results"))
+    report, differ = differences.report(path, other / path.relative_to("results"))
     assert not differ
-    assert told == "files that differ: 0; in measured times alone: 1; the same: 0"
+    assert report == "files that differ: 0; in measured times alone: 1; the same: 0"
 
 
 def test_a_difference_of_two_seeds(copied: Copy) -> None:
@@ -280,17 +280,17 @@ def test_a_difference_of_two_seeds(copied: Copy) -> None:
     copied("one")
     experiment.counting(0.5, "test", "estimation", 2, "50 200", seed=1)
     experiment.certificates(0.5)
-    told, _ = differences.report(
+    report, _ = differences.report(
         Path("results/certificates/sigma0.5/cohen.tsv"), other / "certificates/sigma0.5/cohen.tsv"
     )
-    assert told.splitlines()[:4] == [
+    assert report.splitlines()[:4] == [
         "differs first:",
         "  results/counts/sigma0.5/test-estimation/0.npz: --seed 1 and 0",
         "  results/counts/sigma0.5/test-estimation/1.npz: --seed 1 and 0",
         "and so:",
     ]
-    assert "radius: " in told
-    assert "\n  time" not in told
+    assert "radius: " in report
+    assert "\n  time" not in report
 
 
 def test_an_edit_explains_a_difference(copied: Copy) -> None:
@@ -298,10 +298,10 @@ def test_an_edit_explains_a_difference(copied: Copy) -> None:
     copied("one")
     text = TABLE.read_text()
     TABLE.write_text(text.replace("0.25,cohen,200,sound", "0.25,cohen,300,sound"))
-    told, differ = differences.report(TABLE, other / "table1.csv")
+    report, differ = differences.report(TABLE, other / "table1.csv")
     assert differ
-    assert "  N: 1 of 4 differ, first in line 2: 300 and 200, at most 100 apart" in told
-    assert "  results/table1.csv: changed since it was made" in told
+    assert "  N: 1 of 4 differ, first in line 2: 300 and 200, at most 100 apart" in report
+    assert "  results/table1.csv: changed since it was made" in report
 
 
 def test_what_cannot_be_compared(folder: Path) -> None:
@@ -313,7 +313,7 @@ def test_what_cannot_be_compared(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arithmetic", "told"),
+    ("arithmetic", "expected"),
     [
         (
             "cuda-pytorch-bf16-folded-batch1000",
@@ -322,24 +322,24 @@ def test_what_cannot_be_compared(folder: Path) -> None:
         ("cpu-pytorch-fp64", []),  # as of margins, beside which samples may stand
     ],
 )
-def test_mixed_arithmetic_is_told(arithmetic: str, told: list[str], folder: Path) -> None:
+def test_mixed_arithmetic_is_told(arithmetic: str, expected: list[str], folder: Path) -> None:
     path = Path("results/certificates/sigma0.5/cohen.tsv")
     where = records.record_of(path)
     record = json.loads(where.read_text())
     record.pop("~seal")
     record["about"]["arithmetic"] = arithmetic
     write_text(where, records._sealed(record))
-    found = problems(audit.audit([TABLE]))
-    assert found.get(str(TABLE), []) == told
+    by_file = problems(audit.audit([TABLE]))
+    assert by_file.get(str(TABLE), []) == expected
 
 
 def test_what_is_absent_is_a_difference(copied: Copy) -> None:
     other = copied("other") / "results"
     copied("one")
     TABLE.unlink()
-    told, differ = differences.report(Path("results"), other)
+    report, differ = differences.report(Path("results"), other)
     assert differ
-    assert f"only in {records.relative(other)}: table1.csv" in told
+    assert f"only in {records.relative(other)}: table1.csv" in report
 
 
 @pytest.mark.parametrize("file", ["table1.csv", "base/sigma0.25.safetensors", "counts/sigma0.25/test-selection.npz"])
@@ -390,8 +390,8 @@ def test_swapped_counts_of_two_sigmas_are_told(folder: Path) -> None:
         shutil.move(f"{one}{suffix}", "third")
         shutil.move(f"{two}{suffix}", f"{one}{suffix}")
         shutil.move("third", f"{two}{suffix}")
-    found = problems(audit.audit([TABLE]))
-    assert found
+    by_file = problems(audit.audit([TABLE]))
+    assert by_file
     for sigma in (0.25, 0.5):
-        told = found[f"results/certificates/sigma{sigma}/cohen.tsv"]
-        assert told == [f"made from a results/counts/sigma{sigma}/test-estimation.npz that has changed since"]
+        messages = by_file[f"results/certificates/sigma{sigma}/cohen.tsv"]
+        assert messages == [f"made from a results/counts/sigma{sigma}/test-estimation.npz that has changed since"]

@@ -118,11 +118,11 @@ def test_nested_sizes_are_prefixes(cifar_like: SimpleNamespace, reference: np.nd
 @pytest.mark.parametrize("sizes", [[1], [1, 2, 3], [99, 100, 101, 300], list(range(1, 301))])
 def test_any_nested_sizes_agree(cifar_like: SimpleNamespace, reference: np.ndarray, sizes: list[int]) -> None:
     """Also where a piece of predictions holds many sizes, or several images."""
-    made = counted(cifar_like, sizes)
-    assert (made.sum(2) == sizes).all()
-    assert (np.diff(made, axis=1) >= 0).all()
+    tallies = counted(cifar_like, sizes)
+    assert (tallies.sum(2) == sizes).all()
+    assert (np.diff(tallies, axis=1) >= 0).all()
     for position in np.flatnonzero(np.isin(sizes, SIZES)):
-        np.testing.assert_array_equal(made[:, position], reference[:, SIZES.index(sizes[position])])
+        np.testing.assert_array_equal(tallies[:, position], reference[:, SIZES.index(sizes[position])])
 
 
 def test_seconds_are_those_of_the_run_and_ascend(cifar_like: SimpleNamespace) -> None:
@@ -167,10 +167,10 @@ class Scripted:
 def test_images_and_sizes_share_the_seconds_of_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two images of 2 and 8 draws, in pieces of 4, 5 and 7 draws that take a second each."""
     monkeypatch.setattr(sampling, "time", Clock())
-    made, seconds = sampling.count_predictions(
+    tallies, seconds = sampling.count_predictions(
         Scripted(4, 5, 7), np.zeros((2, 1, 2, 2), np.float32), 0.5, [2, 8], 0, classes=3
     )
-    assert made.tolist() == [[[2, 0, 0], [8, 0, 0]]] * 2
+    assert tallies.tolist() == [[[2, 0, 0], [8, 0, 0]]] * 2
     # Draws 0-1 and 2-7 are the first image's, 8-9 and 10-15 the second's; the pieces end at 4, 9 and 16.
     first, second = [2 / 4, 2 / 4 + 2 / 4 + 4 / 5], [1 / 5 + 1 / 7, 1 / 5 + 7 / 7]
     np.testing.assert_allclose(seconds, [first, second], rtol=1e-12)
@@ -178,8 +178,8 @@ def test_images_and_sizes_share_the_seconds_of_a_piece(monkeypatch: pytest.Monke
 
 def test_purposes_and_seeds_give_other_counts(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
     assert (counted(cifar_like, SIZES, purpose="selection") != reference).any()
-    made = sampling.count_predictions(cifar_like.engine, cifar_like.images, 0.5, SIZES, 1, classes=10)[0]
-    assert (made != reference).any()
+    tallies = sampling.count_predictions(cifar_like.engine, cifar_like.images, 0.5, SIZES, 1, classes=10)[0]
+    assert (tallies != reference).any()
 
 
 def test_counts_belong_to_the_name_of_the_image(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:
@@ -334,11 +334,11 @@ import time
 from accelerated_smoothing import cli
 from accelerated_smoothing.progress import Progress
 update = Progress.update
-def told(self, amount):
+def update_and_print(self, amount):
     update(self, amount)
     print(self.done, flush=True)
     time.sleep(0.003)  # so that it is not done before anyone has heard of its first chunk
-Progress.update = told
+Progress.update = update_and_print
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -431,10 +431,10 @@ def test_counts_do_not_depend_on_where_a_run_stops(
     path = tmp_path / "work.npz"
     interrupted(cifar_like, path, pieces, monkeypatch)
     assert progress_of(path) == min(80 * pieces, 600)
-    made, seconds = sampling.count_predictions(
+    tallies, seconds = sampling.count_predictions(
         cifar_like.engine, cifar_like.images, 0.5, SIZES, 0, classes=10, checkpoint=checkpoint_at(path)
     )
-    np.testing.assert_array_equal(made, reference)
+    np.testing.assert_array_equal(tallies, reference)
     assert (seconds > 0).all()
     assert (np.diff(seconds, axis=1) >= 0).all()
 

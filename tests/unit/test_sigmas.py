@@ -40,11 +40,11 @@ def climbed(logit: Callable[[torch.Tensor], torch.Tensor], x: list[float], start
         return torch.randn((len(x), samples, 1, 1, 1), generator=random)
 
     images = torch.tensor(x).view(-1, 1, 1, 1)
-    made = ascent.choose(
+    reached = ascent.choose(
         forward, images, torch.full((len(x),), start), draw, noise.distribution("gaussian").margin,
         [steps], ascent.Settings(samples=n, lr=lr),
     )  # fmt: skip
-    return made[0].numpy()
+    return reached[0].numpy()
 
 
 @pytest.mark.parametrize("start", [0.1, 0.5, 1.0])
@@ -61,11 +61,11 @@ def test_on_a_linear_model_sigma_grows_as_the_radius_does(start: float) -> None:
     assert (reached > start).all()
     # Each step is lr times a derivative that can be had by quadrature. Of few samples the larger class's share is on
     # average too large, and with it the step; 4,096 are enough for 0.05.
-    for x, found in zip((0.1, 0.3, 0.6), reached, strict=False):
+    for x, end in zip((0.1, 0.3, 0.6), reached, strict=False):
         sigma = start
         for _ in range(100):
             sigma += 0.02 * (radius(p, x, sigma + 1e-4) - radius(p, x, sigma - 1e-4)) / 2e-4
-        assert found == pytest.approx(sigma, abs=0.05)
+        assert end == pytest.approx(sigma, abs=0.05)
 
 
 def test_where_the_best_sigma_is_known_the_ascent_ends_there() -> None:
@@ -88,19 +88,19 @@ def test_where_the_best_sigma_is_known_the_ascent_ends_there() -> None:
 def test_uniform_noise_has_its_own_objective() -> None:
     """Far from the boundary, lambda (p_A - p_B) is lambda itself, and grows by lr a step, up to the clamped 0.96."""
     images = torch.full((2, 1, 1, 1), 50.0)
-    made = ascent.choose(
+    reached = ascent.choose(
         lambda batch: torch.stack([batch.flatten(), -batch.flatten()], dim=1),
         images, torch.tensor([0.25, 0.5]), lambda step, n: torch.rand((2, n, 1, 1, 1)) * 2 - 1,
         noise.distribution("uniform").margin, [10, 20], ascent.Settings(samples=1, lr=0.01),
     )  # fmt: skip
-    np.testing.assert_allclose(made.numpy(), [[0.346, 0.596], [0.442, 0.692]], atol=1e-6)  # float32
+    np.testing.assert_allclose(reached.numpy(), [[0.346, 0.596], [0.442, 0.692]], atol=1e-6)  # float32
 
 
 def test_the_grid_is_searched_as_by_a_plain_loop() -> None:
     random = torch.Generator().manual_seed(5)
     draws = {(step, n): torch.randn((3, n, 1, 1, 1), generator=random) for step in range(1, 21) for n in (1, 4)}
     x = [0.1, 0.4, -0.3]
-    made = grid.choose(
+    picks = grid.choose(
         lambda batch: torch.stack([3 * batch.flatten(), torch.zeros(len(batch))], dim=1),
         torch.tensor(x).view(-1, 1, 1, 1), torch.full((3,), 0.25), lambda step, n: draws[step, n],
         noise.distribution("gaussian").margin, [1, 4], grid.Settings(evaluations=20),
@@ -115,7 +115,7 @@ def test_the_grid_is_searched_as_by_a_plain_loop() -> None:
                 )
                 p = np.clip(max(p, 1 - p), 0.02, 0.98)
                 best = max(best, (sigma * stats.norm.ppf(p), sigma))
-            assert float(made[row, image]) == pytest.approx(best[1])
+            assert float(picks[row, image]) == pytest.approx(best[1])
 
 
 @pytest.fixture(scope="module")
@@ -124,16 +124,16 @@ def chosen(base: Path, digits: SimpleNamespace, tmp_path_factory: pytest.TempPat
     output = tmp_path_factory.mktemp("chosen") / "ascent.npz"
     words = f"choose ascent --lr 0.02 --at 5 10 --base {base} --images {digits.test} --sigma 0.5 --threads 1"
     assert cli.main(f"{words} --slice :20 --output {output}".split()) == 0
-    return SimpleNamespace(path=output, words=words, made=sigmas.read(output))
+    return SimpleNamespace(path=output, words=words, content=sigmas.read(output))
 
 
 def test_sigmas_differ_by_image_and_by_the_number_of_steps(chosen: SimpleNamespace) -> None:
-    made = chosen.made
-    assert made.at.tolist() == [5, 10]
-    assert made.sigmas.shape == (2, 20)
-    assert len(np.unique(made.sigmas)) > 30
-    assert (np.abs(made.sigmas[1] - 0.5) > np.abs(made.sigmas[0] - 0.5)).mean() > 0.5
-    assert (made.meta["way"], made.meta["sigma"], made.meta["noise"]) == ("ascent", 0.5, "gaussian")
+    content = chosen.content
+    assert content.at.tolist() == [5, 10]
+    assert content.sigmas.shape == (2, 20)
+    assert len(np.unique(content.sigmas)) > 30
+    assert (np.abs(content.sigmas[1] - 0.5) > np.abs(content.sigmas[0] - 0.5)).mean() > 0.5
+    assert (content.meta["way"], content.meta["sigma"], content.meta["noise"]) == ("ascent", 0.5, "gaussian")
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_a_sigma_depends_on_its_image_alone(
     words = chosen.words.replace("--at 5 10", f"--at {at}")
     assert cli.main(f"{words} --slice {part} --output {tmp_path / 'again.npz'}".split()) == 0
     again = sigmas.read(tmp_path / "again.npz")
-    np.testing.assert_array_equal(again.sigmas[-1], chosen.made.sigmas[kept][as_slice(part)])
+    np.testing.assert_array_equal(again.sigmas[-1], chosen.content.sigmas[kept][as_slice(part)])
 
 
 def test_another_seed_gives_other_sigmas(chosen: SimpleNamespace, tmp_path: Path) -> None:
     assert cli.main(f"{chosen.words} --slice :20 --seed 1 --output {tmp_path / 'other.npz'}".split()) == 0
-    assert (sigmas.read(tmp_path / "other.npz").sigmas != chosen.made.sigmas).mean() > 0.9
+    assert (sigmas.read(tmp_path / "other.npz").sigmas != chosen.content.sigmas).mean() > 0.9
 
 
 def test_what_was_stopped_goes_on(
@@ -187,11 +187,11 @@ def test_counting_takes_each_images_own_sigma(
 ) -> None:
     words = f"--base {base} --images {digits.test} --slice :20 --sigma 0.5"
     own = counted(f"{words} --sigmas {chosen.path} --at 10", tmp_path / "own.npz")
-    np.testing.assert_array_equal(own.sigmas, chosen.made.sigmas[1])
+    np.testing.assert_array_equal(own.sigmas, chosen.content.sigmas[1])
     assert own.meta["choice"] == "ascent10"
     assert own.meta["choice_passes"] == 2 * 10  # a step goes forward and back with one copy
     for row in (0, 7, 19):  # as if that image alone had been counted at that sigma
-        sigma = repr(float(chosen.made.sigmas[1, row]))
+        sigma = repr(float(chosen.content.sigmas[1, row]))
         alone = counted(words.replace("0.5", sigma).replace(":20", f"{row}:{row + 1}"), tmp_path / "alone.npz")
         np.testing.assert_array_equal(alone.counts[0], own.counts[row])
     arrays, meta = read_arrays(chosen.path, sigmas.ARRAYS, "sigmas")
@@ -203,7 +203,7 @@ def test_counting_takes_each_images_own_sigma(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"--at 10": "--at 7"}, "--at must be one of [5, 10], at which sigmas were chosen, got 7"),
         ({"--at 10": ""}, "--at is required with --sigmas"),
@@ -214,14 +214,14 @@ def test_counting_takes_each_images_own_sigma(
 )
 def test_sigmas_of_something_else_are_refused(
     chosen: SimpleNamespace, base: Path, digits: SimpleNamespace, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str], changes: dict[str, str], told: str,
+    capsys: pytest.CaptureFixture[str], changes: dict[str, str], message: str,
 ) -> None:  # fmt: skip
     words = f"count --base {base} --images {digits.test} --slice :20 --sigma 0.5 --noise gaussian"
     words += f" --sigmas {chosen.path} --at 10"
     for old, new in changes.items():
         words = words.replace(old, new)
     assert cli.main(f"{words} --sizes 10 --output {tmp_path / 'counts.npz'}".split()) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,7 +237,7 @@ def test_certificates_by_the_memory(
     )
     assert cli.main(certifying.split()) == 0
     log = certificates.read(tmp_path / "memory.tsv")
-    np.testing.assert_array_equal(log["sigma"], chosen.made.sigmas[1])
+    np.testing.assert_array_equal(log["sigma"], chosen.content.sigmas[1])
     assert (log["sigma0"] == 0.5).all()
     assert (log["guarantee"] == "memory").all()
     assert (log["noise"] == "gaussian").all()

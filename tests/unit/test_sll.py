@@ -165,8 +165,8 @@ def test_the_scaling_of_a_convolution_bounds_its_whole_matrix(size: tuple[int, i
 def test_what_only_moves_numbers_keeps_distances() -> None:
     x = torch.randn(5, 3, 8, 4, dtype=torch.float64)
     for layer in (nn.PixelUnshuffle(2), nn.PixelUnshuffle(4), Padding(7), Padding(3)):
-        made = jacobian(layer, x[0])
-        torch.testing.assert_close(made.T @ made, torch.eye(96, dtype=torch.float64), rtol=0, atol=0)
+        matrix = jacobian(layer, x[0])
+        torch.testing.assert_close(matrix.T @ matrix, torch.eye(96, dtype=torch.float64), rtol=0, atol=0)
     assert torch.equal(Padding(7)(x)[:, :3], x)
     assert Padding(7)(x).shape == (5, 7, 8, 4)
 
@@ -188,9 +188,9 @@ def network(arch: str, channels: int, scrambled: bool) -> nn.Sequential:
 def test_no_backbone_stretches(arch: str, channels: int, scrambled: bool) -> None:
     linear = models.linear(network(arch, channels, scrambled))
     side = int(arch[3:].partition("-")[0])
-    found = stretch(linear.features, torch.rand(channels, side, side, dtype=torch.float64))
-    assert found <= limit(torch.float64)
-    assert scrambled or found > 0.1  # the bound is not idle
+    factor = stretch(linear.features, torch.rand(channels, side, side, dtype=torch.float64))
+    assert factor <= limit(torch.float64)
+    assert scrambled or factor > 0.1  # the bound is not idle
 
 
 @pytest.fixture(scope="module")
@@ -225,14 +225,14 @@ def test_no_trained_backbone_stretches(backbones: dict[str, Path], pixels: torch
     torch.manual_seed(0)
     x = pixels[:20].clone().requires_grad_()
     y = (pixels[:20] + 0.1 * torch.randn_like(pixels[:20])).requires_grad_()
-    search, found = torch.optim.Adam([x, y], 0.01), []
+    search, history = torch.optim.Adam([x, y], 0.01), []
     for _ in range(40):
-        found.append(ratios(features, x, y))
+        history.append(ratios(features, x, y))
         search.zero_grad()
-        (-found[-1].log().sum()).backward()
+        (-history[-1].log().sum()).backward()
         search.step()
-    assert found[-1].mean() > found[0].mean() + 0.1  # it does find
-    assert torch.stack(found).max() <= 1 + 1e-9
+    assert history[-1].mean() > history[0].mean() + 0.1  # it does find
+    assert torch.stack(history).max() <= 1 + 1e-9
     for one, other in zip(x.detach()[:5], y.detach()[:5], strict=True):
         assert stretch(features, one) <= limit(torch.float64)
         assert stretch(features, (one + other) / 2) <= limit(torch.float64)
@@ -323,8 +323,8 @@ def test_the_rounding_of_a_layer_is_bounded(kind: str, size: float, spread: floa
     for far in (0.1, 1, 10):
         x = far * torch.randn(features, dtype=torch.float64)
         off, _ = layer.rounding(x.norm().item(), 1)
-        found = fractions(folded(x[None]))
-        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(found, true_layer(layer, fractions(x)), strict=True)))
+        computed = fractions(folded(x[None]))
+        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(computed, true_layer(layer, fractions(x)), strict=True)))
         assert 0 < error <= off < 1e-9 * (1 + x.norm())
     zeros = true_layer(layer, [Fraction(0)] * features)
     assert math.sqrt(sum(value**2 for value in zeros)) <= layer.rounding(1.0, 1)[1] * (1 + 1e-12)
@@ -419,8 +419,8 @@ def test_under_autocast_only_activations_are_rounded_further(pixels: torch.Tenso
     centred = pixels.float() - 0.3
     with torch.no_grad():
         with torch.autocast("cpu", torch.bfloat16):
-            found = model[1].backbone(centred).double()
-        off = (found - exact.double()[1].backbone(centred.double())).norm(dim=1) / centred.flatten(1).norm(dim=1)
+            features = model[1].backbone(centred).double()
+        off = (features - exact.double()[1].backbone(centred.double())).norm(dim=1) / centred.flatten(1).norm(dim=1)
     assert 1e-4 < off.max() <= errors * HALF_BIT
 
 
@@ -459,14 +459,14 @@ def test_the_engine_predicts_as_the_network(backbones: dict[str, Path], pixels: 
         model, images = models.build(arch, 10, [0.1] * 64, [0.5] * 64), pixels.float().view(-1, 64, 1, 1)
     else:
         model, images = models.load(backbones["fp32"], "base")[0], pixels.float()
-    made = engines.build(model.eval(), images.shape[1:], device=torch.device("cpu"))
+    engine = engines.build(model.eval(), images.shape[1:], device=torch.device("cpu"))
     with torch.no_grad():
         expected = model.double()(images.double())
-    torch.testing.assert_close(made.logits(images).double(), expected, rtol=1e-4, atol=1e-4)  # logits of order 1
+    torch.testing.assert_close(engine.logits(images).double(), expected, rtol=1e-4, atol=1e-4)  # logits of order 1
     top = expected.topk(2).values
     clear = top[:, 0] - top[:, 1] > 1e-3
     assert clear.float().mean() > 0.9
-    assert torch.equal(made.logits(images).argmax(1)[clear], expected.argmax(1)[clear])
+    assert torch.equal(engine.logits(images).argmax(1)[clear], expected.argmax(1)[clear])
 
 
 # Names.
@@ -530,9 +530,9 @@ def test_the_cost_is_the_multiply_adds(arch: str, channels: int) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         folded(torch.rand(1, channels, side, side))
     adds = (counter.get_total_flops() - sum(counter.get_flop_counts()["Sll.fc"].values())) / 2  # the last layer is free
-    told = architectures.cost(arch) * architectures.LAYER * (side / 32) ** 2
-    assert told == pytest.approx(adds, rel=1e-9)
-    assert 0.8 < told / (counter.get_total_flops() / 2) < 1  # narrowings and the linear layer are left out
+    cost = architectures.cost(arch) * architectures.LAYER * (side / 32) ** 2
+    assert cost == pytest.approx(adds, rel=1e-9)
+    assert 0.8 < cost / (counter.get_total_flops() / 2) < 1  # narrowings and the linear layer are left out
 
 
 def test_a_plan_knows_their_weights() -> None:

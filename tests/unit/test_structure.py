@@ -34,12 +34,12 @@ PROTOCOLS = {
 
 def modules() -> dict[str, ast.Module]:
     """Every module of the package, by its dotted path within it."""
-    found = {}
+    trees = {}
     for path in sorted(registry.PACKAGE.rglob("*.py")):
         parts = path.relative_to(registry.PACKAGE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_bytes())
-    found.pop("", None)
-    return found
+        trees[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_bytes())
+    trees.pop("", None)
+    return trees
 
 
 MODULES = modules()

@@ -26,8 +26,8 @@ def guess(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def words(base: Path, digits: SimpleNamespace, guess: Path, output: Path, *more: str) -> list[str]:
-    made = f"time --base {base} --surrogates {guess} --images {digits.test} --slice 3:40 --count 2 --repeats 2".split()
-    return [*made, *f"--sigma 0.5 --sizes 10 25 --n0 20 --threads 1 --output {output}".split(), *more]
+    head = f"time --base {base} --surrogates {guess} --images {digits.test} --slice 3:40 --count 2 --repeats 2".split()
+    return [*head, *f"--sigma 0.5 --sizes 10 25 --n0 20 --threads 1 --output {output}".split(), *more]
 
 
 def test_every_method_is_timed_at_every_size(
@@ -41,9 +41,9 @@ def test_every_method_is_timed_at_every_size(
     sampled, guessed = [], []
     count, predict = sampling.count_predictions, surrogate.predict
 
-    def counting(engine: Any, images: Any, sigma: float, samples: int, *given: Any, **options: Any) -> Any:
+    def counting(engine: Any, images: Any, sigma: float, samples: int, *arguments: Any, **options: Any) -> Any:
         sampled.append((samples, options["purpose"], engine.arithmetic))
-        return count(engine, images, sigma, samples, *given, **options)
+        return count(engine, images, sigma, samples, *arguments, **options)
 
     monkeypatch.setattr(sampling, "count_predictions", counting)
     monkeypatch.setattr(surrogate, "predict", lambda h, images: guessed.append(len(images)) or predict(h, images))

@@ -84,8 +84,8 @@ def test_generators_depend_on_seed_and_purpose_alone() -> None:
 
 
 def epoch(images: torch.Tensor, crop: int, flip: bool, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    made = list(loop.batches(images, torch.arange(len(images)), 16, crop, flip, torch.Generator().manual_seed(seed)))
-    return torch.cat([x for x, _ in made]), torch.cat([y for _, y in made]), [len(x) for x, _ in made]
+    pairs = list(loop.batches(images, torch.arange(len(images)), 16, crop, flip, torch.Generator().manual_seed(seed)))
+    return torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]), [len(x) for x, _ in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +123,9 @@ def test_batches_hold_crops_and_mirror_images(images: torch.Tensor, crop: int, f
     assert sorted(order.tolist()) == list(range(150))
     seen = []
     for view, position in zip(got, order.tolist(), strict=True):
-        found = [name for name, known in views(images[position], crop, flip).items() if torch.equal(known, view)]
-        assert found, f"image {position} is none of its crops"
-        seen.append(found[0])
+        names = [name for name, known in views(images[position], crop, flip).items() if torch.equal(known, view)]
+        assert names, f"image {position} is none of its crops"
+        seen.append(names[0])
     every = {(y, x) for y in range(2 * crop + 1) for x in range(2 * crop + 1)}
     assert {(y, x) for y, x, _ in seen} == every  # 150 images, 25 places: one is missed with probability 0.05
     mirrored = sum(mirror for _, _, mirror in seen)
@@ -218,7 +218,7 @@ def linear(
         model.append(torch.nn.Linear(4 * 3 * 4, 3)).to(memory_format=torch.channels_last)
         inputs = torch.randn(100, 2, 5, 6, generator=torch.Generator().manual_seed(1))
         targets = (inputs.sum((1, 2, 3)) > 0).long()
-        made = {
+        solver = {
             "adam": lambda: torch.optim.Adam(model.parameters(), 0.01, betas=(0.5, 0.999)),
             "sgd": lambda: torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-3),
             "plain": lambda: torch.optim.SGD(model.parameters(), 0.1),
@@ -233,7 +233,7 @@ def linear(
 
         settings = {"epochs": 4, "step_size": 2, "gamma": 0.1, "seed": 0, "purpose": "test", "identity": {"a": (1, 2)}}
         loop.run(
-            loop.Step(model, made, cross_entropy, precision, CPU),
+            loop.Step(model, solver, cross_entropy, precision, CPU),
             lambda _, random: loop.batches(inputs, targets, 16, 1, True, random),
             images=len(inputs),
             **{**settings, **options},
@@ -417,7 +417,7 @@ def taught(digits: SimpleNamespace) -> SimpleNamespace:
     images = data.read(digits.train, ":300")
     random = np.random.default_rng(6)
     likely = 0.75 * np.eye(10)[images.labels] + 0.25 * random.dirichlet([0.5] * 10, 300)
-    made = np.stack([random.multinomial(100, p) for p in likely])[:, None]
+    counts = np.stack([random.multinomial(100, p) for p in likely])[:, None]
     meta = {
         "kind": "counts",
         "split": "train",
@@ -429,7 +429,7 @@ def taught(digits: SimpleNamespace) -> SimpleNamespace:
         "choice": None,
         "arithmetic": "cpu",
     }
-    counted = Counts(images.idx, images.labels, np.array([100]), made, np.zeros((300, 1)), meta)
+    counted = Counts(images.idx, images.labels, np.array([100]), counts, np.zeros((300, 1)), meta)
     return SimpleNamespace(images=images, counts=counted)
 
 

@@ -84,11 +84,11 @@ def test_smoothadv_is_the_attack_and_the_cross_entropy_on_the_same_noise(
     steps: int, epsilon: float, samples: int
 ) -> None:
     p, settings = problem(samples, 0.3), smoothadv.Settings(steps=steps, epsilon=epsilon, samples=samples)
-    found = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, samples), settings)
+    attacked = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, samples), settings)
     expected = []
     for i, label in enumerate(p.labels.tolist()):
         attacking = slow_attack(p, i, settings)
-        np.testing.assert_allclose(found[i].numpy(), attacking, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(attacked[i].numpy(), attacking, rtol=0, atol=1e-10)
         expected += [-log_softmax(logits(p, attacking, i, j))[label] for j in range(samples)]
     loss = smoothadv.loss(p.f, p.images, p.labels, SIGMA, settings)
     assert loss.item() == pytest.approx(np.mean(expected), rel=1e-10)
@@ -135,8 +135,8 @@ def test_the_attack_stays_in_the_ball_and_among_pixels_and_raises_the_loss(epsil
 
 def test_an_attack_without_a_gradient_stays_where_it_is() -> None:
     p = problem(1, 0.0)
-    found = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, 1), smoothadv.Settings())
-    assert torch.equal(found, p.images)
+    attacked = smoothadv.attack(p.f, p.images, p.labels, p.f.noise(SIGMA, 1), smoothadv.Settings())
+    assert torch.equal(attacked, p.images)
 
 
 @pytest.mark.parametrize(("samples", "gamma", "beta", "scale"), [(1, 8, 16, 0.1), (5, 2, 1, 0.2), (16, 8, 4, 0.2)])
@@ -233,8 +233,8 @@ def test_margin_has_a_finite_gradient_where_classes_have_the_same_weights(dtype:
 
 @pytest.mark.parametrize("arch", ["resnet20", "mlp-16", "imagenet-resnet50"])
 def test_margin_refuses_what_is_not_lipschitz(arch: str) -> None:
-    told = f"must be a 1-Lipschitz network such as sll32-2, or linear on embeddings, got '{arch}'"
-    with pytest.raises(InputError, match=told):
+    message = f"must be a 1-Lipschitz network such as sll32-2, or linear on embeddings, got '{arch}'"
+    with pytest.raises(InputError, match=message):
         config.check(margin.Settings, {"arch": arch})
     assert config.check(margin.Settings, {"arch": "linear"}).arch == "linear"
 
@@ -282,9 +282,9 @@ def test_ascent_is_a_plain_loop(steps: int, n: int) -> None:
         for k in range(steps):
             sigma += 0.01 * (radius(i, sigma + 1e-6, k) - radius(i, sigma - 1e-6, k)) / 2e-6
         expected.append(sigma)
-    found = ascend(p.f.frozen, p.images, SIGMA, lambda k: eps[k], distribution.margin, range(steps), 0.01)
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-7)
-    assert not found.requires_grad
+    sigmas = ascend(p.f.frozen, p.images, SIGMA, lambda k: eps[k], distribution.margin, range(steps), 0.01)
+    np.testing.assert_allclose(sigmas.numpy(), expected, rtol=1e-7)
+    assert not sigmas.requires_grad
 
 
 def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
@@ -304,9 +304,9 @@ def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
     def falling(p_a: torch.Tensor, p_b: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return -sigma
 
-    found = ascend(f, images, start, draw, distribution.margin, range(5), 0.01)
-    assert (found[:100] > 0.5).all()
-    assert found[:100].mean() > found[100:].mean()
+    sigmas = ascend(f, images, start, draw, distribution.margin, range(5), 0.01)
+    assert (sigmas[:100] > 0.5).all()
+    assert sigmas[:100].mean() > sigmas[100:].mean()
     assert torch.equal(start, torch.full((200,), 0.5))
     assert torch.equal(ascend(f, images, start, draw, falling, range(3), 1.0), torch.full((200,), FLOOR))
 

@@ -34,11 +34,11 @@ def audited(place: Path) -> Audit:
         own = {**os.environ, "PYTHONPATH": str(place / "src")}
         done = subprocess.run(words, cwd=place, env=own, capture_output=True, text=True, check=False)
         assert done.stderr == ""
-        told = json.loads(done.stdout)
-        found = {entry["file"]: entry["problems"] for entry in told["files"] if entry["problems"]}
-        assert done.returncode == (1 if found else 0)
-        assert told["holds"] == (not found)
-        return found
+        report = json.loads(done.stdout)
+        problems = {entry["file"]: entry["problems"] for entry in report["files"] if entry["problems"]}
+        assert done.returncode == (1 if problems else 0)
+        assert report["holds"] == (not problems)
+        return problems
 
     return run
 
@@ -69,27 +69,27 @@ def test_one_byte_of_one_file(place: Path, audited: Audit, file: str) -> None:
     altered = bytearray(whole)
     altered[len(whole) // 2] ^= 1
     path.write_bytes(altered)
-    found = audited()
+    problems = audited()
     path.write_bytes(whole)
-    assert found.keys() == {f"{R}/{file.removesuffix(records.SUFFIX)}"}
+    assert problems.keys() == {f"{R}/{file.removesuffix(records.SUFFIX)}"}
 
 
 def test_an_edited_cell(place: Path, audited: Audit) -> None:
     path = place / R / "table1.csv"
     whole = path.read_text()
     path.write_text(whole.replace("0.25,cohen,250,sound,0.", "0.25,cohen,250,sound,0.9", 1))
-    found = audited()
+    problems = audited()
     path.write_text(whole)
-    assert found == {f"{R}/table1.csv": ["changed since it was made"]}
+    assert problems == {f"{R}/table1.csv": ["changed since it was made"]}
 
 
 def test_a_deleted_record(place: Path, audited: Audit) -> None:
     path = place / R / f"base/sigma0.5.safetensors{records.SUFFIX}"
     moved = path.rename(place / "kept")
-    found = audited()
+    problems = audited()
     moved.rename(path)
-    assert found.keys() == {f"{R}/base/sigma0.5.safetensors"}
-    assert "no such record" in found[f"{R}/base/sigma0.5.safetensors"][0]
+    assert problems.keys() == {f"{R}/base/sigma0.5.safetensors"}
+    assert "no such record" in problems[f"{R}/base/sigma0.5.safetensors"][0]
 
 
 def test_swapped_counts_of_two_sigmas(place: Path, audited: Audit) -> None:
@@ -101,13 +101,13 @@ def test_swapped_counts_of_two_sigmas(place: Path, audited: Audit) -> None:
         (place / "third").rename(two)
 
     swap()
-    found = audited()
+    problems = audited()
     swap()
-    assert found == {str(path.relative_to(place)): ["changed since it was made"] for path in (one, two)}
+    assert problems == {str(path.relative_to(place)): ["changed since it was made"] for path in (one, two)}
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told", "where"),
+    ("file", "old", "new", "message", "where"),
     [
         ("config.yaml", "seed: 0 ", "seed: 5 ", "--seed 0; the config now says 5", "base/sigma0.25.safetensors"),
         ("presets/tiny.yaml", 'test: ":40"', 'test: ":38"', "--slice :40; the config now says :38", "certificates/"),
@@ -115,23 +115,23 @@ def test_swapped_counts_of_two_sigmas(place: Path, audited: Audit) -> None:
         ("config.yaml", "seed: 0 ", "sead: 0 ", "the workflow cannot make the targets now", "table1.csv"),
     ],
 )
-def test_another_config(place: Path, audited: Audit, file: str, old: str, new: str, told: str, where: str) -> None:
+def test_another_config(place: Path, audited: Audit, file: str, old: str, new: str, message: str, where: str) -> None:
     path = place / file
     whole = path.read_text()
     assert old in whole
     path.write_text(whole.replace(old, new))
-    found = audited()
+    by_file = audited()
     path.write_text(whole)
-    assert [name for name, problems in found.items() if where in name and any(told in line for line in problems)]
+    assert [name for name, problems in by_file.items() if where in name and any(message in line for line in problems)]
 
 
 def test_a_number_of_threads_is_not_held_against_it(place: Path, audited: Audit) -> None:
     path = place / "config.yaml"
     whole = path.read_text()
     path.write_text(whole.replace("threads: 2", "threads: 1").replace("minutes: 120", "minutes: 120 # so"))
-    found = audited()
+    problems = audited()
     path.write_text(whole)
-    assert found == {}
+    assert problems == {}
 
 
 def test_random_bytes_of_random_files(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,6 +156,6 @@ def test_random_bytes_of_random_files(place: Path, monkeypatch: pytest.MonkeyPat
         content = victim.read_bytes()
         at, change = int(random.integers(len(content))), int(random.integers(1, 256))
         victim.write_bytes(content[:at] + bytes([content[at] ^ change]) + content[at + 1 :])
-        assert {path for path, told in problems().items() if told} == {file}, (victim, at)
+        assert {path for path, lines in problems().items() if lines} == {file}, (victim, at)
         victim.write_bytes(content)
     assert not any(problems().values())

@@ -109,8 +109,8 @@ def test_the_readmes_commands_can_be_planned(snakemake, command: str) -> None:
 
 def test_all_of_the_paper_is_planned(snakemake) -> None:
     plan = planned(snakemake, "all")
-    made = {"table": 6, "figure": 3, "notebook": 2, "report": 1}
-    assert {rule: plan[rule] for rule in made} == made
+    expected = {"table": 6, "figure": 3, "notebook": 2, "report": 1}
+    assert {rule: plan[rule] for rule in expected} == expected
 
 
 @pytest.mark.parametrize("target", ["results/table9.csv", "results/figure9.svg", "results/fars/table9_vs_paper.csv"])

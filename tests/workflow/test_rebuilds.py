@@ -79,28 +79,28 @@ def test_an_edit_of_the_pages_template_makes_the_page(snakemake, edit) -> None:
 
 def test_an_edit_of_the_surrogates_training_reruns_no_counting(snakemake, edit) -> None:
     edit("training/surrogate.py", "def train(", "ANOTHER = 1\n\n\ndef train(")
-    found = rerun(snakemake)
-    assert found["surrogate"] == 2
-    assert not found.keys() & {"data", "base", "shard", "counts"}
+    jobs = rerun(snakemake)
+    assert jobs["surrogate"] == 2
+    assert not jobs.keys() & {"data", "base", "shard", "counts"}
 
 
 def test_an_edit_of_the_noise_counts_again(snakemake, edit) -> None:
     edit("noise/__init__.py", "LIMIT =", "ANOTHER = 1\nLIMIT =")
-    found = rerun(snakemake)
-    assert found["shard"] > 8
-    assert found.keys() >= {"counts", *AFTER_COUNTS}
-    assert not found.keys() & {"data"}
+    jobs = rerun(snakemake)
+    assert jobs["shard"] > 8
+    assert jobs.keys() >= {"counts", *AFTER_COUNTS}
+    assert not jobs.keys() & {"data"}
 
 
 def test_another_learning_rate_of_the_surrogate(snakemake) -> None:
-    found = rerun(snakemake, "--config", "surrogate={lr: 0.002}")
-    assert found["surrogate"] == 2
-    assert found["certificates"] == 2  # Cohen et al.'s and the baseline's stand
-    assert not found.keys() & {"data", "base", "shard", "counts"}
+    jobs = rerun(snakemake, "--config", "surrogate={lr: 0.002}")
+    assert jobs["surrogate"] == 2
+    assert jobs["certificates"] == 2  # Cohen et al.'s and the baseline's stand
+    assert not jobs.keys() & {"data", "base", "shard", "counts"}
     assert "params" in snakemake("all", *TINY, "-n", "--config", "surrogate={lr: 0.002}").stdout.lower()  # it says why
 
 
 def test_other_images_are_counted_anew(snakemake) -> None:
-    found = rerun(snakemake, "--config", "dataset={test: ':39'}")
-    assert found["shard"] == 2 * 3  # of the test images; the training images' stand
-    assert not found.keys() & {"data", "base", "surrogate"}
+    jobs = rerun(snakemake, "--config", "dataset={test: ':39'}")
+    assert jobs["shard"] == 2 * 3  # of the test images; the training images' stand
+    assert not jobs.keys() & {"data", "base", "surrogate"}

@@ -153,8 +153,8 @@ def test_a_fault_is_not_retried_and_told_last(tiny: Path, snakemake) -> None:
     done = snakemake("results/hopeless/counts/sigma0.25/test-selection/0.npz", *TINY, *words)
     assert done.returncode != 0
     log = "results/hopeless/logs/counts/sigma0.25/test-selection/0.log"
-    told = f"{log}: accelerated-smoothing: error: results/hopeless/base/sigma0.25.safetensors: not a whole weight file"
-    assert any(line.startswith(told) for line in done.stderr.splitlines()[-8:])
+    error = f"{log}: accelerated-smoothing: error: results/hopeless/base/sigma0.25.safetensors: not a whole weight file"
+    assert any(line.startswith(error) for line in done.stderr.splitlines()[-8:])
     assert "Trying to restart" not in done.stdout + done.stderr
 
 
