@@ -167,7 +167,7 @@ def describe(path: Path) -> dict[str, Any]:
         except (ValueError, TypeError, KeyError):
             return {}
     if path.suffix == ".tsv":
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
         columns = {name: sorted({row.get(name) or "" for row in rows} - {""}) for name in ("arithmetic", "noise")}
         return {name: MIXED.join(values) for name, values in columns.items() if values}

@@ -155,6 +155,41 @@ def test_every_item_says_what_it_is_made_from() -> None:
                 assert item.comparable(run) == (paper != "fars")
 
 
+@pytest.mark.parametrize("changes", [{"alpha": 0.05}, {"n0": 10}, {"base": {"epochs": 1}}, {"train_samples": 100}])
+def test_another_experiment_is_not_the_papers(changes: dict) -> None:
+    assert not papers.find("table1").comparable(Run("results", {"": Config(**changes)}))
+
+
+def test_a_table_is_made_from_the_methods_it_compares() -> None:
+    """Another row of an experiment, with settings of one's own, is not among the inputs."""
+    experiments = read([ROOT / "config.yaml"]).experiments()
+    run = Run("results", experiments)
+    mlp = experiments["fars/mlp/"]
+    methods = {**mlp.methods, "few": {"certifier": "embedded", "n": mlp.sampling.sizes[0]}}
+    changed = mlp.model_copy(update={"methods": methods, "rows": [*mlp.rows, "few"]})
+    more = Run("results", {**experiments, "fars/mlp/": changed})
+    assert any(path.endswith("few.tsv") for path in more.certificates("fars/mlp/"))
+    for name in papers.items("fars"):
+        assert papers.find(name).inputs(more) == papers.find(name).inputs(run)
+
+
+def test_an_experiment_without_an_ascent_is_named() -> None:
+    experiments = read([ROOT / "config.yaml"]).experiments()
+    for name, home in (("figure6", "cohen"), ("figure8", "smoothadv")):
+        home = f"data-dependent/{home}/"
+        changed = experiments[home].model_copy(update={"rows": ["cohen"]})
+        run = Run("results", {**experiments, home: changed})
+        with pytest.raises(InputError, match=f"rows of {home.rstrip('/')} must have a method with choice: ascent"):
+            papers.find(f"data-dependent/{name}").inputs(run)
+
+
+def test_no_certificates_are_an_empty_table() -> None:
+    logs = analysis.read_logs([])
+    assert logs.columns.is_unique
+    assert analysis.groups(logs) == {}
+    analysis.check_one_experiment(logs)
+
+
 def test_a_missing_experiment_is_named() -> None:
     run = Run("results", {"": Config(), "fars/cohen/": Config()})
     with pytest.raises(InputError, match=r"papers\.fars\.experiments must include mlp, got cohen"):
@@ -211,7 +246,7 @@ def test_comparison_with_the_paper(logs: list[Path]) -> None:
 
 def test_index_sets_in_words() -> None:
     assert analysis.index_set(np.arange(500)) == "500 images, 0 to 499"
-    assert analysis.index_set(np.arange(0, 10000, 20)) == "500 images, 0 to 9980, every 20th"
+    assert analysis.index_set(np.arange(0, 10000, 20)) == "500 images, 0 to 9980 in steps of 20"
     assert analysis.index_set(np.array([0, 3, 4])) == "3 images between 0 and 4"
 
 

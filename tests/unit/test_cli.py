@@ -195,6 +195,7 @@ WRONG = [
     (COUNT, "--precision fp16", "--precision must be fp32 or bf16, got fp16"),
     (COUNT, "--sigma -0.5", "--sigma must be at least 0.001, got -0.5"),
     (COUNT, "--sigma 0", "--sigma must be at least 0.001, got 0"),
+    (CHOOSE, "--at 0", "--at must be at least 1, got 0"),
     (CHOOSE, "--sigma 0", "--sigma must be at least 0.001, got 0"),
     (TIME, "--sigma 0", "--sigma must be at least 0.001, got 0"),
     (COUNT, "--sigma nan", "--sigma must be"),
@@ -240,6 +241,7 @@ WRONG = [
     ("summarize {folder}/text.npz", "", "idx"),
     ("summarize {folder}/text.npz --radii a", "", "--radii must be numbers with commas"),
     ("figure 9 --output {out}", "", "figure1"),
+    ("notebook {folder}/none.ipynb --parameters a=[ --output {out}", "", "with a value in YAML"),
 ]
 
 

@@ -56,6 +56,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     [
         ("cifar_resnet14", {}, "must hold 1.layer1.1.bn1.bias, got none"),
         ("resnet50", {}, "got 'resnet50'"),
+        ("cifar_resnet21", {}, "arch must be a ResNet with .* got 'resnet21'"),
         (
             "cifar_resnet8",
             {"1.fc.weight": torch.zeros(100, 64)},

@@ -66,6 +66,13 @@ def test_a_rate_makes_hours_and_limits(
     assert f"assume {rate:g} images/s" in below
 
 
+def test_imported_classifiers_are_not_trained() -> None:
+    checkpoints = dict.fromkeys((0.25, 0.5), "model.pth.tar")
+    run = config.Config(sigmas=[0.25, 0.5], figure_sigmas=[0.25], checkpoints=checkpoints)
+    assert "base" not in [stage.name for stage in plan.stages({"": run})]
+    assert "\nbase " not in plan.report({"": run}, None)
+
+
 def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--measure", "--rate", "5"]) == 2
     assert "--rate must not be set together with --measure" in capsys.readouterr().err

@@ -115,6 +115,19 @@ def test_the_page_says_whose_experiment_it_is(copy: Path) -> None:
     assert rows(text, "table1")[2][3] == "100.0% the paper: 32.1%"
 
 
+@pytest.mark.parametrize("content", [None, b"", b"a,b\n1,2\n"])
+def test_a_table_without_the_papers_numbers_is_not_written(
+    copy: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    if content is not None:
+        Path("numbers.csv").write_bytes(content)
+    words = ["cohen.tsv", "resnet20.tsv", "resnet56.tsv", "--reported", "numbers.csv"]
+    assert cli.main(["table", "1", *words, "--output", "new.csv"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "numbers.csv must be the paper's table, got" in line
+    assert not list(Path().glob("new*"))
+
+
 def test_estimates_have_their_word_and_rate_in_other_tables_too(copy: Path) -> None:
     header, *others = rows(page(), "table3")
     assert (header[1], header[-1]) == ("guarantee", "exceeds")

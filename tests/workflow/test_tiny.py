@@ -1,6 +1,9 @@
 """The real Snakefile, end to end, on real digits at the smallest size."""
 
+import base64
 import csv
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -38,6 +41,22 @@ def test_every_target_is_there(tiny: Path) -> None:
         assert (tiny / f"notebooks/{name}.ipynb").exists()
         assert "<html" in (tiny / f"notebooks/{name}.html").read_text()[:1000]
     assert "<strong>The audit holds.</strong>" in (tiny / "report.html").read_text()
+
+
+def test_rules_plan_the_code_that_the_verbs_record(tiny: Path) -> None:
+    """A record holds the hashes of the code that ran. The digest in the parameters of the rule is theirs."""
+    metadata = {}
+    for path in (tiny.parents[1] / ".snakemake/metadata").iterdir():
+        name = base64.b64decode(path.name).decode()
+        metadata[tiny.parents[1] / name] = json.loads(path.read_text())
+    verbs = set()
+    for path in tiny.rglob("*.record.json"):
+        record = json.loads(path.read_text())
+        digest = hashlib.sha256(json.dumps(record["code"]).encode()).hexdigest()[:16]
+        planned = metadata[path.with_name(path.name.removesuffix(".record.json"))]
+        assert repr(digest) in planned["params"], (record["file"], planned["rule"])
+        verbs.add(record["verb"])
+    assert {"data", "train-base", "count", "train-surrogate", "certify", "time", "table", "figure", "report"} <= verbs
 
 
 def test_the_page_is_the_same_every_time(tiny: Path, snakemake) -> None:

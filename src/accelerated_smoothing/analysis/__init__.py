@@ -69,7 +69,11 @@ def read_logs(paths: Sequence[Path]) -> pd.DataFrame:
         first = next(iter(logs.values()))
         if not np.array_equal(first["idx"], log["idx"]):
             raise InputError(f"{path} must be of the images of {paths[0]}, got others")
-    return pd.concat(logs.values(), ignore_index=True) if logs else pd.DataFrame(columns=[*IDENTITY, *KEY])
+    return (
+        pd.concat(logs.values(), ignore_index=True)
+        if logs
+        else pd.DataFrame(columns=list(dict.fromkeys([*IDENTITY, *KEY])))
+    )
 
 
 def groups(logs: pd.DataFrame) -> Groups:
@@ -164,12 +168,12 @@ def curve(log: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def index_set(idx: np.ndarray) -> str:
-    """Return the images of a table or figure in words: `500 images, 0 to 9980, every 20th`."""
+    """Return the images of a table or figure in words: `500 images, 0 to 9980 in steps of 20`."""
     idx = np.asarray(idx)
     steps = np.unique(np.diff(idx))
     if len(steps) > 1:
         return f"{len(idx)} images between {idx[0]} and {idx[-1]}"
-    step = f", every {steps[0]}th" if len(steps) and steps[0] > 1 else ""
+    step = f" in steps of {steps[0]}" if len(steps) and steps[0] > 1 else ""
     return f"{len(idx)} images, {idx[0]} to {idx[-1]}{step}"
 
 

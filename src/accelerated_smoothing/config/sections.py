@@ -181,6 +181,10 @@ class Attack(Section):
     samples: int = Field(16, ge=1, description="noisy copies in a gradient, if the classifier is sampled")
     n: int = Field(1000, ge=1, description="draws that decide the attacked prediction, if the classifier is sampled")
 
+    def noises(self, noise: str, sigma: float) -> list[str]:
+        """Return the distributions that an attack draws from: the classifier's, and that of random starts."""
+        return ([noise] if sigma else []) + (["gaussian"] if self.restarts > 1 else [])
+
 
 class Compute(Section):
     """Where models run."""

@@ -38,7 +38,10 @@ def convert(checkpoint: Path, images: dict[str, Any], sigma: float, output: Path
     if not match:
         raise InputError(f"{checkpoint} must hold an arch such as cifar_resnet110, got {stored['arch']!r}")
     arch = match[1]
-    model = models.build(arch, images["classes"], images["mean"], images["std"])
+    try:
+        model = models.build(arch, images["classes"], images["mean"], images["std"])
+    except ValueError as error:
+        raise InputError(f"{checkpoint}: arch {error}") from None
     # Their model is a normalisation layer without state, then the network, as ours. The network may be wrapped for
     # several GPUs. Counters of batch norm's updates are not used in evaluation.
     weights = {name.replace("module.", ""): tensor for name, tensor in stored["state_dict"].items()}

@@ -27,9 +27,7 @@ class Arguments(Seeded, Distributed, Sliced, Computing, config.Attack):
     output: Output = Field(description="attacks, .tsv")
 
     def facts(self) -> dict[str, list[str]]:
-        noises = [self.noise] if self.sigma else []
-        noises += ["gaussian"] if self.restarts > 1 else []  # further attacks start at random points
-        return {**super().facts(), "noise": noises}
+        return {**super().facts(), "noise": self.noises(self.noise, self.sigma)}
 
 
 def run(arguments: Arguments) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import Field
 
-from accelerated_smoothing import registry
 from accelerated_smoothing.command import Input, Output
 from accelerated_smoothing.verbs._flags import Confident, Sliced
 
@@ -41,12 +40,12 @@ EXTRA = evidence_flags
 
 
 def run(arguments: Any) -> None:
-    from accelerated_smoothing import data
+    from accelerated_smoothing import certify, data
     from accelerated_smoothing.certify import log
     from accelerated_smoothing.certify.evidence import Evidence
     from accelerated_smoothing.counting import counts
 
-    method = registry.load("certify.methods", arguments.certifier, "CERTIFIER")
+    method = certify.method(arguments.certifier)
     read: dict[str, Callable[[Path], Any]] = {
         "selection": counts.read,
         "estimation": counts.read,

@@ -1,10 +1,10 @@
 """Choose each image's own sigma."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from accelerated_smoothing import config, registry
+from accelerated_smoothing import config
 from accelerated_smoothing.command import Input, Output
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.verbs._flags import Computing, Distributed, Seeded, Sliced, device
@@ -15,7 +15,9 @@ VARIANTS = ("chooser", "sigmas.ways")
 
 
 class Arguments(Seeded, Distributed, Sliced, Computing):
-    at: list[int] = Field(min_length=1, description="numbers of steps, or of samples at each point of a grid")
+    at: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="numbers of steps, or of samples at each point of a grid"
+    )
     base: Input = Field(description="weights of f")
     images: Input = Field(description="images")
     sigma: config.Sampled = Field(description="scale of the noise from which a choice starts, [0,1] pixels")
@@ -23,7 +25,7 @@ class Arguments(Seeded, Distributed, Sliced, Computing):
 
 
 def run(arguments: Any) -> None:
-    from accelerated_smoothing import data
+    from accelerated_smoothing import data, sigmas
     from accelerated_smoothing.sigmas import choosing
 
     choosing.run(
@@ -32,7 +34,7 @@ def run(arguments: Any) -> None:
         data.read(arguments.images, arguments.slice),
         arguments.output,
         at=sorted(set(arguments.at)),
-        settings=arguments.section(registry.load("sigmas.ways", arguments.chooser, "CHOOSER").Settings),
+        settings=arguments.section(sigmas.way(arguments.chooser).Settings),
         sigma=arguments.sigma,
         distribution=arguments.noise,
         seed=arguments.seed,

@@ -14,9 +14,13 @@ SHOWS = True
 
 
 def _assignment(text: str) -> str:
-    name, equals, _ = text.partition("=")
+    name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ValueError("must be NAME=VALUE, such as sigma=0.25")
+    try:
+        yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError("must be NAME=VALUE with a value in YAML, such as radii=[0.25, 0.5]") from None
     return text
 
 

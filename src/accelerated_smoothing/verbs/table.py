@@ -32,16 +32,13 @@ def run(arguments: Arguments) -> None:
     data = item.load(arguments.inputs)
     table = item.make(data, settings(arguments))
     shares = {column for column in map(str, table) if item.is_share(column)}
-    heading = f"{item.title}. {arguments.caption}.\n\n"
-    write_text(arguments.output, table.to_csv(index=False))
-    write_text(arguments.output.with_suffix(".md"), heading + analysis.markdown(table, shares, item.keys))
-    versus = arguments.output.with_name(f"{arguments.output.stem}_vs_paper.csv")
     reported = table.iloc[:0]
     if arguments.reported:
         try:
             reported = pd.read_csv(arguments.reported)
-        except OSError as error:
-            raise InputError(f"{arguments.reported}: cannot be read ({error.strerror})") from error
+            reported[item.keys]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{arguments.reported} must be the paper's table, got {error}") from error
     beside = comparison.compare(
         item,
         data,
@@ -51,4 +48,8 @@ def run(arguments: Arguments) -> None:
         arguments.comparable,
         arguments.caption,
     )
+    heading = f"{item.title}. {arguments.caption}.\n\n"
+    write_text(arguments.output, table.to_csv(index=False))
+    write_text(arguments.output.with_suffix(".md"), heading + analysis.markdown(table, shares, item.keys))
+    versus = arguments.output.with_name(f"{arguments.output.stem}_vs_paper.csv")
     write_text(versus, beside.to_csv(index=False))

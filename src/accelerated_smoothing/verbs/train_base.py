@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from accelerated_smoothing import config, registry
+from accelerated_smoothing import config
 from accelerated_smoothing.command import Input, Output
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.verbs._flags import Computing, Distributed, Seeded, device
@@ -25,7 +25,7 @@ class Arguments(Seeded, Distributed, Computing):
 
 
 def run(arguments: Any) -> None:
-    from accelerated_smoothing import data
+    from accelerated_smoothing import data, training
     from accelerated_smoothing.training import base
 
     base.train(
@@ -33,7 +33,7 @@ def run(arguments: Any) -> None:
         data.read(arguments.test),
         arguments.output,
         arguments.way,
-        arguments.section(registry.load("training.ways", arguments.way, "WAY").Settings),
+        arguments.section(training.way(arguments.way).Settings),
         arguments.sigma,
         arguments.noise,
         arguments.seed,

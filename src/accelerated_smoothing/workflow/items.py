@@ -71,8 +71,14 @@ class Items:
 
     def code(self, kind: str) -> Asked:
         """Return a function of wildcards: the digest of the code of a table or figure."""
-        noises = sorted({experiment.noise for experiment in self.run.experiments.values()})
-        return lambda wildcards: code.digest(kind, {"item": [_name(kind, wildcards)], "noise": noises})
+
+        def digest(wildcards: Any) -> str:
+            paper = wildcards.paper
+            homes = [home for home in self.run.experiments if not home or (paper and home.startswith(paper))]
+            noises = sorted({self.run.experiments[home].noise for home in homes})
+            return code.digest(kind, {"item": [_name(kind, wildcards)], "noise": noises})
+
+        return digest
 
     def title(self, kind: str) -> Asked:
         """Return a function of wildcards: what a table or figure shows."""
@@ -112,13 +118,11 @@ class Items:
     def notebook_parameters(self, wildcards: Any) -> list[str]:
         """Return the parameters of a notebook."""
         main = self.run.config()
-        image = [
-            f"sigma={main.figure_sigmas[0]}",
-            "image=0",
-            f"reference={main.reference}",
-            f"methods=[{', '.join(main.rows)}]",
-        ]
-        return [f"results={self.run.results}", *(image if wildcards.notebook == "image" else [])]
+        own = {
+            "table1": [f"sigmas={main.figure_sigmas}", f"radii={main.radii}"],
+            "image": [f"sigma={main.figure_sigmas[0]}", "image=0", f"methods=[{', '.join(main.rows)}]"],
+        }
+        return [f"results={self.run.results}", f"reference={main.reference}", *own[wildcards.notebook]]
 
     def notebook_code(self, wildcards: Any) -> str:
         """Return the digest of the code of a notebook."""

@@ -106,8 +106,10 @@ class Jobs:
 
         def digest(wildcards: Any) -> str:
             experiment = self.experiment(wildcards)
-            draws = verb != "attack" or float(wildcards.sigma) or experiment.attack.restarts > 1
-            facts = {"noise": [experiment.noise] if draws else [], "way": [experiment.training]}
+            attack, noise = experiment.attack, experiment.noise
+            facts = {"noise": attack.noises(noise, float(wildcards.sigma)) if verb == "attack" else [noise]}
+            if verb == "train-base":
+                facts["way"] = [experiment.training]
             chooser = wildcards.get("chooser") or _chooser(wildcards.get("choice"))
             if chooser:
                 facts["chooser"] = [chooser]

@@ -149,7 +149,9 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     trained = sigmas - len(config.checkpoints)
     passes = trained * base.epochs * images.train
     step = copies(config) + rescaling(base.arch) / base.batch_size
-    jobs = [Stage("base", base.arch, trained, passes, passes * TRAINING_COST * step, trains="base")]
+    jobs = []
+    if trained:
+        jobs.append(Stage("base", base.arch, trained, passes, passes * TRAINING_COST * step, trains="base"))
     if home in {embedder(experiments, other) for other in experiments}:
         passes = sigmas * (images.train + images.test)
         disk = passes * _features(config) * 4

@@ -14,16 +14,17 @@ def caption(run: Run) -> str:
 
 
 def comparable(run: Run) -> bool:
-    """Return whether a run is the paper's experiment: all of CIFAR-10, N = 100,000, Gaussian noise and training."""
-    return is_papers(run.config())
+    """Return whether a run is the paper's experiment: all of CIFAR-10, N = 100,000, Gaussian noise, its training."""
+    config, papers = run.config(), Config()
+    return is_papers(config) and (config.base, config.train_samples) == (papers.base, papers.train_samples)
 
 
 def is_papers(config: Config) -> bool:
-    """Return whether a config has the images, samples, noise and training of the papers on CIFAR-10."""
-    data = config.dataset
+    """Return whether a config has the images, samples, confidence, noise and training of the papers on CIFAR-10."""
+    data, papers = config.dataset, Config()
     return (
         data.name == "cifar10"
         and data.test == data.train == ":"
-        and config.sampling.sizes[-1] == 100000
+        and (config.sampling.sizes[-1], config.n0, config.alpha) == (100000, papers.n0, papers.alpha)
         and config.training == config.noise == "gaussian"
     )

@@ -52,6 +52,18 @@ def split(method: str) -> tuple[str, int]:
     return match[1], int(match[2] or 0)
 
 
+def ascents(run: Run, home: str) -> list[str]:
+    """Return the methods of an experiment with sigmas by gradient ascent, by ascending number of steps.
+
+    Raises:
+        InputError: there is none.
+    """
+    steps = run.config(home).chosen().get("ascent", [])
+    if not steps:
+        raise InputError(f"rows of {home.rstrip('/')} must have a method with choice: ascent, got none")
+    return [f"ascent{number}" for number in steps]
+
+
 def inputs(run: Run, wanted: Wanted) -> list[str]:
     """Return the certificates of some experiments by some kinds of methods."""
     paths = []

@@ -24,9 +24,8 @@ SEED = 0  # of the noise
 def inputs(run: Run) -> list[str]:
     """Return the images, then the logs `cohen` and the longest `ascent<K>` at the largest sigma."""
     home = f"{data_dependent.FOLDER}/cohen/"
-    config = run.config(home)
-    longest = f"ascent{config.chosen()['ascent'][-1]}"
-    return [run.images("test"), *run.certificates(home, config.figure_sigmas[-1:], ["cohen", longest])]
+    methods = ["cohen", data_dependent.ascents(run, home)[-1]]
+    return [run.images("test"), *run.certificates(home, run.config(home).figure_sigmas[-1:], methods)]
 
 
 def load(paths: Sequence[Path]) -> tuple[Images, pd.DataFrame]:

@@ -20,7 +20,7 @@ NAMES = {"cohen": "fixed σ", "ascent": "ascent, K = {}", "grid": "grid, n = {}"
 def inputs(run: Run) -> list[str]:
     """Return the logs of one experiment by cohen, the shortest ascent, and every grid."""
     home = f"{data_dependent.FOLDER}/smoothadv/"
-    shortest = f"ascent{run.config(home).chosen()['ascent'][0]}"
+    shortest = data_dependent.ascents(run, home)[0]
     kinds = ("cohen", "grid")
     methods = [name for name in run.methods(home) if name == shortest or data_dependent.split(name)[0] in kinds]
     return run.certificates(home, methods=methods)

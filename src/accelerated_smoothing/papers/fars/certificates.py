@@ -34,7 +34,7 @@ WANTED_BESIDE = {
 
 def inputs(run: Run) -> list[str]:
     """Return the certificates of what the paper compares, of its future work, and of the network as it was trained."""
-    return [path for name in [*fars.LAYERS, "mlp"] for path in run.certificates(fars.home(name))]
+    return [path for name in [*fars.LAYERS, "mlp"] for path in run.certificates(fars.home(name), methods=WANTED[name])]
 
 
 def inputs_beside(run: Run, sigmas: list[float] | None = None) -> list[str]:
@@ -45,7 +45,7 @@ def inputs_beside(run: Run, sigmas: list[float] | None = None) -> list[str]:
     """
     return [
         *(path for name in fars.LAYERS for path in run.certificates(fars.home(name), methods=["margin"])),
-        *(path for name in ("mlp", "cohen") for path in run.certificates(fars.home(name), sigmas)),
+        *(path for name in ("mlp", "cohen") for path in run.certificates(fars.home(name), sigmas, WANTED_BESIDE[name])),
         *run.certificates("", sigmas),
     ]
 
