@@ -101,6 +101,7 @@ class Verb:
         makes: what it makes, in words, for pages and crates; "" for a verb that makes no file.
         quick: whether it takes seconds, so that an audit can run it again.
         shows: whether its file only displays the content of its inputs, with measured times.
+        measures: whether its numbers are measured times, which differ from run to run.
         arithmetic: whether its file depends on the arithmetic of a model's passes.
         variants: the field that names a plug-in with settings of its own, and the plug-in's room; None if it has none.
         extra: flags of a variant, from its plug-in.
@@ -110,6 +111,7 @@ class Verb:
     makes: str = ""
     quick: bool = False
     shows: bool = False
+    measures: bool = False
     arithmetic: bool = False
     variants: tuple[str, str] | None = None
     extra: Callable[[Any], dict[str, Any]] = lambda plugin: {}

@@ -291,7 +291,7 @@ def test_what_does_not_hold_makes_no_crate(copy: Path, capsys: pytest.CaptureFix
     assert "results/shards/0.npz must have the hash in results/ro-crate-metadata.json" in capsys.readouterr().err
     Path("results/shards/0.npz").unlink()
     assert cli.main(CRATE) == 2
-    assert "made from results/shards/0.npz, which is missing" in capsys.readouterr().err
+    assert "its input results/shards/0.npz must exist" in capsys.readouterr().err
     Path("results/shards/0.npz").write_bytes(content)
     Path("base.safetensors").write_bytes(b"another")
     assert cli.main(CRATE) == 2

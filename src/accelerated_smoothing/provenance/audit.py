@@ -177,8 +177,8 @@ def _contradictions(node: Node, unchanged: bool) -> Iterator[str]:
     if unchanged and json.loads(json.dumps(files.describe(node.path))) != record.about:
         yield "its record does not describe its content"
     for name in ("seed", "sigma", "purpose"):
-        if record.verb == "count" and record.about.get(name) != arguments.get(name):
-            yield f"its {name} is {record.about.get(name)}, but its command has {arguments.get(name)}"
+        if {name} <= record.about.keys() & arguments.keys() and record.about[name] != arguments[name]:
+            yield f"its {name} is {record.about[name]}, but its command has {arguments[name]}"
 
 
 def as_recorded(call: Call) -> dict[str, Any]:

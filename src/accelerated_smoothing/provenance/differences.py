@@ -147,7 +147,7 @@ def _causes(a: Path, b: Path, difference: Difference, visit: Callable[[Path, Pat
     measured = [cause for upstream in above for cause in upstream.causes]
     if measured and not (decisive or lost or own) and command.verb(one.verb).shows:
         difference.measured, difference.numbers = difference.measured + difference.numbers, []
-    again = one.verb == "time" or not difference.numbers
+    again = command.verb(one.verb).measures or not difference.numbers
     cause = f"{name}: {'times were measured again' if again else 'the records show no cause'}"
     return decisive + lost or own or measured or [cause]
 

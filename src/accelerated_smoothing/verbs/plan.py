@@ -9,11 +9,12 @@ from accelerated_smoothing import command, config
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.verbs import _flags
 
-EXAMPLE = "--configfile config.yaml presets/demo.yaml --measure"
+EXAMPLE = "--configfile presets/demo.yaml --measure"
+CONFIG = Path("config.yaml")  # that every run of the workflow reads first
 
 
 class Arguments(command.Arguments):
-    configfile: list[Path] = Field([Path("config.yaml")], description="config files; later ones override")
+    configfile: list[Path] = Field([CONFIG], description="config files that override config.yaml; later ones win")
     experiment: str = Field("", description="an experiment of a sister paper, such as data-dependent/cohen")
     measure: bool = Field(False, description="measure the rates that this machine reaches now")
     rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="images/s, instead of shards.rate")
@@ -30,22 +31,20 @@ class Arguments(command.Arguments):
 def run(arguments: Arguments) -> None:
     from accelerated_smoothing.workflow import plan
 
-    main = config.read(arguments.configfile)
+    files = arguments.configfile
+    if CONFIG.is_file() and CONFIG not in files:  # as Snakemake does
+        files = [CONFIG, *files]
+    main = config.read(files)
     experiments = main.experiments()
     home = f"{arguments.experiment}/" if arguments.experiment else ""
     if home not in experiments:
         names = ", ".join(name.rstrip("/") for name in experiments if name) or "none: this config has none"
         raise InputError(f"--experiment must be one of {names}, got {arguments.experiment!r}")
     experiment = experiments[home]
-    if arguments.rate:
-        shards = experiment.shards.model_copy(update={"rate": arguments.rate})
-        experiments[home] = experiment.model_copy(update={"shards": shards})
-    device = None
-    if arguments.measure:
-        device = _flags.device(
-            _flags.Computing(
-                device=arguments.device or experiment.compute.device,
-                threads=arguments.threads or experiment.compute.threads,
-            )
-        )
+    compute = _flags.Computing(
+        device=arguments.device or experiment.compute.device, threads=arguments.threads or experiment.compute.threads
+    )
+    shards = experiment.shards.model_copy(update={"rate": arguments.rate or experiment.shards.rate})
+    experiments[home] = experiment.model_copy(update={"shards": shards, "compute": compute})
+    device = _flags.device(compute) if arguments.measure else None
     print(plan.report(experiments, device, home))

@@ -9,6 +9,7 @@ from accelerated_smoothing.verbs._flags import Computing, Confident, Distributed
 
 EXAMPLE = "--base base.safetensors --images test.npz --surrogates resnet20.safetensors --output timing.tsv"
 MAKES = "Times of certificates"
+MEASURES = True
 
 
 class Arguments(Seeded, Distributed, Sliced, Confident, Computing, config.Sampling, config.Timing):
