@@ -150,7 +150,7 @@ def test_random_bytes_of_random_files(place: Path, monkeypatch: pytest.MonkeyPat
         assert Path("moved/tiny", part) in whole
     built = sorted(path for path in whole if path.is_relative_to("moved"))  # and not the repository's own
     random = np.random.default_rng(0)
-    for number in range(40):
+    for number in range(20):
         file = built[random.integers(len(built))]
         victim = records.record_of(file) if number % 4 == 0 else file
         content = victim.read_bytes()
