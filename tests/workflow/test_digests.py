@@ -12,16 +12,29 @@ from accelerated_smoothing import registry
 from accelerated_smoothing.provenance import code
 
 PACKAGE = "accelerated_smoothing"
-# Run a verb, and print the modules of this package that it has loaded, beyond those that parsing its words loads.
+# Run each command in a process of its own, forked from one that has imported what takes longest and nothing of this
+# package. Write the modules of the package that it has loaded, before and after those that parsing its words loads.
 SCRIPT = f"""
-import json, sys
-from {PACKAGE} import cli, command
-command.parse(sys.argv[1:])
-def loaded():
-    return {{name.partition(".")[2] for name in sys.modules if name.startswith("{PACKAGE}.")}}
-before = loaded()
-assert cli.main(sys.argv[1:]) == 0
-print("LOADED", json.dumps([sorted(before), sorted(loaded())]))
+import json, os, sys
+import pandas, pydantic, scipy.stats, torch
+for number, words in enumerate(json.load(sys.stdin)):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        continue
+    with open(f"{{number}}.log", "w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    from {PACKAGE} import cli, command
+    command.parse(words)
+    def loaded():
+        return sorted(name.partition(".")[2] for name in sys.modules if name.startswith("{PACKAGE}."))
+    before = loaded()
+    status = cli.main(words)
+    with open(f"{{number}}.json", "w") as stream:
+        json.dump([status, before, loaded()], stream)
+    sys.stdout.flush()
+    os._exit(0)
 """
 # Loaded on a machine with a GPU, or without one, as the case may be: a job's machine is not known when it is planned.
 # An attack without noise loads no engine, so the modules that only engines import are among them.
@@ -116,19 +129,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = build("resnet20", 10, [0.3], [0.3]).state_dict()
     weights = {name: tensor for name, tensor in state.items() if not name.startswith("0.")}
     torch.save({"arch": "cifar_resnet20", "state_dict": weights}, folder / "checkpoint.pth.tar")
+    environment = {**os.environ, "PYTHONPATH": str(code.ROOT / "src")}
+    commands = json.dumps([words.split() for words in COMMANDS])
+    subprocess.run([sys.executable, "-c", SCRIPT], input=commands, cwd=folder, env=environment, text=True, check=True)
     return folder
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=[" ".join(words.split()[:2]) for words in COMMANDS])
-def test_a_digest_is_the_code_that_runs(place: Path, words: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(code.ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *words.split()],
-        cwd=place, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    line = next(line for line in done.stdout.splitlines() if line.startswith("LOADED "))
-    before, after = (set(names) for names in json.loads(line.removeprefix("LOADED ")))
+@pytest.mark.parametrize(
+    ("number", "words"), list(enumerate(COMMANDS)), ids=[" ".join(words.split()[:2]) for words in COMMANDS]
+)
+def test_a_digest_is_the_code_that_runs(place: Path, number: int, words: str) -> None:
+    log = (place / f"{number}.log").read_text()
+    assert (place / f"{number}.json").exists(), log
+    status, *modules = json.loads((place / f"{number}.json").read_text())
+    assert status == 0, log
+    before, after = map(set, modules)
     output = words.split()[words.split().index("--output" if "--output" in words else "--train") + 1]
     path = place / output
     record = json.loads((path / "train.npz.record.json" if path.is_dir() else Path(f"{path}.record.json")).read_text())
