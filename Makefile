@@ -1,3 +1,4 @@
+# make setup         Python packages, in .venv; the other targets do it if needed
 # make demo          the whole experiment on real 8x8 digits, in minutes
 # make test-fast     the quick unit tests; make test: every test but those in a browser or on a cluster
 # make test-browser  the page of a run, in a headless Chromium
@@ -14,7 +15,9 @@ DEMO := --configfile presets/demo.yaml --cores $(CORES)
 # One view of the progress on a terminal, a few lines elsewhere.
 PROGRESS := $(shell test -t 2 && echo --logger rich || echo --quiet rules)
 
-.PHONY: demo release-data test test-fast test-browser test-slurm lint docs bench bench-quick lock clean
+.PHONY: setup demo release-data test test-fast test-browser test-slurm lint docs bench bench-quick lock clean
+
+setup: $(INSTALLED)
 
 demo: $(INSTALLED)
 	.venv/bin/snakemake all $(DEMO) $(PROGRESS)
