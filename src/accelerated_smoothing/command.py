@@ -103,7 +103,7 @@ class Verb:
         shows: whether its file only displays the content of its inputs, with measured times.
         measures: whether its numbers are measured times, which differ from run to run.
         arithmetic: whether its file depends on the arithmetic of a model's passes.
-        variants: the field that names a plug-in with settings of its own, and the plug-in's room; None if it has none.
+        variants: the field that names a plug-in with settings of its own, and the plug-in's room; or None.
         extra: flags of a variant, from its plug-in.
     """
 

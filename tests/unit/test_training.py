@@ -124,7 +124,7 @@ def test_batches_hold_crops_and_mirror_images(images: torch.Tensor, crop: int, f
     seen = []
     for view, position in zip(got, order.tolist(), strict=True):
         names = [name for name, known in views(images[position], crop, flip).items() if torch.equal(known, view)]
-        assert names, f"image {position} is none of its crops"
+        assert names, f"image {position} must be one of its crops, got another image"
         seen.append(names[0])
     every = {(y, x) for y in range(2 * crop + 1) for x in range(2 * crop + 1)}
     assert {(y, x) for y, x, _ in seen} == every  # 150 images, 25 places: one is missed with probability 0.05

@@ -177,7 +177,7 @@ def _contradictions(node: Node, unchanged: bool) -> Iterator[str]:
     if unchanged and json.loads(json.dumps(files.describe(node.path))) != record.about:
         yield "its record does not describe its content"
     for name in ("seed", "sigma", "purpose"):
-        if {name} <= record.about.keys() & arguments.keys() and record.about[name] != arguments[name]:
+        if name in record.about and name in arguments and record.about[name] != arguments[name]:
             yield f"its {name} is {record.about[name]}, but its command has {arguments[name]}"
 
 

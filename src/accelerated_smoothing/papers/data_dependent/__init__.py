@@ -56,7 +56,7 @@ def ascents(run: Run, home: str) -> list[str]:
     """Return the methods of an experiment with sigmas by gradient ascent, by ascending number of steps.
 
     Raises:
-        InputError: there is none.
+        InputError: no row of the experiment chooses sigmas by gradient ascent.
     """
     steps = run.config(home).chosen().get("ascent", [])
     if not steps:
