@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 TINY = ("--configfile", "presets/tiny.yaml")
+pytestmark = pytest.mark.usefixtures("built")
 AFTER_COUNTS = {"surrogate", "certificates", "table", "figure", "notebook", "timing", "report"}
 
 
