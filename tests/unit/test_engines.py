@@ -88,14 +88,15 @@ def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
     images, names = torch.from_numpy(draws.images).flatten(1), torch.from_numpy(draws.names)
     out = torch.empty((len(draws), *shape), device=device)
     if device == "cpu":
-        arguments = (images.numpy(), draws.names, draws.samples, 0, draws.scales, draws.key)
+        arguments = (images.numpy(), draws.names, draws.samples, 0, draws.firsts, draws.scales, draws.key)
         philox.perturb(out.flatten(1).numpy(), *arguments, draws.noise)
     else:
         from accelerated_smoothing.noise import triton as noise_triton
 
-        position = torch.zeros((), dtype=torch.int64, device=device)
-        images, names, sizes = (tensor.to(device) for tensor in (images, names, torch.from_numpy(draws.scales)))
-        noise_triton.perturb(out, images, names, draws.samples, position, sizes, draws.key, draws.noise)
+        samples, position = (torch.tensor(value, device=device) for value in (draws.samples, 0))
+        firsts, sizes = (torch.from_numpy(array).to(device) for array in (draws.firsts, draws.scales))
+        images, names = images.to(device), names.to(device)
+        noise_triton.perturb(out, images, names, samples, position, firsts, sizes, draws.key, draws.noise)
     return out
 
 
@@ -194,6 +195,22 @@ def test_predictions_go_on_from_any_draw(
 def test_predictions_of_the_reference_go_on_from_any_draw(case: SimpleNamespace, engine: Build, start: int) -> None:
     predictor = engine("pytorch")
     np.testing.assert_array_equal(predicted(predictor, case.draws, start), predicted(predictor, case.draws)[start:])
+
+
+@pytest.mark.parametrize("kind", registry.names("noise.distributions"))
+@pytest.mark.parametrize("name", ["openvino", "pytorch"])
+def test_predictions_from_a_later_draw_on_are_those_of_a_longer_run(
+    case: SimpleNamespace, engine: Build, name: str, kind: str
+) -> None:
+    """Each image from its own draw on, and from any copy."""
+    predictor = engine(name, 7)
+    whole = predicted(predictor, replace(case.draws, noise=kind)).reshape(2, 300)
+    assert (whole[0] != whole[1]).any()
+    for first, samples in ((np.array([93, 0]), 61), (np.array([10, 239]), 61), (299, 1)):
+        draws = replace(case.draws, samples=samples, noise=kind, first=first)
+        expected = np.concatenate([row[k : k + samples] for row, k in zip(whole, draws.firsts, strict=True)])
+        np.testing.assert_array_equal(predicted(predictor, draws), expected)
+        np.testing.assert_array_equal(predicted(predictor, draws, samples // 3), expected[samples // 3 :])
 
 
 def test_predictions_belong_to_the_name_of_the_image(
@@ -374,6 +391,7 @@ def other_draws(case: SimpleNamespace) -> list[Draws]:
         replace(first, images=case.images[:1].numpy(), names=np.array([4]), scales=scales(0.5, 1)),
         replace(first, images=case.images[:3].numpy(), names=np.arange(3), scales=scales(0.5, 3)),
         replace(first, samples=80),
+        replace(first, first=np.array([90, 3])),
         replace(first, scales=np.array([0.25, 1], np.float32)),
         replace(first, noise="uniform"),
         replace(first, noise="laplace"),
@@ -391,14 +409,19 @@ def test_draws_that_take_turns_do_not_disturb_each_other(case: SimpleNamespace, 
             assert_same_but_for_ties(predicted(predictor, draws), logits, margin=1e-4, share=0.02)
 
 
-def test_a_program_serves_all_scales(case: SimpleNamespace) -> None:
-    """A graph is captured for a number of images and a kind of noise: a sigma of its own for each image costs none."""
+def test_a_program_serves_all_draws_of_one_noise(case: SimpleNamespace) -> None:
+    """Of any scales, number and first draw, and of as many images as to the next power of two."""
     predictor = Pytorch(case.model, SHAPE, batch=7, device=CPU)
-    for sigma in (0.5, 0.25):
-        predicted(predictor, replace(case.draws, samples=10, scales=scales(sigma, 2)))
+    for sigma, samples, first in ((0.5, 10, 0), (0.25, 10, 0), (0.5, 3, 0), (0.5, 10, 5)):
+        predicted(predictor, replace(case.draws, samples=samples, scales=scales(sigma, 2), first=first))
     assert len(predictor.programs) == 1
     predicted(predictor, replace(case.draws, samples=10, noise="uniform"))
     assert len(predictor.programs) == 2
+    for n in (5, 6, 8, 7):
+        images = case.images[:n].numpy()
+        draws = replace(case.draws, images=images, names=np.arange(n), samples=3, scales=scales(0.5, n))
+        assert_same_but_for_ties(predicted(predictor, draws), plain(case.model, copies(draws)), margin=1e-4, share=0.05)
+    assert len(predictor.programs) == 3
 
 
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
@@ -533,11 +556,11 @@ def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
 def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
     """A graph goes on reading the memory of its capture, when the step that was captured is gone."""
     predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
-    program = predictor._program(case.draws)
+    program = predictor._program(2, case.draws.key, "gaussian")
     kept = {id(value) for value in vars(program).values()}
     read = [cell.cell_contents for cell in program.run.__closure__ or ()]
     tensors = [value for value in read if isinstance(value, torch.Tensor)]
-    assert len(tensors) >= 7
+    assert len(tensors) >= 9
     assert {id(tensor) for tensor in tensors} <= kept
 
 

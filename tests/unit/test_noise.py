@@ -172,12 +172,12 @@ def drawn(
     seed: int = 0,
     purpose: str = "estimation",
     kind: str = GAUSSIAN,
+    firsts: int | list[int] = 0,
 ) -> np.ndarray:
     """Rows [rows, size] of plain noise."""
     out, images = np.full((rows, size), np.nan, np.float32), np.zeros((len(names), size), np.float32)
-    cpu.perturb(
-        out, images, np.array(names), samples, first, np.ones(len(names), np.float32), noise.key(seed, purpose), kind
-    )
+    begun, scales = np.full(len(names), firsts), np.ones(len(names), np.float32)
+    cpu.perturb(out, images, np.array(names), samples, first, begun, scales, noise.key(seed, purpose), kind)
     return out
 
 
@@ -225,13 +225,30 @@ def test_noise_does_not_depend_on_the_number_of_draws_or_on_other_images() -> No
     np.testing.assert_array_equal(drawn(9, 600, [8, 4], 300), np.roll(whole, 300, axis=0))
 
 
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("size", [1, 3, 9, 64, 1030])
+def test_noise_from_a_later_draw_on_is_that_of_a_longer_run(size: int, kind: str) -> None:
+    """Bit by bit, each image from its own draw on, and from any row."""
+    whole = drawn(size, 120, [4, 8, 2], 40, kind=kind).reshape(3, 40, size)
+    firsts = [0, 7, 33]
+    expected = np.concatenate([whole[image, first : first + 7] for image, first in enumerate(firsts)])
+    np.testing.assert_array_equal(drawn(size, 21, [4, 8, 2], 7, kind=kind, firsts=firsts), expected)
+    np.testing.assert_array_equal(drawn(size, 10, [4, 8, 2], 7, 5, kind=kind, firsts=firsts), expected[5:15])
+
+
+def test_the_last_draw_that_there_is_has_its_own_noise() -> None:
+    words = np.zeros((4, 1), np.uint32)
+    cpu.words(words, 1, noise.key(0, "estimation"), counters(1, 0, WORD, 3))
+    np.testing.assert_array_equal(drawn(4, 1, [3], 1, kind=UNIFORM, firsts=WORD)[0], uniform(words[:, 0]))
+
+
 @pytest.mark.parametrize("kind", [GAUSSIAN, UNIFORM, LAPLACE])
 def test_a_noisy_copy_is_the_image_and_its_scale_times_the_noise(kind: str) -> None:
     """Bit by bit: a product and a sum, each rounded."""
     images = np.random.default_rng(1).random((2, 50), np.float32)
     copies = np.zeros((40, 50), np.float32)
     scales = np.array([0.12, 0.7], np.float32)
-    cpu.perturb(copies, images, np.array([6, 2]), 20, 0, scales, noise.key(0, "estimation"), kind)
+    cpu.perturb(copies, images, np.array([6, 2]), 20, 0, np.zeros(2, int), scales, noise.key(0, "estimation"), kind)
     plain = np.repeat(scales, 20)[:, None] * drawn(50, 40, [6, 2], 20, kind=kind)
     expected = np.repeat(images, 20, axis=0) + plain
     np.testing.assert_array_equal(copies, expected)
@@ -241,7 +258,8 @@ def test_a_noisy_copy_is_the_image_and_its_scale_times_the_noise(kind: str) -> N
 @pytest.mark.parametrize("size", [1, 3, 5, 1023, 1025])
 def test_nothing_is_written_beside_the_rows(size: int, kind: str) -> None:
     room, image = np.full((5, size), 7, np.float32), np.zeros((1, size), np.float32)
-    cpu.perturb(room[1:4], image, np.zeros(1, int), 3, 0, np.ones(1, np.float32), noise.key(0, "estimation"), kind)
+    zero, scale = np.zeros(1, int), np.ones(1, np.float32)
+    cpu.perturb(room[1:4], image, zero, 3, 0, zero, scale, noise.key(0, "estimation"), kind)
     assert (room[[0, 4]] == 7).all()
     np.testing.assert_array_equal(room[1:4], drawn(size, 3, [0], 3, kind=kind))
 
@@ -333,7 +351,8 @@ def test_noise_is_never_changed() -> None:
     images = (np.arange(2 * 3072, dtype=np.float32) / 8192).reshape(2, 3072)
     scales = np.full(2, 0.25, np.float32)
     for kind, digest in zip((GAUSSIAN, UNIFORM, LAPLACE), DIGESTS, strict=True):
-        cpu.perturb(many, images, np.array([49_999, 0]), 50_000, 49_970, scales, noise.key(0, "estimation"), kind)
+        arguments = (np.array([49_999, 0]), 50_000, 49_970, np.zeros(2, int), scales, noise.key(0, "estimation"))
+        cpu.perturb(many, images, *arguments, kind)
         assert hashlib.sha256(many.astype("<f4").tobytes()).hexdigest() == digest, kind
 
 
@@ -344,8 +363,8 @@ def test_the_compiled_noise_rounds_as_ieee_754_says(kind: str) -> None:
     """A fused multiply-add or a library's logarithm would make other bits on other machines."""
     kernel = cpu.kernel(kind)
     kernel = numba.jit(**kernel.targetoptions)(kernel.py_func)  # out of the cache it has no assembler
-    image = np.zeros((1, 9), np.float32)
-    kernel(image.copy(), image, np.zeros(1, np.int64), 1, 0, np.ones(1, np.float32), noise.key(0, "estimation"))
+    image, zero, scale = np.zeros((1, 9), np.float32), np.zeros(1, np.int64), np.ones(1, np.float32)
+    kernel(image.copy(), image, zero, 1, 0, zero, scale, noise.key(0, "estimation"))
     (assembler,) = kernel.inspect_asm().values()
     assert re.search(r"\bv?mulps\b", assembler)  # it is the code that is meant, and it has vectors
     assert not re.search(r"\bvfn?m(add|sub)", assembler)
@@ -356,8 +375,8 @@ CACHED = """
 import numpy as np
 from accelerated_smoothing.noise import key, philox
 for noise in ("gaussian", "uniform", "laplace"):
-    image = np.zeros((1, 9), np.float32)
-    philox.perturb(image.copy(), image, np.zeros(1, int), 1, 0, np.ones(1, np.float32), key(0, "p"), noise)
+    image, zero, scale = np.zeros((1, 9), np.float32), np.zeros(1, int), np.ones(1, np.float32)
+    philox.perturb(image.copy(), image, zero, 1, 0, zero, scale, key(0, "p"), noise)
 print([sum(philox.kernel(noise).stats.cache_misses.values()) for noise in ("gaussian", "uniform", "laplace")])
 """
 
@@ -368,19 +387,25 @@ def test_a_process_compiles_nothing_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "samples", "fits"),
+    ("names", "first", "samples", "fits"),
     [
-        ([0, noise.LIMIT - 1], noise.LIMIT, True),
-        ([], 1, True),
-        ([0, noise.LIMIT], 1, False),
-        ([-1, 0], 1, False),
-        ([0], noise.LIMIT + 1, False),
+        ([0, noise.LIMIT - 1], 0, noise.LIMIT, True),
+        ([], 0, 1, True),
+        ([0, noise.LIMIT], 0, 1, False),
+        ([-1, 0], 0, 1, False),
+        ([0], 0, noise.LIMIT + 1, False),
+        ([0, 1], [7, noise.LIMIT - 5], 5, True),
+        ([0, 1], [7, noise.LIMIT - 5], 6, False),
+        ([0, 1], noise.LIMIT - 5, 6, False),
+        ([0, 1], [7, -1], 1, False),
+        ([0], -1, 1, False),
     ],
 )
-def test_names_and_draws_fit_into_a_word(names: list[int], samples: int, fits: bool) -> None:
+def test_names_and_draws_fit_into_a_word(names: list[int], first: int | list[int], samples: int, fits: bool) -> None:
     def make() -> Draws:
         images, scales = np.zeros((len(names), 1, 2, 2), np.float32), np.ones(len(names), np.float32)
-        return Draws(images, np.array(names, int), samples, scales, noise.key(0, "p"))
+        begun = first if isinstance(first, int) else np.array(first)
+        return Draws(images, np.array(names, int), samples, scales, noise.key(0, "p"), first=begun)
 
     if fits:
         assert len(make()) == len(names) * samples
@@ -393,6 +418,13 @@ def test_names_and_draws_fit_into_a_word(names: list[int], samples: int, fits: b
 def test_each_image_has_its_scale(scales: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"scales must have shape \(2,\), one for each image, got"):
         Draws(np.zeros((2, 1, 2, 2), np.float32), np.arange(2), 3, scales, noise.key(0, "p"))
+
+
+@pytest.mark.parametrize("field", ["names", "first"])
+@pytest.mark.parametrize("shape", [(1,), (4,), (3, 1)])
+def test_each_image_has_its_name_and_first_draw(field: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=rf"{field} must have shape \(3,\), one for each image, got"):
+        replace(some_draws((1, 2, 2)), **{field: np.zeros(shape, int)})  # type: ignore[arg-type]
 
 
 def test_draws_have_a_noise_that_there_is() -> None:
@@ -412,7 +444,8 @@ POSITIONS = [0, 3, 9]  # of batches of 6 rows among 3 x 4 draws: at an image, ac
 def some_draws(shape: tuple[int, ...], kind: str = "gaussian") -> Draws:
     images = np.random.default_rng(2).random((3, *shape), np.float32)
     scales = np.array([0.5, 0.25, 0.4], np.float32)
-    return Draws(images, np.array([5, WORD, 0]), 4, scales, noise.key(2, "estimation"), kind)
+    first = np.array([0, 9, noise.LIMIT - 4])
+    return Draws(images, np.array([5, WORD, 0]), 4, scales, noise.key(2, "estimation"), kind, first)
 
 
 def interpreted(output: Path) -> None:
@@ -435,10 +468,9 @@ def interpreted(output: Path) -> None:
         out = torch.zeros((6, *draws.images.shape[1:]), dtype=dtype).to(memory_format=layout)
         # What lies behind the images would be seen if it were read.
         flat = torch.cat([torch.from_numpy(draws.images).flatten(1), torch.full((3, draws.images[0].size), np.nan)])
-        names, scales = torch.from_numpy(draws.names), torch.from_numpy(draws.scales)
-        noise_triton.perturb(
-            out, flat[:3], names, draws.samples, torch.tensor(position), scales, draws.key, draws.noise
-        )
+        names, firsts, scales = map(torch.from_numpy, (draws.names, draws.firsts, draws.scales))
+        samples, begun = torch.tensor(draws.samples), torch.tensor(position)
+        noise_triton.perturb(out, flat[:3], names, samples, begun, firsts, scales, draws.key, draws.noise)
         return out.float().flatten(1).numpy()
 
     arrays = {
@@ -492,7 +524,7 @@ def test_the_kernel_makes_the_noise_of_the_cpu(
     draws = some_draws(shape, kind)
     rows = min(6, len(draws) - position)
     expected = np.empty((rows, draws.images[0].size), np.float32)
-    arguments = (draws.images.reshape(3, -1), draws.names, 4, position, draws.scales, draws.key)
+    arguments = (draws.images.reshape(3, -1), draws.names, 4, position, draws.firsts, draws.scales, draws.key)
     cpu.perturb(expected, *arguments, kind)
     copies = interpreted_noise[f"{kind} {shape} {layout} {dtype} {position}"]
     assert np.isfinite(copies).all()  # rows beyond the end are made as well, and not counted
@@ -514,7 +546,8 @@ def test_the_kernel_has_the_words_of_the_cpu(interpreted_noise: dict[str, np.nda
     words = halves[0] << np.uint32(16) | halves[1]
     for row in range(6):
         expected = np.zeros((4, quads), np.uint32)
-        named = counters(quads, 0, (3 + row) % 4, int(draws.names[(3 + row) // 4]))
+        image, draw = divmod(3 + row, 4)
+        named = counters(quads, 0, int(draws.firsts[image]) + draw, int(draws.names[image]))
         cpu.words(expected, quads, draws.key.copy(), named)
         np.testing.assert_array_equal(words[row], expected.ravel()[:size])
 
@@ -529,8 +562,9 @@ def test_the_kernel_compiles_for_a_gpu(kind: str, dtype: str) -> None:
 
     from accelerated_smoothing.noise import triton as noise_triton
 
-    types = {"out": f"*{dtype}", "images": "*fp32", "names": "*i64", "scales": "*fp32", "position": "*i64"}
-    types |= dict.fromkeys(["count", "samples", "size", "pixels", "channels"], "i32") | {"key": "i64"}
+    types = {"out": f"*{dtype}", "images": "*fp32", "scales": "*fp32"}
+    types |= dict.fromkeys(["names", "firsts", "samples", "position"], "*i64")
+    types |= dict.fromkeys(["count", "size", "pixels", "channels"], "i32") | {"key": "i64"}
     constants = {"packed": True, "part": noise_triton.PART}
     kernel = noise_triton.kernel(kind)
     source = ASTSource(

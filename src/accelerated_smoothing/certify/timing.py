@@ -116,7 +116,7 @@ def measure(
         methods["embedded"], guarantees["embedded"] = embedded, "sound"
 
     for certify in methods.values():
-        for n in sampled.sizes:  # a GPU builds a graph for each
+        for n in sampled.sizes:  # a GPU builds its graphs, a CPU has an engine for each
             certify(pixels[0], n)
     rows, arithmetic = [], f[batches[sampled.sizes[-1]]].arithmetic
     for repeat in range(repeats):

@@ -61,13 +61,13 @@ def words(out: np.ndarray, n: int, key: np.ndarray, counters: np.ndarray) -> Non
 
 
 @njit  # not inlined: uniform noise on small images would take a quarter longer
-def _add(out, images, standard, scales, samples, first, begin, n):  # type: ignore[no-untyped-def]
+def _add(out, images, standard, scales, samples, position, begin, n):  # type: ignore[no-untyped-def]
     """Write images plus scaled noise [4, n] to `out`: the quads begin, ..., begin + n - 1 of all copies in a row."""
     size = out.shape[1]
     quads = (size + 3) // 4
     row, quad, i = begin // quads, begin % quads, 0
     while i < n:
-        share, image = min(quads - quad, n - i), (first + row) // samples
+        share, image = min(quads - quad, n - i), (position + row) // samples
         scale = F(scales[image])
         for k in range(4):
             place = k * quads + quad
@@ -82,24 +82,28 @@ def perturb(
     images: np.ndarray,
     names: np.ndarray,
     samples: int,
-    first: int,
+    position: int,
+    firsts: np.ndarray,
     scales: np.ndarray,
     key: np.ndarray,
     noise: str,
 ) -> None:
-    """Fill `out` with noisy copies: row r is draw (first + r) % samples of image (first + r) // samples.
+    """Fill `out` with noisy copies: row r is draw firsts[i] + (position + r) % samples of image i.
+
+    Here i is (position + r) // samples.
 
     Args:
         out: [rows, d] float32.
         images: [n, d] float32.
         names: [n] int64, of the images in the contract, below `noise.LIMIT`.
         samples: draws of each image.
-        first: draw that the first row holds, counted image by image.
+        position: of the copy that the first row holds, counted image by image.
+        firsts: [n] int64 number of the first draw of each image.
         scales: [n] float32 of the noise of each image: sigma, lambda or b.
         key: [2], from `noise.key`.
         noise: the distribution's name.
     """
-    kernel(noise)(out, images, names, samples, first, scales, key)
+    kernel(noise)(out, images, names, samples, position, firsts, scales, key)
 
 
 @functools.cache
@@ -121,7 +125,7 @@ def kernel(noise: str) -> Any:
 
 
 def _perturb(  # type: ignore[no-untyped-def]
-    out, images, names, samples, first, scales, key
+    out, images, names, samples, position, firsts, scales, key
 ):  # fmt: skip
     """Do what `perturb` says; `transform` is the distribution's."""
     rows, size = out.shape
@@ -134,11 +138,11 @@ def _perturb(  # type: ignore[no-untyped-def]
         row, quad, i = begin // quads, begin % quads, 0
         while i < n:  # the copies that have a share in this part
             share = min(quads - quad, n - i)
-            image, draw = (first + row) // samples, (first + row) % samples
+            image = (position + row) // samples
             counters[0, i : i + share] = np.arange(quad, quad + share).astype(np.uint64)
-            counters[1, i : i + share] = U(draw)
+            counters[1, i : i + share] = U(firsts[image] + (position + row) % samples)
             counters[2, i : i + share] = U(names[image])
             row, quad, i = row + 1, 0, i + share
         words(random, n, key, counters)
         transform(random, standard, scratch, n)  # type: ignore[name-defined] # noqa: F821
-        _add(out, images, standard, scales, samples, first, begin, n)
+        _add(out, images, standard, scales, samples, position, begin, n)

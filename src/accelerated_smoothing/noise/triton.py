@@ -30,16 +30,16 @@ def _store(out, images, image, quad, k, standard, scale, size, pixels, channels,
 
 
 def _perturb(  # type: ignore[no-untyped-def]
-    out, images, names, scales, position, count, samples, key, size, pixels, channels,
+    out, images, names, firsts, scales, samples, position, count, key, size, pixels, channels,
     packed: tl.constexpr, part: tl.constexpr,
 ):  # fmt: skip
     """Make one part of one noisy copy; `transform` is the distribution's."""
     row = tl.program_id(0)
-    item = tl.load(position) + row
-    image = tl.minimum(item // samples, count - 1)  # rows beyond the last draw are made, and not counted
+    item, each = tl.load(position) + row, tl.load(samples)
+    image = tl.minimum(item // each, count - 1)  # rows beyond the last draw are made, and not counted
     quad = tl.program_id(1) * part + tl.arange(0, part)
     zero = (quad * 0).to(tl.uint32)  # counters of 32 bits choose the Philox of 32 bits
-    draw, name = (item % samples).to(tl.uint32), tl.load(names + image).to(tl.uint32)
+    draw, name = (tl.load(firsts + image) + item % each).to(tl.uint32), tl.load(names + image).to(tl.uint32)
     a, b, c, d = tl.philox(key, quad.to(tl.uint32), zero + draw, zero + name, zero)
     first, second = transform(a, b)  # type: ignore[name-defined] # noqa: F821
     third, fourth = transform(c, d)  # type: ignore[name-defined] # noqa: F821
@@ -62,8 +62,9 @@ def perturb(
     out: torch.Tensor,
     images: torch.Tensor,
     names: torch.Tensor,
-    samples: int,
+    samples: torch.Tensor,
     position: torch.Tensor,
+    firsts: torch.Tensor,
     scales: torch.Tensor,
     key: np.ndarray,
     noise: str,
@@ -74,8 +75,9 @@ def perturb(
         out: [batch, *shape], contiguous or channels-last, in the network's precision.
         images: [n, d] float32.
         names: [n] int64, of the images in the contract.
-        samples: draws of each image.
-        position: of the first draw, on the device.
+        samples: draws of each image, int64 on the device.
+        position: of the first copy, counted image by image, int64 on the device.
+        firsts: [n] int64 number of the first draw of each image.
         scales: [n] float32.
         key: [2], from `noise.key`.
         noise: the distribution's name.
@@ -85,6 +87,6 @@ def perturb(
     number = int(key[0]) | int(key[1]) << 32
     number -= number >> 63 << 64  # as a signed number, which is how a kernel takes it
     kernel(noise)[(len(out), triton.cdiv(size, 4 * PART))](
-        out, images, names, scales, position, len(images), samples, number, size, pixels, channels,
+        out, images, names, firsts, scales, samples, position, len(images), number, size, pixels, channels,
         packed=not out.is_contiguous(), part=PART,
     )  # fmt: skip

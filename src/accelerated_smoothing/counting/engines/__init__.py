@@ -26,6 +26,8 @@ CHANNELS = 16
 class Draws:
     """The noisy copies to predict: `samples` of each image, numbered image by image.
 
+    Copy r is draw first[i] + r % samples of image i = r // samples.
+
     Attributes:
         images: [n, *shape] float32 in [0, 1].
         names: [n] of the images in the randomness contract.
@@ -33,6 +35,7 @@ class Draws:
         scales: [n] float32 of the noise of each image: sigma, lambda or b.
         key: [2] of the noise, from `noise.key`.
         noise: the distribution's name.
+        first: [n] int64 number of the first draw of each image, or one for all.
     """
 
     images: np.ndarray
@@ -41,14 +44,16 @@ class Draws:
     scales: np.ndarray
     key: np.ndarray
     noise: str = "gaussian"
+    first: np.ndarray | int = 0
 
     def __post_init__(self) -> None:
-        if max(self.samples, int(self.names.max(initial=0)) + 1) > noise.LIMIT or self.names.min(initial=0) < 0:
+        each = (len(self.images),)
+        for name, shapes in (("names", [each]), ("scales", [each]), ("first", [(), each])):
+            if (shape := np.shape(getattr(self, name))) not in shapes:
+                raise ValueError(f"{name} must have shape {each}, one for each image, got {shape}")
+        end, last = int(np.max(self.first, initial=0)) + self.samples, int(self.names.max(initial=0))
+        if max(end, last + 1) > noise.LIMIT or min(np.min(self.first, initial=0), self.names.min(initial=0)) < 0:
             raise ValueError(f"draws and names of images must be in [0, {noise.LIMIT}), got others")
-        if self.scales.shape != (len(self.images),):
-            raise ValueError(
-                f"scales must have shape {(len(self.images),)}, one for each image, got {self.scales.shape}"
-            )
         if self.noise not in registry.names("noise.distributions"):
             raise ValueError(
                 f"noise must be one of {', '.join(registry.names('noise.distributions'))}, got {self.noise!r}"
@@ -56,6 +61,11 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self.images) * self.samples
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """The number [n] int64 of the first draw of each image."""
+        return np.full(len(self.images), self.first, np.int64)
 
 
 class Engine(Protocol):

@@ -58,7 +58,7 @@ class OpenVino:
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         philox.kernel(draws.noise)  # compiled here, so that no two streams do so at once
         images = (torch.from_numpy(draws.images) - self.mean).flatten(1).numpy()
-        names, total = draws.names.astype(np.int64), len(draws)
+        names, firsts, total = draws.names.astype(np.int64), draws.firsts, len(draws)
 
         def predict(first: int, stop: int) -> np.ndarray:
             request = self.requests.get()
@@ -68,7 +68,7 @@ class OpenVino:
                 for begin in range(first, stop, self.batch):
                     rows = min(self.batch, stop - begin)
                     philox.perturb(
-                        flat[:rows], images, names, draws.samples, begin, draws.scales, draws.key, draws.noise
+                        flat[:rows], images, names, draws.samples, begin, firsts, draws.scales, draws.key, draws.noise
                     )
                     request.infer()
                     predicted[begin - first : begin - first + rows] = request.get_output_tensor().data[:rows].argmax(1)

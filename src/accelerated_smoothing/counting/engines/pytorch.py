@@ -20,13 +20,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Program:
-    """One batch of draws of some shape, under one distribution of noise, ready to run.
+    """One batch of draws of up to n images, under one key and distribution of noise, ready to run.
 
     Attributes:
         run: predicts the next batch, writes its classes to `predicted` and advances `position`.
         images: [n, d] float32, the mean subtracted.
         names: [n] int64 of the images in the randomness contract.
+        firsts: [n] int64 numbers of the first draw of each image.
         scales: [n] float32 of the noise.
+        samples: draws of each image.
         position: of the next draw.
         begun: the draw whose class stands first in `predicted`.
         predicted: [BATCHES * batch] int64.
@@ -36,7 +38,9 @@ class Program:
     run: Callable[[], None]
     images: torch.Tensor
     names: torch.Tensor
+    firsts: torch.Tensor
     scales: torch.Tensor
+    samples: torch.Tensor
     position: torch.Tensor
     begun: torch.Tensor
     predicted: torch.Tensor
@@ -75,13 +79,17 @@ class Pytorch:
         self.programs: dict[tuple[object, ...], Program] = {}
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
-        shape = (len(draws.images), draws.samples, draws.noise, *draws.key.tolist())
+        n = len(draws.images)
+        room = 1 << max(n - 1, 0).bit_length()  # so that rounds of counting, of fewer images each, share a few programs
+        shape = (room, draws.noise, *draws.key.tolist())
         if shape not in self.programs:
-            self.programs[shape] = self._program(draws)
+            self.programs[shape] = self._program(room, draws.key, draws.noise)
         program = self.programs[shape]
-        program.images.copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
-        program.names.copy_(torch.from_numpy(draws.names.astype(np.int64)))
-        program.scales.copy_(torch.from_numpy(draws.scales))
+        program.images[:n].copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
+        program.names[:n].copy_(torch.from_numpy(draws.names.astype(np.int64)))
+        program.firsts[:n].copy_(torch.from_numpy(draws.firsts))
+        program.scales[:n].copy_(torch.from_numpy(draws.scales))
+        program.samples.fill_(draws.samples)
         stride = len(program.predicted)
         for first in range(start, len(draws), stride):
             count = min(stride, len(draws) - first)
@@ -100,23 +108,24 @@ class Pytorch:
                 logits.append(self.network(self.input)[: len(part)].float().cpu())
         return torch.cat(logits)
 
-    def _program(self, draws: Draws) -> Program:
-        images = torch.zeros((len(draws.images), int(np.prod(self.shape))), device=self.device)
-        names = torch.zeros(len(images), dtype=torch.int64, device=self.device)
-        scales = torch.zeros(len(images), device=self.device)
-        position = torch.zeros((), dtype=torch.int64, device=self.device)
+    def _program(self, room: int, key: np.ndarray, noise: str) -> Program:
+        images = torch.zeros((room, int(np.prod(self.shape))), device=self.device)
+        names = torch.zeros(room, dtype=torch.int64, device=self.device)
+        firsts, scales = names.clone(), torch.zeros(room, device=self.device)
+        samples = torch.ones((), dtype=torch.int64, device=self.device)  # a capture runs, and divides by it
+        position = torch.zeros_like(samples)
         begun, lanes = position.clone(), torch.arange(self.batch, device=self.device)
         predicted = torch.zeros(self.batch * BATCHES, dtype=torch.int64, device=self.device)
-        perturb, samples, key, noise = _perturbation(self.device), draws.samples, draws.key, draws.noise
+        perturb = _perturbation(self.device)
 
         def step() -> None:
-            perturb(self.input, images, names, samples, position, scales, key, noise)
+            perturb(self.input, images, names, samples, position, firsts, scales, key, noise)
             classes = self.network(self.input).argmax(1)
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
 
         run = step if self.device.type == "cpu" else self._captured(step, position)
-        return Program(run, images, names, scales, position, begun, predicted, lanes)
+        return Program(run, images, names, firsts, scales, samples, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
         """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold."""
@@ -139,9 +148,10 @@ def noisy(draws: Draws, device: torch.device) -> torch.Tensor:
     out = torch.empty((len(draws), *draws.images.shape[1:]), device=device)
     images = torch.from_numpy(draws.images).flatten(1).to(device)
     names = torch.from_numpy(draws.names.astype(np.int64)).to(device)
-    position = torch.zeros((), dtype=torch.int64, device=device)
-    scales = torch.from_numpy(draws.scales).to(device)
-    _perturbation(device)(out, images, names, draws.samples, position, scales, draws.key, draws.noise)
+    firsts, scales = torch.from_numpy(draws.firsts).to(device), torch.from_numpy(draws.scales).to(device)
+    samples = torch.tensor(draws.samples, device=device)
+    position = torch.zeros_like(samples)
+    _perturbation(device)(out, images, names, samples, position, firsts, scales, draws.key, draws.noise)
     return out
 
 
@@ -158,15 +168,16 @@ def _perturb(
     out: torch.Tensor,
     images: torch.Tensor,
     names: torch.Tensor,
-    samples: int,
+    samples: torch.Tensor,
     position: torch.Tensor,
+    firsts: torch.Tensor,
     scales: torch.Tensor,
     key: np.ndarray,
     noise: str,
 ) -> None:
     """Fill a batch on the CPU with the noisy copies from a position on; the last batch may reach beyond the end."""
-    first = int(position)
-    rows = min(len(out), len(images) * samples - first)
+    each, begun = int(samples), int(position)
+    rows = min(len(out), len(images) * each - begun)
     copies = np.empty((rows, images.shape[1]), np.float32)
-    philox.perturb(copies, images.numpy(), names.numpy(), samples, first, scales.numpy(), key, noise)
+    philox.perturb(copies, images.numpy(), names.numpy(), each, begun, firsts.numpy(), scales.numpy(), key, noise)
     out[:rows] = torch.from_numpy(copies).view(rows, *out.shape[1:])
