@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accelerated_smoothing.counting import counts
-from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.counting.counts import Counts, Tallies
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import write_arrays
 
@@ -39,6 +39,14 @@ def test_at_a_size() -> None:
     assert (some.at(10).sum(1) == 10).all()
     np.testing.assert_array_equal(some.at(40), some.counts[:, 1])
     np.testing.assert_array_equal(some.seconds_at(40), some.seconds[:, 1])
+
+
+def test_counts_are_tallies() -> None:
+    some: Tallies = counts_of([0, 1, 2])
+    rows = np.array([2, 0, 2])
+    for position, size in enumerate(some.sizes):
+        np.testing.assert_array_equal(some.tally(rows, position), counts_of([0, 1, 2]).at(size)[rows])
+        np.testing.assert_array_equal(some.seconds_of(rows, position), counts_of([0, 1, 2]).seconds_at(size)[rows])
 
 
 @pytest.mark.parametrize("n", [0, 20, 41])

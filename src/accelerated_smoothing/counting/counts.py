@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,9 +13,23 @@ from accelerated_smoothing.files import read_arrays, write_arrays
 ARRAYS = ("idx", "labels", "sizes", "counts", "seconds", "sigmas")
 
 
+class Tallies(Protocol):
+    """Counts of some images at nested sample sizes, stored (`Counts`) or made when asked for (`online.Online`)."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """The [sizes] ascending numbers of draws."""
+
+    def tally(self, rows: np.ndarray, position: int) -> np.ndarray:
+        """Return the counts [rows, classes] among the first sizes[position] draws of some images."""
+
+    def seconds_of(self, rows: np.ndarray, position: int) -> np.ndarray:
+        """Return the time [rows] that these draws took."""
+
+
 @dataclass(frozen=True)
 class Counts:
-    """Class counts of some images of one split at nested sample sizes.
+    """Class counts of some images of one split at nested sample sizes; they are `Tallies`.
 
     Attributes:
         idx: [images] positions in the split.
@@ -55,6 +69,14 @@ class Counts:
     def seconds_at(self, n: int) -> np.ndarray:
         """Return the time [images] that the first n draws took."""
         return self.seconds[:, self._position(n)]
+
+    def tally(self, rows: np.ndarray, position: int) -> np.ndarray:
+        """Return the counts [rows, classes] among the first sizes[position] draws of some images."""
+        return self.counts[rows, position]
+
+    def seconds_of(self, rows: np.ndarray, position: int) -> np.ndarray:
+        """Return the time [rows] that these draws took."""
+        return self.seconds[rows, position]
 
     def _position(self, n: int) -> int:
         if n not in self.sizes:

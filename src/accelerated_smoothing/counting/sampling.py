@@ -1,12 +1,12 @@
 """Counting a classifier's predictions under noise (section V-A).
 
 The noise of image i, draw j depends on its distribution and (seed, purpose, i, j) alone (`noise/`). An engine makes it,
-adds it and predicts (`engines/`). Here predictions become counts, and counts a file.
+adds it and predicts (`engines/`). Here predictions become counts, and counts a file. `online.py` counts in rounds.
 """
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,7 @@ def count_predictions(
     names = np.arange(len(images)) if idx is None else np.asarray(idx)
     scales = np.full(len(images), sigma, np.float32)
     draws = Draws(images, names, sizes[-1], scales, key_of(seed, purpose), noise)
-    # A cell holds the draws of one image between two nested sizes; all cells in a row are all draws in their order.
-    cells = len(images) * len(sizes)
+    cells = len(images) * len(sizes)  # in a row, they are all draws in their order
     edges = np.append(np.add.outer(np.arange(len(images)) * sizes[-1], [0, *sizes[:-1]]).ravel(), len(draws))
     work: dict[str, np.ndarray] = {"tally": np.zeros((cells, classes), np.int64), "seconds": np.zeros(cells)}
     done = checkpoint.resume(work) if checkpoint else 0
@@ -74,21 +73,43 @@ def count_predictions(
             checkpoint.save({"tally": tally.cpu().numpy(), "seconds": seconds}, done)
 
     with Resumable("counting", len(draws), "draws", done, save, show) as progress:
-        begun = time.perf_counter()
-        for predicted in engine.predictions(draws, done):
-            stop = progress.done + len(predicted)
-            first, last = np.searchsorted(edges, progress.done, "right") - 1, np.searchsorted(edges, stop)
-            shares = np.diff(edges[first : last + 1].clip(progress.done, stop))
-            cell = torch.from_numpy(np.repeat(np.arange(first, last) * classes, shares)).to(engine.device)
-            tally.view(-1).scatter_add_(0, cell.add_(predicted), torch.ones_like(cell))
-            if engine.device.type == "cuda":
-                torch.cuda.synchronize()  # once in many batches, so that the clock is right
-            now = time.perf_counter()
-            seconds[first:last] += (now - begun) * shares / len(predicted)
-            progress.advance(len(predicted))
-            begun = now
+        for drawn, shares, took in draw(engine, draws, np.arange(cells), edges, tally, done):
+            seconds[drawn] += took
+            progress.advance(int(shares.sum()))
     counts = tally.cpu().numpy().reshape(len(images), len(sizes), classes).cumsum(1)
     return counts, seconds.reshape(len(images), len(sizes)).cumsum(1)
+
+
+def draw(
+    engine: Engine, draws: Draws, cells: np.ndarray, edges: np.ndarray, tally: torch.Tensor, start: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Predict draws, add the predictions to their cells, and say some at a time whose they were.
+
+    A cell holds draws of one image between two nested sizes.
+
+    Args:
+        engine: the classifier.
+        draws: what it predicts.
+        cells: [k] rows of `tally`, in the order of their draws.
+        edges: [k + 1] ascending positions in the draws; cell k has those from edges[k] to edges[k + 1] - 1.
+        tally: [cells, classes] int64 on the engine's device; it is added to.
+        start: position of the first draw to predict.
+
+    Yields:
+        Some of the cells, and how many draws and seconds each of them took: a cell has its share of its batches.
+    """
+    classes, begun = tally.shape[1], time.perf_counter()
+    for predicted in engine.predictions(draws, start):
+        stop = start + len(predicted)
+        first, last = np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop)
+        shares = np.diff(edges[first : last + 1].clip(start, stop))
+        place = torch.from_numpy(np.repeat(cells[first:last] * classes, shares)).to(engine.device)
+        tally.view(-1).scatter_add_(0, place.add_(predicted), torch.ones_like(place))
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()  # once in many batches, so that the clock is right
+        now = time.perf_counter()
+        yield cells[first:last], shares, (now - begun) * shares / len(predicted)
+        start, begun = stop, now
 
 
 @dataclass(frozen=True)
