@@ -60,7 +60,7 @@ rule timing:
 rule attack:
     input:
         unpack(jobs.backbone),
-        base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        base=jobs.base,
         images=f"{R}/data/test.npz",
         certificates=jobs.reference,
     output:

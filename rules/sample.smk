@@ -1,6 +1,6 @@
 rule sigmas:
     input:
-        base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        base=jobs.base,
         images=jobs.images("test"),
     output:
         f"{R}/{{home}}sigmas/sigma{{sigma}}/{{chooser}}.npz",
@@ -29,7 +29,7 @@ rule sigmas:
 rule shard:
     input:
         unpack(jobs.sigmas),
-        base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+        base=jobs.base,
         images=jobs.images(),
     output:
         f"{R}/{{home}}counts/sigma{{sigma}}{{choice}}/{{split}}-{{purpose}}/{{shard}}.npz",

@@ -90,7 +90,7 @@ rule embeddings:
 rule surrogate:
     input:
         images=jobs.images("train"),
-        counts=f"{R}/{{home}}counts/sigma{{sigma}}/train-estimation.npz",
+        counts=jobs.training_counts,
     output:
         weights=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
         epochs=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.csv",
@@ -112,3 +112,51 @@ rule surrogate:
         "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} "
         "--counts {input.counts} --depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
         "--output {output.weights} 2> {log}"
+
+
+# What surrogates predict: for test images, and for the training images that they were not trained on.
+rule predictions:
+    input:
+        images=jobs.images(),
+        surrogates=jobs.surrogates,
+    output:
+        f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-{{split}}.npz",
+    log:
+        f"{R}/logs/{{home}}surrogates/sigma{{sigma}}/predictions-{{split}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: jobs.main.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        code=jobs.code("predict", "surrogates"),
+        slice=lambda wildcards: jobs.setting("dataset", wildcards.split)(wildcards),
+        held_out=lambda wildcards: (
+            "--held-out" if wildcards.split == "train" else "--no-held-out"
+        ),
+        threads=jobs.threads,
+    shell:
+        "exec python -m accelerated_smoothing predict {input.surrogates} --images {input.images} "
+        "--slice={params.slice} {params.held_out} {params.threads} --output {output} 2> {log}"
+
+
+rule belief:
+    input:
+        predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-train.npz",
+        counts=jobs.training_counts,
+    output:
+        f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
+    log:
+        f"{R}/logs/{{home}}surrogates/sigma{{sigma}}/belief.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=jobs.code_of("calibrate"),
+    shell:
+        "exec python -m accelerated_smoothing calibrate --predictions {input.predictions} --counts {input.counts} "
+        "--output {output} 2> {log}"

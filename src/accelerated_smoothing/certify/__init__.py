@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 PLUGINS = {"certifier": "certify.methods"}
 
 # "sound": holds with probability 1 - alpha for each image. "deterministic": holds with certainty. "memory": holds for
-# the memory-enhanced classifier only. "estimated": a guess, without a proof.
-Guarantee = Literal["sound", "deterministic", "memory", "estimated"]
+# the memory-enhanced classifier only. "conformal": holds for a stated share of exchangeable images. "estimated": a
+# guess, without a proof.
+Guarantee = Literal["sound", "deterministic", "memory", "conformal", "estimated"]
 
 
 class Method(Protocol):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.certify.beliefs import Belief
+from accelerated_smoothing.counting.counts import Counts, Tallies
+from accelerated_smoothing.counting.predictions import Predictions
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
 
@@ -17,8 +19,12 @@ class Evidence:
     Attributes:
         alpha: probability that a certificate is wrong, at most.
         n0: draws that select or verify the top class.
-        selection, estimation: counts of the base classifier, from independent draws.
+        selection: counts of the base classifier.
+        estimation: counts from independent draws, stored or made when a method asks for them.
+        pilot: counts that plan the estimation draws, from independent draws.
         images: the images.
+        predictions: what the surrogates predict for the images.
+        belief: about the probability of the top class, calibrated on held-out images.
         surrogate: weight file of the surrogate h.
         base: weight file of the base classifier f.
         experiment: name of the experiment in the log, such as "main" or "fars/mlp".
@@ -28,12 +34,21 @@ class Evidence:
     alpha: float
     n0: int
     selection: Counts | None = None
-    estimation: Counts | None = None
+    estimation: Tallies | None = None
+    pilot: Counts | None = None
     images: Images | None = None
+    predictions: Predictions | None = None
+    belief: Belief | None = None
     surrogate: Path | None = None
     base: Path | None = None
     experiment: str = "main"
     method: str = "unnamed"
+
+    @property
+    def stored(self) -> Counts:
+        """The estimation counts, which must be stored: the method looks at all of them."""
+        assert isinstance(self.estimation, Counts)
+        return self.estimation
 
     def check(self, needs: tuple[str, ...]) -> None:
         """Check that the evidence is complete, and that its parts belong together.
@@ -47,22 +62,23 @@ class Evidence:
         for name in needs:
             if getattr(self, name) is None:
                 raise InputError(f"--{name} is required; this method needs {', '.join('--' + need for need in needs)}")
-        parts = [part for part in (self.selection, self.estimation, self.images) if part is not None]
+        counts = [part for part in (self.selection, self.estimation, self.pilot) if isinstance(part, Counts)]
+        parts = [*counts, *(part for part in (self.images, self.predictions) if part is not None)]
         for part in parts[1:]:
             if not np.array_equal(part.idx, parts[0].idx) or not np.array_equal(part.labels, parts[0].labels):
                 raise InputError("the inputs must be for the same images, got others; pass one split and one slice")
-        counts = [part for part in (self.selection, self.estimation) if part is not None]
-        for key in ("base", "sigma", "noise", "choice", "sigmas", "arithmetic"):
-            if len(values := {part.meta.get(key): None for part in counts}) > 1:
-                names = " and ".join(map(str, values))
-                raise InputError(f"selection and estimation must have the same {key}, got {names}; count both again")
-        if len(counts) == 2 and not np.array_equal(counts[0].sigmas, counts[1].sigmas):
-            raise InputError(
-                "selection and estimation must have the same sigma per image, got others; count both again"
-            )
+        networks = [*counts, *(part for part in (self.predictions, self.belief) if part is not None)]
+        for key in ("base", "sigma", "noise", "choice", "arithmetic"):
+            _same(key, [part.meta.get(key) for part in networks], "count again, and train the surrogates again")
+        _same("sigmas", [part.meta.get("sigmas") for part in counts], "count again")
+        if not all(np.array_equal(part.sigmas, counts[0].sigmas) for part in counts):
+            raise InputError("the counts must have the same sigma per image, got others; count again")
         for key in ("dataset", "split"):
-            if len(values := {part.meta[key]: None for part in parts}) > 1:
-                names = " and ".join(map(str, values))
-                raise InputError(f"the inputs must have the same {key}, got {names}; pass files of one split")
-        if len(counts) == 2 and counts[0].meta["purpose"] == counts[1].meta["purpose"]:
-            raise InputError("selection and estimation must be independent draws, got the same draws twice")
+            _same(key, [part.meta[key] for part in parts], "pass files of one split")
+        if len({part.meta["purpose"] for part in counts}) < len(counts):
+            raise InputError("the counts must be independent draws, got the same draws twice")
+
+
+def _same(key: str, values: list[object], advice: str) -> None:
+    if len(distinct := dict.fromkeys(values)) > 1:
+        raise InputError(f"the inputs must have the same {key}, got {' and '.join(map(str, distinct))}; {advice}")

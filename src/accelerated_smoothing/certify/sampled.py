@@ -1,5 +1,7 @@
 """Certificates from counts: their radii depend on the noise under which the base classifier was counted."""
 
+import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,8 @@ from accelerated_smoothing.noise import distribution
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LEAST = 0.01  # the least u of a randomized bound: smaller ones gain little
 
 
 def radius(evidence: Evidence, p_lower: np.ndarray) -> np.ndarray:
@@ -28,10 +32,25 @@ def radius(evidence: Evidence, p_lower: np.ndarray) -> np.ndarray:
     return np.asarray(distribution(counts.meta["noise"]).radius(p_lower, counts.sigmas))
 
 
+def unit_radius(evidence: Evidence) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from lower bounds to radii, in units of the noise's scale."""
+    assert evidence.selection is not None
+    noise = distribution(evidence.selection.meta["noise"])
+    return lambda p_lower: np.asarray(noise.radius(p_lower, 1.0))
+
+
 def norm(evidence: Evidence) -> str:
     """Return the norm of the radii, "l1" or "l2"."""
     assert evidence.selection is not None
     return str(distribution(evidence.selection.meta["noise"]).NORM)
+
+
+def uniform(evidence: Evidence) -> np.ndarray:
+    """Return one uniform variable on [`LEAST`, 1) for each image, from (seed, image) alone, for randomized bounds."""
+    counts = evidence.selection
+    assert counts is not None
+    words = [hashlib.blake2b(f"{counts.meta['seed']}/bound/{i}".encode(), digest_size=8).digest() for i in counts.idx]
+    return np.maximum(np.frombuffer(b"".join(words), "<u8") / 2.0**64, LEAST)
 
 
 def certificates(
@@ -42,8 +61,8 @@ def certificates(
     p_lower: np.ndarray,
     count: np.ndarray,
     *,
-    n: int,
-    passes: int,
+    n: int | np.ndarray,
+    passes: int | np.ndarray,
     guarantee: Guarantee,
 ) -> "pd.DataFrame":
     """Return certificates in the common format.
@@ -54,8 +73,8 @@ def certificates(
         seconds: [images] time of one certificate.
         p_lower: [images] lower bound on the probability of the top class, or an estimate of it.
         count: [images] the count of the top class, out of n, from which p_lower follows.
-        n: estimation draws.
-        passes: of the base classifier on each image. Those that chose its sigma are added here.
+        n: estimation draws, or [images] those of each image.
+        passes: of the base classifier on each image, or [images]. Those that chose its sigma are added here.
         guarantee: of the radii. A sound method is not sound for a classifier whose sigma depends on the input (Sukenik
             et al. 2021), so "sound" becomes "estimated" where each image has a chosen sigma.
     """

@@ -11,7 +11,7 @@
 """
 
 from accelerated_smoothing.config.errors import one_line
-from accelerated_smoothing.config.experiment import Config, embedder
+from accelerated_smoothing.config.experiment import Config, embedder, owner
 from accelerated_smoothing.config.loading import check, load, read, schema
 from accelerated_smoothing.config.plugins import (
     dataset_names,
@@ -75,6 +75,7 @@ __all__ = [
     "embedder",
     "load",
     "one_line",
+    "owner",
     "read",
     "schema",
 ]

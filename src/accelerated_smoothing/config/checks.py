@@ -3,6 +3,7 @@
 Every function raises a ValueError if its check fails.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ def experiment(config: "Config") -> None:
         crop,
         images,
         choosers,
+        held_out,
+        predictions,
     ):
         check(config)
 
@@ -133,6 +136,32 @@ def images(config: "Config") -> None:
 def choosers(config: "Config") -> None:
     for way in {**config.choose, **config.chosen()}:
         config.chooser(way)
+
+
+def held_out(config: "Config") -> None:
+    if config.calibrates() and not config.surrogate.holdout:
+        named = next(name for name in config.rows if "belief" in config.certifier(name).NEEDS)
+        raise ValueError(f"surrogate.holdout must be above 0, since {named} calibrates the surrogate, got 0")
+
+
+def predictions(config: "Config") -> None:
+    wanted = [name for name in config.rows if "predictions" in config.certifier(name).NEEDS]
+    if wanted and not config.depths():
+        raise ValueError(
+            f"rows must include a method with the depth of a surrogate, since {wanted[0]} reads predictions"
+        )
+
+
+def shared(key: str, config: "Config", main: "Config") -> None:
+    """Check that an experiment with the classifiers of the main one changes nothing that they depend on."""
+    if config.classifier is None:
+        return
+    for name in ("base", "training", "noise", "train_samples", "initial", "embedding", "dataset.train"):
+        own, others = (functools.reduce(getattr, name.split("."), each) for each in (config, main))
+        if own != others:
+            raise ValueError(f"{key}.{name} must be as in the main experiment, since classifier is main, got {own!r}")
+    for sigma in sorted(set(config.sigmas) - set(main.sigmas)):
+        raise ValueError(f"{key}.sigmas must be among {main.sigmas}, since classifier is main, got {sigma}")
 
 
 def paper(name: str, experiments: Mapping[str, "Config"]) -> None:

@@ -1,7 +1,7 @@
 """One experiment: every key of the config, and what follows from them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
@@ -50,6 +50,9 @@ class Config(Section):
     base: SerializeAsAny[Base] = Base()
     initial: Name | None = Field(
         None, description="experiment of the same paper from whose weights training starts; null: random weights"
+    )
+    classifier: Literal["main"] | None = Field(
+        None, description="main: use the base classifiers and training counts of the main experiment; null: its own"
     )
     embedding: Name | None = Field(
         None, description="experiment of the same paper whose 1-Lipschitz backbone embeds the images; null: none"
@@ -165,7 +168,15 @@ class Config(Section):
     def depths(self) -> list[int]:
         """Return the depths of the surrogates that the rows need, ascending."""
         settings = [self.method(name) for name in self.rows]
-        return sorted({method.depth for method in settings if hasattr(method, "depth")})
+        return sorted({depth for method in settings if (depth := getattr(method, "depth", None))})
+
+    def pilots(self) -> list[int]:
+        """Return the numbers of pilot draws that the rows need, ascending."""
+        return sorted({self.method(name).draws for name in self.rows if "pilot" in self.certifier(name).NEEDS})
+
+    def calibrates(self) -> bool:
+        """Return whether a row needs a calibrated belief."""
+        return any("belief" in self.certifier(name).NEEDS for name in self.rows)
 
     def chosen(self) -> dict[str, list[int]]:
         """Return the ways of choosing sigmas that the rows need: for each its numbers `at`, ascending."""
@@ -183,6 +194,11 @@ class Config(Section):
             return {}
         shape = plugins.dataset_shape(data.name, data.folder, data.size)
         return {split: len(range(getattr(shape, split))[as_slice(getattr(data, split))]) for split in SPLITS}
+
+
+def owner(experiments: Mapping[str, Config], home: str) -> str:
+    """Return the folder of the experiment whose base classifiers and training counts the one at `home` uses."""
+    return "" if experiments[home].classifier else home
 
 
 def embedder(experiments: Mapping[str, Config], home: str) -> str | None:

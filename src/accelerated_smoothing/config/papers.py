@@ -36,7 +36,10 @@ def check(config: "Config") -> None:
     """
     for name, paper in config.papers.items():
         checks.selection(f"papers.{name}.select", paper.select or [], paper.experiments, "experiments")
-        checks.paper(name, of(config, name))
+        experiments = of(config, name)
+        checks.paper(name, experiments)
+        for each, experiment in experiments.items():
+            checks.shared(f"papers.{name}.experiments.{each}", experiment, config)
 
 
 def of(config: "Config", name: str) -> dict[str, "Config"]:

@@ -4,6 +4,7 @@ Defaults are the paper's. A rule passes a verb only its own sections, so Snakema
 changes.
 """
 
+import math
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -27,6 +28,7 @@ Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Depth = Annotated[int, AfterValidator(resnet_depth)]
 Precision = Literal["fp32", "bf16"]
+LEAST_SIZE = 8  # of a grid
 Name = Annotated[str, Field(pattern=NAME)]
 
 
@@ -113,6 +115,9 @@ class Sampling(Section):
         min_length=1,
         description="nested sample sizes at which counts are kept; the last is N",
     )
+    grid: int = Field(
+        0, ge=0, le=100, description="further sizes in each decade from 8 draws up to N, on a geometric grid; 0: none"
+    )
     precision: Precision = Field("fp32", description="of f's passes; part of the certified classifier")
     batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; null: chosen for the device")
 
@@ -122,6 +127,14 @@ class Sampling(Section):
         if sizes != sorted(set(sizes)):
             raise ValueError("must be ascending and distinct")
         return sizes
+
+    def counted(self) -> list[int]:
+        """Return all nested sizes at which counts are kept, ascending."""
+        n = self.sizes[-1]
+        decades = max(math.log10(n / LEAST_SIZE), 0)
+        steps = math.ceil(self.grid * decades)
+        grid = [round(n * 10 ** (-step * decades / steps)) for step in range(steps + 1)] if steps else []
+        return sorted({*self.sizes, *grid})
 
 
 class Shards(Section):
@@ -153,6 +166,9 @@ class Surrogate(Section):
     betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
     step_size: int = Field(20, ge=1, description="epochs after which the learning rate is multiplied by gamma")
     gamma: float = Field(0.5, gt=0, le=1, description="factor of the learning rate after step_size epochs")
+    holdout: float = Field(
+        0, ge=0, lt=1, description="share of the counted training images, evenly spaced, that h is not trained on"
+    )
     crop: int = Field(0, ge=0, description="padding of a random crop, pixels; the paper mentions none")
     flip: bool = Field(False, description="mirror half of the images at random; the paper mentions none")
     precision: Precision | None = Field(None, description="of the passes; null: bf16 on a GPU that has it, else fp32")

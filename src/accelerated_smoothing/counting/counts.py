@@ -70,6 +70,11 @@ class Counts:
         """Return the time [images] that the first n draws took."""
         return self.seconds[:, self._position(n)]
 
+    def take(self, rows: np.ndarray) -> "Counts":
+        """Return the counts of the images in these rows."""
+        taken = {name: getattr(self, name)[rows] for name in ARRAYS if name != "sizes"}
+        return Counts(sizes=self.sizes, meta=self.meta, **taken)
+
     def tally(self, rows: np.ndarray, position: int) -> np.ndarray:
         """Return the counts [rows, classes] among the first sizes[position] draws of some images."""
         return self.counts[rows, position]
@@ -102,6 +107,21 @@ def read(path: Path) -> Counts:
             f"{path}: counts must add up to their sample size, got others; delete the file and count again"
         )
     return Counts(**arrays, meta=meta)
+
+
+def simulated(p: np.ndarray, sizes: np.ndarray, random: np.random.Generator, meta: dict[str, Any]) -> Counts:
+    """Return counts of images whose class 0 has probability p [images], as if they had been drawn; class 1 is the rest.
+
+    Args:
+        p: [images] probabilities.
+        sizes: ascending numbers of draws.
+        random: draws them.
+        meta: description of the counts.
+    """
+    new = np.diff(sizes, prepend=0)
+    k = random.binomial(new, p[:, None]).cumsum(axis=1)
+    images, nothing = np.arange(len(p)), np.zeros((len(p), len(sizes)))
+    return Counts(images, np.zeros_like(images), sizes, np.stack([k, sizes - k], axis=2), nothing, meta)
 
 
 def gather(parts: Sequence[Counts]) -> Counts:

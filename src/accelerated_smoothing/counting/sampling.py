@@ -190,7 +190,7 @@ def count(
         **meta,
         "idx": images.idx.tolist(),
         "images": hashlib.sha256(images.images.tobytes()).hexdigest(),
-        "sizes": settings.sizes,
+        "sizes": settings.counted(),
         "sigmas": scales.tolist(),
         "build": engine.build,
         "code": code,
@@ -204,7 +204,7 @@ def count(
         engine,
         pixels,
         scales,
-        settings.sizes,
+        settings.counted(),
         seed,
         classes=images.meta["classes"],
         idx=images.idx,
@@ -213,5 +213,5 @@ def count(
         checkpoint=checkpoint,
         show=True,
     )
-    Counts(images.idx, images.labels, np.array(settings.sizes), counts, seconds, meta, scales).write(output)
+    Counts(images.idx, images.labels, np.array(settings.counted()), counts, seconds, meta, scales).write(output)
     checkpoint.clear()

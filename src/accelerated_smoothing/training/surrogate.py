@@ -1,7 +1,8 @@
 """Training the surrogate h, which predicts the normalised class counts of f under noise (sections IV-B and V-A)."""
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.config import Surrogate
+from accelerated_smoothing.config.slices import spaced
+from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.counting.predictions import Predictions
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import discard
@@ -19,6 +23,8 @@ from accelerated_smoothing.training import loop
 
 if TYPE_CHECKING:
     from accelerated_smoothing.counting.engines import Engine
+
+SHARED = ("sigma", "noise", "choice", "base", "dataset", "classes", "arithmetic")  # with the counts that h predicts
 
 
 def jensen_shannon(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -59,7 +65,7 @@ def train(
     """Train h on the counts of the training split and write its weights.
 
     Args:
-        images: the images that were counted, in the same order.
+        images: the images that were counted, in the same order; those of `settings.holdout` are left out.
         counts: their counts; the largest sample size is used.
         output: the weight file; `<stem>.csv` beside it logs each epoch.
         settings: of the training.
@@ -82,14 +88,16 @@ def train(
         "kind": "surrogate",
         "arch": f"resnet{depth}",
         "samples": samples,
-        **{key: counts.meta[key] for key in ("sigma", "noise", "choice", "base", "dataset", "classes", "arithmetic")},
+        "holdout": settings.holdout,
+        **{key: counts.meta[key] for key in SHARED},
         **{key: images.meta[key] for key in ("mean", "std")},
     }
     purpose = f"surrogate/{counts.sigma}/{depth}"
     torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
     model = models.build(description["arch"], description["classes"], description["mean"], description["std"])
-    pixels = torch.from_numpy(images.pixels()).to(device)
-    shares = torch.from_numpy((counts.at(samples) / samples).astype(np.float32)).to(device)
+    rows = np.flatnonzero(~spaced(len(images.idx), settings.holdout))
+    pixels = torch.from_numpy(images.take(rows).pixels()).to(device)
+    shares = torch.from_numpy((counts.at(samples)[rows] / samples).astype(np.float32)).to(device)
 
     def epoch_batches(_: int, random: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return loop.batches(pixels, shares, settings.batch_size, settings.crop, settings.flip, random)
@@ -119,3 +127,44 @@ def train(
 def predict(h: "Engine", images: np.ndarray) -> np.ndarray:
     """Return the class probabilities h(x), [n, classes] float64, of images [n, channels, height, width] in [0, 1]."""
     return h.logits(torch.from_numpy(images)).double().softmax(1).numpy()
+
+
+def predictions(paths: Sequence[Path], images: Images, only_held_out: bool) -> Predictions:
+    """Return what surrogates of one base classifier predict for images, in fp32 on the CPU.
+
+    Args:
+        paths: weight files of the surrogates.
+        images: of one split.
+        only_held_out: take only those images that no surrogate was trained on. The images must then be all that were
+            counted.
+
+    Raises:
+        InputError: the surrogates belong to different base classifiers or have different holdouts, one depth comes
+            twice, or no image was held out.
+    """
+    loaded = [models.load(path, "surrogate", images.meta) for path in paths]
+    first = loaded[0][1]
+    for path, (_, description) in zip(paths, loaded, strict=True):
+        for key in (*SHARED, "holdout"):
+            if description[key] != first[key]:
+                raise InputError(f"{path}: {key} must be that of {paths[0]}, {first[key]}, got {description[key]}")
+    depths = np.array([int(description["arch"].removeprefix("resnet")) for _, description in loaded])
+    if len(np.unique(depths)) < len(depths):
+        raise InputError(f"SURROGATES must have distinct depths, got {', '.join(map(str, depths))}")
+    if only_held_out:
+        rows = np.flatnonzero(spaced(len(images.idx), first["holdout"]))
+        if not len(rows):
+            raise InputError(f"{paths[0]} must leave out images, got holdout {first['holdout']} of {len(images.idx)}")
+        images = images.take(rows)
+    h, seconds = [], []
+    for i in np.argsort(depths):
+        pixels = images.pixels()
+        engine = engines.build(loaded[i][0], pixels.shape[1:], device=torch.device("cpu"), draws=len(pixels))
+        engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
+        begun = time.perf_counter()
+        h.append(predict(engine, pixels))
+        seconds.append((time.perf_counter() - begun) / len(pixels))
+    meta = {**{key: first[key] for key in SHARED}, "split": images.meta["split"], "held_out": only_held_out}
+    return Predictions(
+        images.idx, images.labels, np.sort(depths), np.stack(h), np.array(seconds), {"kind": "predictions", **meta}
+    )

@@ -47,6 +47,12 @@ class Confident(Arguments):
     n0: int = Field(100, ge=1, description="draws that select or verify the top class")
 
 
+class Threaded(Arguments):
+    untracked = ("threads",)
+
+    threads: int = Field(2, ge=1, description="CPU threads")
+
+
 class Computing(config.Compute, Arguments):
     untracked = ("threads",)
 

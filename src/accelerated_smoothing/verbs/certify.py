@@ -17,7 +17,10 @@ VARIANTS = ("certifier", "certify.methods")
 EVIDENCE = {
     "selection": "counts that select or verify the top class",
     "estimation": "counts that the bound comes from",
+    "pilot": "counts that plan the estimation draws",
     "images": "the images",
+    "predictions": "what surrogates predict for the images",
+    "belief": "calibrated belief about the probability of the top class",
     "surrogate": "weights of h",
     "base": "weights of f",
 }
@@ -41,14 +44,17 @@ EXTRA = evidence_flags
 
 def run(arguments: Any) -> None:
     from accelerated_smoothing import certify, data
-    from accelerated_smoothing.certify import log
+    from accelerated_smoothing.certify import beliefs, log
     from accelerated_smoothing.certify.evidence import Evidence
-    from accelerated_smoothing.counting import counts
+    from accelerated_smoothing.counting import counts, predictions
 
     method = certify.method(arguments.certifier)
     read: dict[str, Callable[[Path], Any]] = {
         "selection": counts.read,
         "estimation": counts.read,
+        "pilot": counts.read,
+        "predictions": predictions.read,
+        "belief": beliefs.read,
         "images": lambda path: data.read(path, arguments.slice),
     }
     evidence = Evidence(

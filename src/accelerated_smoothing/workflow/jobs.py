@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 
 from accelerated_smoothing import architectures, registry
 from accelerated_smoothing.command import flags
-from accelerated_smoothing.config import Config, embedder
+from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.workflow import plan
@@ -61,7 +61,7 @@ class Jobs:
             "chooser": ways,
             "choice": rf"(-({ways})\d+)?",
             "split": "train|test",
-            "purpose": "estimation|selection|variance",
+            "purpose": "estimation|selection|pilot|variance",
             "shard": r"\d+",
         }
 
@@ -94,6 +94,10 @@ class Jobs:
         which changes the arithmetic, is a parameter of its own.
         """
         return flags(self.main.compute)
+
+    def threads(self, wildcards: Any, threads: int) -> str:
+        """Return the number of threads as a flag; it is not tracked, as in `compute`."""
+        return f"--threads {self.main.compute.threads}"
 
     # Code
 
@@ -161,7 +165,20 @@ class Jobs:
         return sigma
 
     def _base(self, home: str, sigma: Any) -> str:
-        return f"{self.run.results}/{home}base/sigma{sigma}.safetensors"
+        return f"{self.run.results}/{owner(self.run.experiments, home)}base/sigma{sigma}.safetensors"
+
+    def base(self, wildcards: Any) -> str:
+        """Return the weights of the base classifier, which may be another experiment's."""
+        return self._base(wildcards.home, wildcards.sigma)
+
+    def training_counts(self, wildcards: Any) -> str:
+        """Return the counts of the training images, which may be another experiment's."""
+        return self.run.counts(owner(self.run.experiments, wildcards.home), wildcards.sigma, "train", "estimation")
+
+    def surrogates(self, wildcards: Any) -> list[str]:
+        """Return the weights of all surrogates of an experiment at one sigma."""
+        folder = f"{self.run.results}/{wildcards.home}surrogates/sigma{wildcards.sigma}"
+        return [f"{folder}/resnet{depth}.safetensors" for depth in self.experiment(wildcards).depths()]
 
     def initial(self, wildcards: Any) -> dict[str, str]:
         """Return the weights that training starts from, if the experiment names some."""
@@ -200,6 +217,9 @@ class Jobs:
         files = {
             "selection": f"{home}counts/{level}/test-selection.npz",
             "estimation": f"{home}counts/{level}/test-estimation.npz",
+            "pilot": f"{home}counts/{level}/test-pilot.npz",
+            "predictions": f"{home}surrogates/sigma{wildcards.sigma}/predictions-test.npz",
+            "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
             "images": self.images("test")(wildcards),
             "base": self._base(wildcards.home, wildcards.sigma),
             "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{depth}.safetensors",
@@ -264,7 +284,7 @@ class Jobs:
     def sizes(self, wildcards: Any) -> str:
         """Return the section `sampling` as flags, with the sizes of this kind of counting."""
         sampling = self.experiment(wildcards).sampling
-        return flags(sampling.model_copy(update={"sizes": self.counting(wildcards).sizes}))
+        return flags(sampling.model_copy(update={"sizes": self.counting(wildcards).sizes, "grid": 0}))
 
     def chosen(self, wildcards: Any) -> str:
         """Return the flags of images with sigmas of their own."""

@@ -97,7 +97,7 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     Args:
         config: the experiment.
         split: "train" or "test".
-        purpose: "estimation", "selection" or "variance".
+        purpose: "estimation", "selection", "pilot" or "variance".
 
     Raises:
         InputError: the slice of the split is empty.
@@ -110,8 +110,9 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     if purpose == "variance":
         images = min(config.variance.images, images)
     sizes = {
-        "estimation": [config.train_samples] if split == "train" else config.sampling.sizes,
+        "estimation": [config.train_samples] if split == "train" else config.sampling.counted(),
         "selection": [config.n0],
+        "pilot": config.pilots(),
         "variance": [n * repeat for repeat in range(1, config.variance.repeats + 1)],
     }[purpose]
     draws = config.shards.rate * 60 * config.shards.minutes
@@ -146,7 +147,7 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     """Return the training of the base classifiers, and the embedding of all images by a backbone."""
     config = experiments[home]
     images, base, sigmas = shape(config), config.base, len(config.sigmas)
-    trained = sigmas - len(config.checkpoints)
+    trained = 0 if config.classifier else sigmas - len(config.checkpoints)
     passes = trained * base.epochs * images.train
     step = copies(config) + rescaling(base.arch) / base.batch_size
     jobs = []
@@ -160,8 +161,9 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
 
 
 def _counts(config: Config, home: str) -> list[Stage]:
-    kinds = ["train-estimation"] if config.depths() else []
+    kinds = ["train-estimation"] if config.depths() and not config.classifier else []
     kinds += ["test-estimation", "test-selection"] if config.samples() else []
+    kinds += ["test-pilot"] if config.pilots() else []
     kinds += [] if home else ["train-variance"]
     chosen = sum(map(len, config.chosen().values()))
     jobs = []

@@ -1,0 +1,110 @@
+"""Up to three looks around a planned size: sound with probability 1 - alpha, and data may overrule the surrogate.
+
+The plan of `planned` is the middle look. An earlier one at a third of its draws and a later one at three times as many
+have a tenth of alpha each. After a look, the belief takes in the counts, and the next look is made only if it is
+expected to gain more radius than its draws are worth. The largest bound counts.
+
+Proof: given the sizes, the bound of look j exceeds its probability with at most its part of alpha. By a union bound all
+of them hold together, so the largest one does, whenever the looks end.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from accelerated_smoothing.certify import Guarantee, beliefs, looks, planning, sampled
+from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.methods import planned
+from accelerated_smoothing.config import Depth, Section
+from accelerated_smoothing.counting.counts import Tallies, simulated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GUARANTEE: Guarantee = "sound"
+NEEDS = ("selection", "estimation", "predictions", "belief")
+PARTS, FACTORS = (0.1, 0.8, 0.1), (1 / 3, 1.0, 3.0)  # of alpha and of the planned size, for each look
+MIDDLE = 1
+TRIALS = 1000  # simulated images from which the rate is fitted
+
+
+class Settings(Section):
+    budget: float = Field(1000, gt=0, allow_inf_nan=False, description="mean passes of an image")
+    depth: Depth | None = Field(None, description="of the surrogate; null: the shallowest")
+    top: Literal["surrogate", "selection"] = Field("surrogate", description="what names the expected class")
+
+
+def spend(
+    evidence: Evidence, prior: np.ndarray, shares: np.ndarray, gains: list[np.ndarray], rate: float
+) -> looks.Looks:
+    """Look at each image up to three times.
+
+    Args:
+        evidence: with the estimation counts.
+        prior: [images, grid] belief about the expected class.
+        shares: [images, classes] of alpha.
+        gains: [grid, sizes] expected radii, of each look.
+        rate: radius that a draw must gain.
+    """
+    counts = evidence.estimation
+    assert counts is not None
+    sizes, radius = counts.sizes, sampled.unit_radius(evidence)
+    found, last = looks.Looks.none(len(prior)), np.full(len(prior), planning.NONE)
+    middle = planning.plan(prior, gains[MIDDLE], sizes, rate)
+    rows = np.flatnonzero(middle != planning.NONE)
+    for part, factor, gain in zip(PARTS, FACTORS, gains, strict=True):
+        wanted = np.log(sizes[middle[rows]] * factor)
+        position = np.abs(np.log(sizes) - wanted[:, None]).argmin(axis=1)
+        before = planning.cost(last[rows], sizes)
+        posterior = _posterior(prior[rows], shares[rows].argmax(axis=1), counts, rows, last[rows])
+        gained = np.take_along_axis(posterior @ gain, position[:, None], axis=1)[:, 0] - radius(found.p_lower[rows])
+        worth = (sizes[position] > before) & ((gained > rate * (sizes[position] - before)) | (before == 0))
+        if factor < 1:  # the first look may be smaller than any size that was counted
+            worth &= wanted >= np.log(sizes[0])
+        for each in np.unique(position[worth]):
+            at = rows[worth & (position == each)]
+            looks.look(found, evidence, at, int(each), part * evidence.alpha * shares, None)
+            last[at] = each
+        rows = rows[worth | (factor < 1)]
+    return found
+
+
+def _posterior(
+    prior: np.ndarray, classes: np.ndarray, counts: Tallies, rows: np.ndarray, positions: np.ndarray
+) -> np.ndarray:
+    """Return the beliefs [rows, grid] after the draws up to a position of each row."""
+    posterior = prior.copy()
+    for position in np.unique(positions[positions != planning.NONE]):
+        at = np.flatnonzero(positions == position)
+        k = counts.tally(rows[at], int(position))[np.arange(len(at)), classes[at]]
+        posterior[at] *= beliefs.likelihood(k, int(counts.sizes[position]))
+    total = posterior.sum(axis=1, keepdims=True)
+    return np.where(total > 0, posterior / np.where(total > 0, total, 1), prior)
+
+
+def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
+    """Certify each image from up to three looks."""
+    estimation, belief = evidence.estimation, evidence.belief
+    assert evidence.selection is not None
+    assert estimation is not None
+    assert belief is not None
+    prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
+    radius = sampled.unit_radius(evidence)
+    levels = [part * evidence.alpha * shares.max() for part in PARTS]
+    gains = [planning.expected_radii(estimation.sizes, level, radius) for level in levels]
+    held_out = belief.held_out(settings.depth)
+    random = np.random.default_rng(0)
+    trials = held_out[random.integers(len(held_out), size=TRIALS)]
+    places = (trials.cumsum(axis=1) < random.random((TRIALS, 1))).sum(axis=1).clip(max=len(planning.P) - 1)
+    counts = simulated(planning.P[places], estimation.sizes, random, evidence.selection.meta)
+    simulation = replace(evidence, estimation=counts)
+    certain = shares.max() * planning.certain(np.zeros(TRIALS, np.int64), 2)
+
+    def spent(rate: float) -> float:
+        return float(spend(simulation, trials, certain, gains, rate).n.mean())
+
+    rate = planning.rate_for(settings.budget - before, spent)
+    found = spend(evidence, prior, shares, gains, rate)
+    return looks.certificates(evidence, found, before=before, seconds=seconds, budget=settings.budget)
