@@ -1,11 +1,3 @@
-# Base classifiers that are imported and not trained: their checkpoints, by the path of the weights without its suffix.
-CHECKPOINTS = {
-    f"{home}base/sigma{sigma}": file
-    for home, experiment in jobs.run.experiments.items()
-    for sigma, file in experiment.checkpoints.items()
-}
-
-
 rule base:
     input:
         unpack(jobs.initial),
@@ -38,25 +30,26 @@ rule base:
 
 rule imported_base:
     input:
-        checkpoint=lambda wildcards: CHECKPOINTS[wildcards.imported],
+        checkpoint=jobs.imported("file"),
         images=f"{R}/data/train.npz",
     output:
         weights=f"{R}/{{imported}}.safetensors",
     log:
         f"{R}/logs/{{imported}}.log",
     wildcard_constraints:
-        imported=anyof(CHECKPOINTS),
+        imported=anyof(jobs.checkpoints),
     conda:
         "../envs/models.yaml"
     resources:
         mem_mb=8000,
         runtime=10,
     params:
-        code=jobs.code_of_import(),
-        sigma=lambda wildcards: wildcards.imported.rpartition("sigma")[2],
+        code=jobs.code_of_import,
+        arch=jobs.imported("arch"),
+        sigma=jobs.imported("sigma"),
     shell:
-        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --images {input.images} "
-        "--sigma {params.sigma} --output {output.weights} 2> {log}"
+        "exec python -m accelerated_smoothing import-base {input.checkpoint:q} --arch {params.arch} "
+        "--images {input.images} --sigma {params.sigma} --output {output.weights} 2> {log}"
 
 
 ruleorder: imported_base > base

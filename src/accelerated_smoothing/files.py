@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import tokenize
 import zipfile
@@ -117,19 +118,25 @@ def write_text(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+def write_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], compressed: bool = True
+) -> None:
     """Write arrays and a JSON description of them to an .npz without pickle."""
+    save = np.savez_compressed if compressed else np.savez
     with atomic(path) as draft, draft.open("wb") as stream:  # to a bare path NumPy would append .npz
-        np.savez_compressed(stream, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
+        save(stream, allow_pickle=False, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
 
 
-def read_arrays(path: Path, names: Sequence[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_arrays(
+    path: Path, names: Sequence[str], kind: str, mapped: Sequence[str] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write_arrays` wrote.
 
     Args:
         path: the .npz.
         names: arrays that the file must hold.
         kind: what `meta["kind"]` must be, so that swapped files are noticed.
+        mapped: names of arrays that are mapped, as in `array_of`.
 
     Raises:
         InputError: the file is missing, truncated, of another kind, or lacks one of the arrays.
@@ -140,11 +147,33 @@ def read_arrays(path: Path, names: Sequence[str], kind: str) -> tuple[dict[str, 
             meta = dict(json.loads(str(stored["meta"])))
             if meta.get("kind") != kind:
                 raise InputError(f"{path} must hold {kind!r}, got {meta.get('kind')!r}; were files swapped?")
-            return {name: stored[name] for name in names}, meta
+            return {name: array_of(path, stored, name) if name in mapped else stored[name] for name in names}, meta
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {kind} is needed here") from None
     except BROKEN as error:
         raise InputError(f"{path}: not a whole .npz with {', '.join(names)} ({error}); build it again") from error
+
+
+def array_of(path: Path, stored: Any, name: str) -> np.ndarray:
+    """Return an array of an open .npz: mapped, so that rows are read when they are used; read if it is compressed."""
+    entry = stored.zip.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        array: np.ndarray = stored[name]
+        return array
+    with stored.zip.open(entry) as member:
+        major, _ = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(member)
+        header = member.tell()
+    if dtype.hasobject:
+        raise ValueError("arrays of objects are pickles")
+    with path.open("rb") as stream:
+        stream.seek(entry.header_offset + 26)  # a ZIP file states here how long the name and the rest of its header are
+        before = 30 + sum(struct.unpack("<HH", stream.read(4)))
+    if header + int(np.prod(shape)) * dtype.itemsize != entry.file_size:
+        raise ValueError(f"{name} must have the length that its header states")
+    order: Any = "F" if fortran else "C"
+    return np.memmap(path, dtype, "r", entry.header_offset + before + header, shape, order)
 
 
 MIXED = " and "  # between several values of one column

@@ -321,6 +321,26 @@ def test_messages_of_a_single_value() -> None:
         ({"sigmas": [0.25, 0.5, 0]}, "sigmas must be at least 0.001, since cohen counts under noise, got 0"),
         ({"timing": {"sigma": 0}}, "timing.sigma must be among sigmas [0.12, 0.25, 0.5, 1.0], got 0.0"),
         ({"checkpoints": {0.3: "file"}}, "checkpoints must be among sigmas [0.12, 0.25, 0.5, 1.0], got 0.3"),
+        (
+            {"checkpoints": {0.5: "vit.onnx"}, "compute": {"device": "cuda"}},
+            "checkpoints.0.5 must be a .pt2 of torch.export, since compute.device is cuda, got 'vit.onnx'",
+        ),
+        (
+            {
+                "checkpoints": {0.5: "vit.onnx"},
+                "methods": {**Config().methods, "mine": {"certifier": "memory", "choice": "grid", "at": 4}},
+                "rows": ["cohen", "mine"],
+            },
+            "checkpoints.0.5 must be a .pt2 of torch.export, since sigmas are chosen by it, got 'vit.onnx'",
+        ),
+        (
+            {
+                **{"checkpoints": {0.5: "vit.pt2"}, "base": {"arch": "sll32-1"}, "reference": "margin"},
+                **{"methods": {"margin": {"certifier": "margin"}}, "rows": ["margin"]},
+            },
+            "methods.margin.certifier must suit the exported program in checkpoints, got 'margin'",
+        ),
+        ({"base": {"arch": "onnx"}}, "base.arch must be a network that can be trained, got 'onnx'"),
     ],
 )
 def test_settings_that_do_not_fit_together(settings: dict[str, Any], message: str) -> None:
@@ -468,6 +488,13 @@ def test_wrong_selections() -> None:
 def test_checkpoints_are_of_one_experiment() -> None:
     message = refused({"papers": {"other": {"common": {"checkpoints": {0.25: "x"}}, "experiments": {"one": {}}}}})
     assert message == "papers.other.common.checkpoints must be set in one experiment, got {0.25: 'x'}"
+
+
+def test_the_architecture_of_a_program_is_its_suffix() -> None:
+    mixed = Config(checkpoints={0.12: "a.pth.tar", 0.25: "b.ONNX", 0.5: "folder.pt2/c.pt2"})
+    assert mixed.archs() == {0.12: "resnet110", 0.25: "onnx", 0.5: "exported", 1.0: "resnet110"}
+    assert mixed.arch() == "resnet110"
+    assert Config(checkpoints=dict.fromkeys(mixed.sigmas, "a.pt2")).arch() == "exported"
 
 
 @pytest.mark.parametrize("key", ["initial", "embedding"])

@@ -12,11 +12,16 @@ import torch
 import yaml
 
 from accelerated_smoothing import architectures, cli, config, models
+from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.counting import sampling
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.models import lipschitz
+from accelerated_smoothing.provenance import code
 from accelerated_smoothing.training import loop
 from accelerated_smoothing.workflow import plan
+from accelerated_smoothing.workflow.jobs import Jobs
+
+from . import programs
 
 ROOT = Path(__file__).parents[2]
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "tests/workflow/tiny.yaml")]
@@ -71,6 +76,39 @@ def test_imported_classifiers_are_not_trained() -> None:
     run = config.Config(sigmas=[0.25, 0.5], figure_sigmas=[0.25], checkpoints=checkpoints)
     assert "base" not in [stage.name for stage in plan.stages({"": run})]
     assert "\nbase " not in plan.report({"": run}, None)
+
+
+def test_programs_are_planned_at_the_configs_rate() -> None:
+    run = config.Config(sigmas=[0.25, 0.5], figure_sigmas=[0.25], checkpoints=dict.fromkeys((0.25, 0.5), "vit.pt2"))
+    weights = run.model_copy(update={"checkpoints": dict.fromkeys((0.25, 0.5), "model.pth.tar")})
+    assert {stage.arch for stage in plan.stages({"": run}) if not stage.trains} == {"exported"}
+    assert plan.limits({"": run}) == plan.limits({"": weights})
+    assert "images/s for exported (shards.rate)" in plan.report({"": run}, None)
+
+
+def test_the_rate_of_a_program_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.01)
+    file = programs.export(programs.seeded(programs.Net), tmp_path / "net.onnx")
+    checkpoints = dict.fromkeys((0.12, 0.25, 0.5, 1.0), str(file))
+    run = config.Config(dataset=config.Dataset(name="digits"), checkpoints=checkpoints)
+    stage = plan.Stage("counts", run.arch(), jobs=1, passes=0, cost=0)
+    assert plan.measure(stage, run, plan.shape(run), torch.device("cpu")) > 0
+
+
+class Wildcards(SimpleNamespace):
+    """Snakemake's, as rules see them."""
+
+    def get(self, name: str, default: object = None) -> object:
+        return getattr(self, name, default)
+
+
+@pytest.mark.parametrize(("file", "family"), [("model.pth.tar", "resnet"), ("a.onnx", "program"), ("a.pt2", "program")])
+def test_the_code_of_a_job_is_that_of_its_classifiers_family(file: str, family: str) -> None:
+    run = Run("results", config.Config(checkpoints={0.25: file}).experiments())
+    jobs, wildcards = Jobs(run, {}, None), Wildcards(home="", sigma="0.25")
+    assert jobs.code("count", "base")(wildcards) == code.digest("count", {"noise": ["gaussian"], "family": [family]})
+    imported = Wildcards(imported="base/sigma0.25")
+    assert jobs.code_of_import(imported) == code.digest("import-base", {"family": [family]})
 
 
 def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,9 @@ COMMANDS = [
     f"train-base smoothadv {TRAIN} --arch resnet8 --sigma 0.5 --noise uniform --output smoothadv.safetensors",
     f"train-base gaussian {TRAIN} --arch resnet8 --sigma 0.5 --ascent 1 --ascent-from 0 --output ds.safetensors",
     f"train-base margin {TRAIN} --arch sll8-1 --sigma 0 --crop 0 --optimizer adamw --output sll.safetensors",
-    "import-base checkpoint.pth.tar --images data/train.npz --sigma 0.5 --output imported.safetensors",
+    "import-base checkpoint.pth.tar --arch resnet20 --images data/train.npz --sigma 0.5 --output imported.safetensors",
+    "import-base program.pt2 --images data/train.npz --sigma 0.5 --output program.safetensors",
+    f"count --base program.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/program.npz",
     "embed --base sll.safetensors --train data/train.npz --test data/test.npz --threads 1 --output embeddings",
     f"train-base gaussian {TRAIN.replace('data/', 'embeddings/')} --arch mlp-8 --crop 0 --sigma 0.5 "
     "--output head.safetensors",
@@ -129,6 +131,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = build("resnet20", 10, [0.3], [0.3]).state_dict()
     weights = {name: tensor for name, tensor in state.items() if not name.startswith("0.")}
     torch.save({"arch": "cifar_resnet20", "state_dict": weights}, folder / "checkpoint.pth.tar")
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    program = torch.export.export(network, (torch.rand(2, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.export.save(program, folder / "program.pt2")
     environment = {**os.environ, "PYTHONPATH": str(code.ROOT / "src")}
     commands = json.dumps([words.split() for words in COMMANDS])
     subprocess.run([sys.executable, "-c", SCRIPT], input=commands, cwd=folder, env=environment, text=True, check=True)

@@ -74,6 +74,22 @@ def test_imported_checkpoints_take_the_place_of_training(snakemake, clone: Path)
     assert plan == {"data": 1, "imported_base": 1, "total": 2}
 
 
+def test_nothing_is_trained_but_surrogates_if_all_base_classifiers_are_programs(snakemake, clone: Path) -> None:
+    for name in ("vit.onnx", "vit.pt2"):
+        (clone / name).touch()
+    programs = "checkpoints={0.12: vit.onnx, 0.25: vit.pt2, 0.5: vit.onnx, 1.0: vit.pt2}"
+    plan = planned(snakemake, "results/table1.csv", "--config", programs)
+    wanted = {"data": 1, "imported_base": 4, "shard": 4 * 97, "counts": 12, "surrogate": 12, "certificates": 20}
+    assert plan == {**wanted, "table": 1, "total": sum(wanted.values()) + 1}
+
+
+def test_an_onnx_for_a_gpu_is_refused_before_any_work(snakemake) -> None:
+    done = snakemake("-n", "results/table1.csv", "--config", "checkpoints={0.25: vit.onnx}", "compute={device: cuda}")
+    assert done.returncode == 2
+    line = "config: error: checkpoints.0.25 must be a .pt2 of torch.export, since compute.device is cuda"
+    assert f"{line}, got 'vit.onnx'" in (done.stdout + done.stderr).splitlines()
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

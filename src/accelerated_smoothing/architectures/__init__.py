@@ -7,12 +7,14 @@ first family whose pattern it matches.
 import ast
 import functools
 import re
+from pathlib import PurePath
 from typing import Protocol
 
 from accelerated_smoothing import registry
 
 PLUGINS = {"family": "architectures"}
 LAYER = 2.27e6  # multiply-adds of a layer of a CIFAR ResNet on 32 pixels a side
+PROGRAMS = {".onnx": "onnx", ".pt2": "exported"}  # architectures of programs, by the suffix of their files
 
 
 class Family(Protocol):
@@ -23,7 +25,7 @@ class Family(Protocol):
 
     Attributes:
         PATTERN: regular expression of its names; a literal, since it is read without importing the module.
-        EXAMPLES: some of its names, for error messages; a literal, too.
+        EXAMPLES: some of its names, for error messages; a literal, too. Empty if no config can name one.
         LIPSCHITZ: whether its networks are a 1-Lipschitz backbone with a linear layer behind it.
     """
 
@@ -67,8 +69,13 @@ def family(arch: str) -> str:
     for name, literals in _literals().items():
         if re.fullmatch(literals["PATTERN"], arch):
             return name
-    examples = ", ".join(literals["EXAMPLES"] for literals in _literals().values())
+    examples = ", ".join(filter(None, (literals["EXAMPLES"] for literals in _literals().values())))
     raise ValueError(f"must be an architecture such as {examples}, got {arch!r}")
+
+
+def of_file(path: str) -> str | None:
+    """Return the architecture of a program, by the suffix of its file; None for weights, which state theirs."""
+    return PROGRAMS.get(PurePath(path).suffix.lower())
 
 
 def _family(arch: str) -> Family:

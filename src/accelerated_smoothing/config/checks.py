@@ -4,11 +4,12 @@ Every function raises a ValueError if its check fails.
 """
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import embeds, head, side
+from accelerated_smoothing.architectures import embeds, head, of_file, side
 from accelerated_smoothing.config.plugins import dataset_shape
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def experiment(config: "Config") -> None:
         reference,
         no_noise,
         architecture,
+        programs,
         certifiers,
         training_on_embeddings,
         distribution,
@@ -84,15 +86,27 @@ def architecture(config: "Config") -> None:
         raise ValueError(f"base.arch must be a network on images, since embedding is null, got {arch!r}")
 
 
+def programs(config: "Config") -> None:
+    """Check that checkpoints that are programs are used as what they can do."""
+    for sigma, file in config.checkpoints.items():
+        arch, key = of_file(file), f"checkpoints.{sigma}"
+        if arch and config.embedding:
+            raise ValueError(f"{key} must be a checkpoint of weights, since embedding is set, got {file!r}")
+        if arch == "onnx" and config.compute.device == "cuda":
+            raise ValueError(f"{key} must be a .pt2 of torch.export, since compute.device is cuda, got {file!r}")
+        if arch == "onnx" and config.chosen():
+            raise ValueError(f"{key} must be a .pt2 of torch.export, since sigmas are chosen by it, got {file!r}")
+
+
 def certifiers(config: "Config") -> None:
-    """Check that each method suits the architecture and the embedding."""
-    arch = config.base.arch
-    for name in config.rows:
+    """Check that each method suits the architectures and the embedding."""
+    for name, arch in itertools.product(config.rows, sorted({*config.archs().values()})):
         module, certifier = config.certifier(name), config.methods[name]["certifier"]
         key = f"methods.{name}.certifier"
         if "base" in module.NEEDS and not embeds(arch) and arch != "linear":
+            suited = f"base.arch {arch}" if arch == config.base.arch else f"the {arch} program in checkpoints"
             raise ValueError(
-                f"{key} must suit base.arch {arch}, got {certifier!r}, which needs a 1-Lipschitz network such as "
+                f"{key} must suit {suited}, got {certifier!r}, which needs a 1-Lipschitz network such as "
                 "sll32-2, or linear on embeddings"
             )
         if is_sampled(module) and (certifier == "embedded") != (config.embedding is not None):
@@ -185,6 +199,9 @@ def initial(key: str, config: "Config", others: Sequence[str], experiments: Mapp
     first = experiments[config.initial]
     for sigma in sorted(set(config.sigmas) - set(first.sigmas)):
         raise ValueError(f"{key}.sigmas must be among those of {config.initial} {first.sigmas}, got {sigma}")
+    for sigma in config.sigmas:
+        if of_file(first.checkpoints.get(sigma, "")):
+            raise ValueError(f"{key}.initial must be weights, got {config.initial!r}, a program at sigma {sigma}")
     if config.base.arch != first.base.arch:
         raise ValueError(f"{key}.base.arch must be {first.base.arch}, as in {config.initial}, got {config.base.arch!r}")
     if first.initial:
@@ -196,10 +213,10 @@ def embedding(key: str, config: "Config", others: Sequence[str], experiments: Ma
         return
     one_of(f"{key}.embedding", config.embedding, others)
     backbone = experiments[config.embedding]
-    if not embeds(backbone.base.arch):
+    if not embeds(backbone.arch()):
         raise ValueError(
             f"{key}.embedding must be an experiment with a 1-Lipschitz network such as sll32-2, got "
-            f"{config.embedding!r} with {backbone.base.arch}"
+            f"{config.embedding!r} with {backbone.arch()}"
         )
     if len(backbone.sigmas) > 1:
         raise ValueError(

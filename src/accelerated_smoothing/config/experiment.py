@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from accelerated_smoothing.architectures import of_file
 from accelerated_smoothing.config import checks, papers, plugins
 from accelerated_smoothing.config.errors import PATH
 from accelerated_smoothing.config.sections import (
@@ -57,7 +58,9 @@ class Config(Section):
     embedding: Name | None = Field(
         None, description="experiment of the same paper whose 1-Lipschitz backbone embeds the images; null: none"
     )
-    checkpoints: dict[Sigma, str] = Field({}, description="sigma: a locuslab/smoothing checkpoint instead of training")
+    checkpoints: dict[Sigma, str] = Field(
+        {}, description="sigma: instead of training, a locuslab/smoothing checkpoint, or a program: .onnx or .pt2"
+    )
     sampling: Sampling = Sampling()
     train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
     shards: Shards = Shards()
@@ -131,6 +134,15 @@ class Config(Section):
             "": self,
             **{f"{paper}/{name}/": config for paper in self.papers for name, config in papers.of(self, paper).items()},
         }
+
+    def archs(self) -> dict[float, str]:
+        """Return the architecture of the base classifier at each sigma: `base.arch`, unless a program is imported."""
+        return {sigma: of_file(self.checkpoints.get(sigma, "")) or self.base.arch for sigma in self.sigmas}
+
+    def arch(self) -> str:
+        """Return the architecture of all base classifiers; `base.arch` if they differ."""
+        archs = set(self.archs().values())
+        return archs.pop() if len(archs) == 1 else self.base.arch
 
     def method(self, name: str) -> Any:
         """Return the settings of a method, as the `Settings` of its certifier.

@@ -47,7 +47,12 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
     paper = config.papers[name]
     shared = common(config, name)
     names = [each for each in paper.experiments if paper.select is None or each in paper.select]
-    return {each: experiment(shared, paper, f"papers.{name}", each) for each in names}
+    experiments = {each: experiment(shared, paper, f"papers.{name}", each) for each in names}
+    for each, own in experiments.items():
+        if own.classifier:  # then so do its checkpoints
+            files = {sigma: file for sigma, file in config.checkpoints.items() if sigma in own.sigmas}
+            experiments[each] = own.model_copy(update={"checkpoints": files})
+    return experiments
 
 
 def common(config: "Config", name: str) -> "Config":

@@ -18,6 +18,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import read_arrays, write_arrays
 
 PLUGINS = {"dataset": "data.sets"}
+MAPPED = 2**30  # bytes of images that are stored as they are: photographs hardly shrink, and can be mapped
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]  # split: images [n, channels, height, width] uint8 and labels [n]
 
 
@@ -27,7 +28,8 @@ class Images:
 
     Attributes:
         idx: [n] positions in the whole split.
-        images: [n, channels, height, width] uint8.
+        images: [n, channels, height, width] uint8; perhaps mapped from a file, or `pictures.Pictures`, so that only the
+            rows that are used are read.
         labels: [n] int64.
         meta: dataset, split, classes, white, mean, std.
     """
@@ -37,17 +39,18 @@ class Images:
     labels: np.ndarray
     meta: dict[str, Any]
 
-    def pixels(self) -> np.ndarray:
-        """Return the images as float32 in [0, 1]."""
-        return self.images.astype(np.float32) / np.float32(self.meta["white"])
+    def pixels(self, rows: slice = slice(None)) -> np.ndarray:
+        """Return the images in a range of rows as float32 in [0, 1]."""
+        return np.asarray(self.images[rows]).astype(np.float32) / np.float32(self.meta["white"])
 
     def take(self, rows: np.ndarray) -> "Images":
-        """Return the images in these rows."""
-        return Images(self.idx[rows], self.images[rows], self.labels[rows], self.meta)
+        """Return the images in these rows, read into memory."""
+        return Images(self.idx[rows], np.asarray(self.images[rows]), self.labels[rows], self.meta)
 
     def spread(self, count: int | None) -> "Images":
         """Return `count` images, or all if it is None or larger; evenly spaced, since files may be sorted by class."""
-        count = min(count or len(self.idx), len(self.idx))
+        if count is None or count >= len(self.idx):
+            return self
         return self.take(np.arange(count) * len(self.idx) // count)
 
 
@@ -111,6 +114,7 @@ def prepare(name: str, folder: Path, size: int, outputs: dict[str, Path]) -> Non
             outputs[split],
             {"images": np.ascontiguousarray(images), "labels": labels.astype(np.int64)},
             {"kind": "images", "dataset": name, "split": split, **description},
+            compressed=images.nbytes < MAPPED,
         )
 
 
@@ -133,7 +137,7 @@ def is_embedded(meta: Mapping[str, Any]) -> bool:
 
 
 def read(path: Path, part: str = ":") -> Images:
-    """Read images that `prepare` wrote.
+    """Read images that `prepare` wrote. Large files are mapped, and only the rows that are used are read.
 
     Args:
         path: the split's file.
@@ -142,7 +146,7 @@ def read(path: Path, part: str = ":") -> Images:
     Raises:
         InputError: the file is not of this kind or is named after the other split, or the slice is empty.
     """
-    arrays, meta = read_arrays(path, ["images", "labels"], "images")
+    arrays, meta = read_arrays(path, ["images", "labels"], "images", mapped=["images"])
     if path.stem in SPLITS and meta["split"] != path.stem:
         raise InputError(
             f"{path} must hold the {path.stem} split, got the {meta['split']} split; delete both and build them again"
@@ -150,4 +154,6 @@ def read(path: Path, part: str = ":") -> Images:
     idx = np.arange(len(arrays["images"]))[as_slice(part)]
     if not len(idx):
         raise InputError(f"{path}: the slice must hold an image, got {part} of {len(arrays['images'])}; widen it")
-    return Images(idx, arrays["images"][idx], arrays["labels"][idx], meta)
+    images = arrays["images"]
+    mapped = isinstance(images, np.memmap)
+    return Images(idx, images[as_slice(part)] if mapped else images[idx], arrays["labels"][idx], meta)

@@ -1,7 +1,9 @@
 """Picture files as arrays."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,3 +30,30 @@ def squares(files: Sequence[tuple[Path, int]], size: int) -> tuple[np.ndarray, n
         except (OSError, Image.DecompressionBombError) as error:
             raise InputError(f"{path} must be a readable image ({error}); replace or delete it") from error
     return images, np.array([label for _, label in files])
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Picture files as an array [n, 3, size, size] uint8, whose rows are decoded when they are used.
+
+    Attributes:
+        files: with their classes.
+        size: pixels a side of the squares.
+    """
+
+    files: Sequence[tuple[Path, int]]
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.files), 3, self.size, self.size)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return images [k, 3, size, size] uint8; raises an InputError as `squares`."""
+        return squares([self.files[row] for row in np.arange(len(self))[rows]], self.size)[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.uint8)

@@ -22,7 +22,20 @@ from accelerated_smoothing.models.folding import fold
 from accelerated_smoothing.models.lipschitz import Linear, exact, linear
 from accelerated_smoothing.models.normalize import Normalize
 
-__all__ = ["Family", "Linear", "Normalize", "build", "compiled", "exact", "fit", "fold", "linear", "load", "save"]
+__all__ = [
+    "Family",
+    "Linear",
+    "Normalize",
+    "build",
+    "compiled",
+    "exact",
+    "fit",
+    "fold",
+    "linear",
+    "load",
+    "save",
+    "take",
+]
 
 PLUGINS = {"family": "models.families"}
 
@@ -96,10 +109,25 @@ def load(path: Path, kind: str, images: dict[str, Any] | None = None) -> tuple[n
         model = build(description["arch"], description["classes"], description["mean"], description["std"])
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} must describe a model that this version has ({error})") from error
+    if "1.program" in tensors and hasattr(model[1], "read"):
+        take(model, tensors["1.program"], path)
     fit(model, tensors, path)
     if embeds(description["arch"]) and (tensors["0.std"] != 1).any():
         raise InputError(f"{path} must divide pixels by 1, got {tensors['0.std'].flatten().tolist()}; train it again")
     return model.eval(), description
+
+
+def take(model: nn.Sequential, program: torch.Tensor, path: Path) -> None:
+    """Let a model of the family `program` read its program, [bytes] uint8.
+
+    Raises:
+        InputError: it is not one; the message names the file.
+    """
+    network: Any = model[1]
+    try:
+        network.read(program)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from error
 
 
 def fit(model: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -34,7 +34,7 @@ def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, nn.utils.fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
     if (normalize.std != 1).any():
+        first = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
         first.weight.data /= normalize.std.view(-1, *[1] * (first.weight.dim() - 2))
     return normalize.mean.cpu().clone(), network

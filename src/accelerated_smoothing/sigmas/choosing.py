@@ -51,7 +51,8 @@ def run(
         InputError: f was trained for another number of classes or another data set.
     """
     model, _ = models.load(base, "base", images.meta)
-    model = model.to(device).to(memory_format=torch.channels_last).requires_grad_(False)  # type: ignore[call-overload]
+    layout = torch.contiguous_format if hasattr(model[1], "as_it_is") else torch.channels_last
+    model = model.to(device).to(memory_format=layout).requires_grad_(False)  # type: ignore[call-overload]
     forward = models.compiled(model) if device.type == "cuda" else model
     module, shape = sigmas.way(way), images.images.shape[1:]
     margin = noise.distribution(distribution).margin

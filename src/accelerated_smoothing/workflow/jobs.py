@@ -30,6 +30,15 @@ def anyof(words: Any) -> str:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """A base classifier that is imported: the file, its architecture and the sigma of its training."""
+
+    file: str
+    arch: str
+    sigma: float
+
+
+@dataclass(frozen=True)
 class Jobs:
     """The jobs of a run.
 
@@ -99,6 +108,20 @@ class Jobs:
         """Return the number of threads as a flag; it is not tracked, as in `compute`."""
         return f"--threads {self.main.compute.threads}"
 
+    @functools.cached_property
+    def checkpoints(self) -> dict[str, "Imported"]:
+        """Return the base classifiers that are imported and not trained, by their weights' path without its suffix."""
+        return {
+            f"{home}base/sigma{sigma}": Imported(file, experiment.archs()[sigma], sigma)
+            for home, experiment in self.run.experiments.items()
+            for sigma, file in experiment.checkpoints.items()
+            if not experiment.classifier
+        }
+
+    def imported(self, field: str) -> Asked:
+        """Return a function of wildcards: a field of the base classifier that is imported."""
+        return lambda wildcards: getattr(self.checkpoints[wildcards.imported], field)
+
     # Code
 
     def code(self, verb: str, *networks: str) -> Asked:
@@ -133,14 +156,14 @@ class Jobs:
     def code_of_data(self) -> str:
         return code.digest("data", {"dataset": [self.main.dataset.name]})
 
-    def code_of_import(self) -> str:
-        return code.digest("import-base", {"family": ["resnet"]})
+    def code_of_import(self, wildcards: Any) -> str:
+        return code.digest("import-base", {"family": [architectures.family(self.checkpoints[wildcards.imported].arch)]})
 
     def _architectures(self, wildcards: Any, networks: list[str]) -> list[str]:
         experiment, backbone = self.experiment(wildcards), embedder(self.run.experiments, wildcards.home)
         names = []
         if "base" in networks:
-            names.append(experiment.base.arch)
+            names.append(experiment.archs()[float(wildcards.get("sigma", experiment.timing.sigma))])
         if "backbone" in networks and backbone:
             names.append(self.run.experiments[backbone].base.arch)
         if "surrogate" in networks or ("surrogates" in networks and experiment.depths()):

@@ -7,16 +7,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import cost, embeds, rescaling, sll
-from accelerated_smoothing.config import (
-    Config,
-    as_slice,
-    dataset_shape,
-    embedder,
-)
+from accelerated_smoothing.architectures import cost, embeds, of_file, rescaling, sll
+from accelerated_smoothing.config import Config, as_slice, dataset_shape, embedder
 from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +128,7 @@ def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
     for way, at in config.chosen().items():
         images = len(config.sigmas) * counting(config, "test", "selection").images
         passes = images * registry.load("sigmas.ways", way).passes(config.chooser(way), at)
-        jobs.append(Stage(f"sigmas/{way}", base, len(config.sigmas), passes, passes))
+        jobs.append(Stage(f"sigmas/{way}", config.arch(), len(config.sigmas), passes, passes))
     jobs += _counts(config, home)
     jobs += _timing_and_attacks(experiments, home)
     for depth in config.depths():
@@ -174,7 +170,7 @@ def _counts(config: Config, home: str) -> list[Stage]:
         passes = levels * counts.images * counts.sizes[-1]
         entry = 8 * (shape(config).classes + 1)  # bytes of one image's counts at one size, and of its time
         disk = levels * counts.images * len(counts.sizes) * entry
-        jobs.append(Stage(f"counts/{kind}", config.base.arch, levels * counts.shards, passes, passes, disk))
+        jobs.append(Stage(f"counts/{kind}", config.arch(), levels * counts.shards, passes, passes, disk))
     return jobs
 
 
@@ -186,7 +182,7 @@ def _timing_and_attacks(experiments: Mapping[str, Config], home: str) -> list[St
     slower = config.shards.rate / network.shards.rate
     timed = config.timing.count * config.timing.repeats * sum(config.sampling.sizes)
     if not home:
-        jobs.append(Stage("timing", config.base.arch, 1, timed, timed))
+        jobs.append(Stage("timing", config.arch(), 1, timed, timed))
     if backbone and config.samples():
         jobs.append(Stage("timing", network.base.arch, 1, timed, timed * (1 + slower)))
     if embeds(network.base.arch):
@@ -238,18 +234,20 @@ def weights(arch: str, images: "Shape") -> int:
 def measure(stage: Stage, config: Config, images: "Shape", device: "torch.device") -> float:
     """Return the images per second of a stage on this machine, from noise to counts or in training.
 
-    Weights are random. If sigmas ascend in training, they do so in every measured step, though not in every epoch.
+    Weights are random, but for a program. If sigmas ascend in training, they do so in every measured step.
     """
     import numpy as np
     import torch
 
     from accelerated_smoothing import models
     from accelerated_smoothing.counting import engines, sampling
-    from accelerated_smoothing.models import embedding
+    from accelerated_smoothing.models import embedding, importing
     from accelerated_smoothing.training import base, loop, surrogate
 
     size = (images.channels, images.size, images.size)
-    model = network(stage.arch, images)
+    file = next((file for file in config.checkpoints.values() if of_file(file) == stage.arch), "")
+    about = {"dataset": config.dataset.name, "classes": images.classes, "mean": [0.0] * images.channels}
+    model = importing.program(Path(file), stage.arch, about, 0)[0] if file else network(stage.arch, images)
     if stage.trains:
         batch = getattr(config, stage.trains).batch_size
         inputs = torch.rand((batch, *size), device=device).to(memory_format=torch.channels_last)
@@ -306,11 +304,11 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
     config, images = experiments[home], input_shape(experiments, home)
     measured: dict[tuple[str, str, bool], float] = {}
     if device is not None:
-        counts = Stage("counts", config.base.arch, jobs=0, passes=0, cost=0)  # its rate is needed if nothing is counted
+        counts = Stage("counts", config.arch(), jobs=0, passes=0, cost=0)  # its rate is needed if nothing is counted
         own = [stage for stage in stages(experiments, home) if not (config.embedding and stage.name in THROUGH)]
         kinds = {(stage.arch, stage.trains, stage.exact): stage for stage in [counts, *own]}
         measured = {kind: measure(stage, config, images, device) for kind, stage in kinds.items()}
-        shards = config.shards.model_copy(update={"rate": float(f"{measured[config.base.arch, '', False]:.3g}")})
+        shards = config.shards.model_copy(update={"rate": float(f"{measured[config.arch(), '', False]:.3g}")})
         config = config.model_copy(update={"shards": shards})
         experiments = {**experiments, home: config}
     jobs, limit, rate = stages(experiments, home), limits(experiments, home), config.shards.rate
@@ -335,7 +333,7 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
     ]
     if device is None:
         lines.append(
-            f"hours: assume {rate:g} images/s for {config.base.arch} (shards.rate), {TRAINING_COST} passes per "
+            f"hours: assume {rate:g} images/s for {config.arch()} (shards.rate), {TRAINING_COST} passes per "
             f"training step and {EXACT_COST} per float64 pass; other networks scale with layers and channels; "
             "--measure measures them here"
         )

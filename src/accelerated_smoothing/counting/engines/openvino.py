@@ -4,6 +4,7 @@ The batch is static: OpenVINO then makes the same bits for any batch size and fo
 is small, so that a layer's output is still in the cache when the next layer reads it.
 """
 
+import io
 import queue
 import warnings
 from collections import deque
@@ -24,6 +25,8 @@ BATCHES = 8  # predicted by a stream in one go
 # It lives as long as the process: with its last Core, the CPU plugin removes the stack on which signal handlers run,
 # and the next signal, such as SIGTERM, would crash Python.
 CORE = ov.Core()
+EXTERNAL = b"\n\x08location\x12"  # in an ONNX file, where a tensor says in which other file it is
+DYNAMIC = "export it with a dynamic batch: dynamic_shapes=({0: torch.export.Dim('n')},)"
 CAPABILITIES = CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -107,7 +110,63 @@ class OpenVino:
 
 
 def _graph(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
-    """Return a network as OpenVINO's graph for inputs of one shape."""
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch recommends its newer tracer
-        return ov.convert_model(network, example_input=torch.zeros(1, *shape[1:]), input=list(shape))
+    """Return a network as OpenVINO's graph for inputs of one shape.
+
+    Raises:
+        InputError: OpenVINO cannot run it, or it does not return one row of float32 logits for each image.
+    """
+    onnx = getattr(network, "onnx", None)
+    if onnx:
+        graph = _reshaped(onnx(), shape)
+    else:
+        # The sizes of another batch may stand in a program; then the network itself would fail.
+        example = torch.zeros(shape if getattr(network, "as_it_is", False) else (1, *shape[1:]))
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch recommends its newer tracer
+                network(example)
+                graph = ov.convert_model(network, example_input=example, input=list(shape))
+        except RuntimeError as error:
+            raise InputError(f"must run under OpenVINO for {shape[0]} images, got {_line(error)}; {DYNAMIC}") from error
+    if len(graph.outputs) != 1:
+        raise InputError(f"must have one output, the logits, got {len(graph.outputs)}; export it so")
+    logits = graph.output(0)
+    if logits.get_element_type() != ov.Type.f32:
+        raise InputError(f"must return float32 logits, got {logits.get_element_type().get_type_name()}; export it so")
+    found = [int(size.get_length()) if size.is_static else "?" for size in logits.get_partial_shape()]
+    if len(found) != 2 or found[0] != shape[0]:
+        raise InputError(f"must return logits [n, classes], n = {shape[0]}, got {found}; {DYNAMIC}")
+    return graph
+
+
+def _reshaped(program: bytes, shape: tuple[int, ...]) -> ov.Model:
+    """Return the graph of an ONNX program for inputs of one shape.
+
+    Raises:
+        InputError: it is no whole ONNX program, or takes something else.
+    """
+    if EXTERNAL in program:
+        raise InputError(
+            "must be one file, got weights in another one; export it with external_data=False, or as a .pt2 above 2 GB"
+        )
+    try:
+        graph = CORE.read_model(io.BytesIO(program))
+    except RuntimeError as error:
+        raise InputError("must be a whole ONNX program, got what OpenVINO cannot read") from error
+    if len(graph.inputs) != 1 or graph.input(0).get_element_type() != ov.Type.f32:
+        taken = ", ".join(each.get_element_type().get_type_name() for each in graph.inputs) or "none"
+        raise InputError(f"must have one input, float32 images, got {taken}; export it so")
+    declared = graph.input(0).get_partial_shape()
+    if not declared.compatible(ov.PartialShape([-1, *shape[1:]])):
+        raise InputError(f"must take images of shape {list(shape[1:])}, got {declared}; export it for this shape")
+    try:
+        graph.reshape(list(shape))
+    except RuntimeError as error:
+        raise InputError(f"must take {shape[0]} images at once, got a program of another number; {DYNAMIC}") from error
+    return graph
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.startswith("Exception from")), type(error).__name__)

@@ -12,6 +12,7 @@ from torch import nn
 
 from accelerated_smoothing import models
 from accelerated_smoothing.counting.engines import Draws
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
 
 BATCHES = 32
@@ -67,11 +68,15 @@ class Pytorch:
         self.network: Callable[[torch.Tensor], torch.Tensor] = model
         if isinstance(model, nn.Sequential):
             self.mean, network = models.fold(model)
-            for module in network.modules():
-                if isinstance(module, nn.Conv2d):  # the last, linear layer stays as it is: logits of few bits would tie
-                    module.to(DTYPES[precision])
-            self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.input = self.input.to(memory_format=torch.channels_last)
+            if getattr(network, "as_it_is", False):
+                _check(network, precision)
+                self.network = network.to(device)
+            else:
+                for module in network.modules():
+                    if isinstance(module, nn.Conv2d):  # the last, linear layer stays: logits of few bits would tie
+                        module.to(DTYPES[precision])
+                self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self.input = self.input.to(memory_format=torch.channels_last)
         if device.type == "cuda":
             self.arithmetic += f"-batch{batch}"
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
@@ -141,6 +146,18 @@ class Pytorch:
             with torch.cuda.graph(graph):
                 step()
         return graph.replay
+
+
+def _check(program: nn.Module, precision: str) -> None:
+    """Check that PyTorch can run a program.
+
+    Raises:
+        InputError: it is an ONNX file, or is to run in another precision than its own.
+    """
+    if hasattr(program, "onnx"):
+        raise InputError("compute.device must be cpu for an ONNX program, got a GPU; export the network to a .pt2")
+    if precision != "fp32":
+        raise InputError(f"precision must be 'fp32' for a program under PyTorch, got {precision!r}")
 
 
 def noisy(draws: Draws, device: torch.device) -> torch.Tensor:
