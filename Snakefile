@@ -8,6 +8,7 @@ from accelerated_smoothing import papers
 from accelerated_smoothing.workflow import retries
 from accelerated_smoothing.workflow.items import Items
 from accelerated_smoothing.workflow.jobs import anyof
+from accelerated_smoothing.workflow.simulations import Simulations
 from accelerated_smoothing.workflow.start import start
 
 min_version("9.27")  # `retries` changes parts of Snakemake
@@ -17,7 +18,7 @@ configfile: "config.yaml"
 
 
 jobs = start(config, workflow)
-items = Items(jobs.run)
+items, simulations = Items(jobs.run), Simulations(jobs.run)
 R = jobs.run.results
 reported_error = retries.patch(workflow.remote_exec)
 

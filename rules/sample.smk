@@ -74,3 +74,36 @@ rule counts:
         code=jobs.code_of("gather"),
     shell:
         "exec python -m accelerated_smoothing gather {input} --output {output} 2> {log}"
+
+
+# In place of counts and surrogates, where an experiment simulates them from published logs.
+rule simulated:
+    input:
+        unpack(simulations.inputs),
+    output:
+        selection=f"{R}/{{home}}counts/sigma{{sigma}}/test-selection.npz",
+        estimation=f"{R}/{{home}}counts/sigma{{sigma}}/test-estimation.npz",
+        pilot=f"{R}/{{home}}counts/sigma{{sigma}}/test-pilot.npz",
+        predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-test.npz",
+        belief=f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
+    log:
+        f"{R}/logs/{{home}}simulated/sigma{{sigma}}.log",
+    wildcard_constraints:
+        home=anyof(simulations.homes()),
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=jobs.code_of("simulate", noise=["gaussian"]),
+        seed=jobs.main.seed,
+        settings=simulations.settings,
+    shell:
+        "exec python -m accelerated_smoothing simulate {input.published:q} --sigma {wildcards.sigma} "
+        "--seed {params.seed} {params.settings} --selection {output.selection} --estimation {output.estimation} "
+        "--pilot {output.pilot} --predictions {output.predictions} --belief {output.belief} 2> {log}"
+
+
+ruleorder: simulated > counts > predictions > belief

@@ -76,6 +76,11 @@ class Belief:
         """Return the mean and the standard deviation [images] of the true logit, before `pop` is considered."""
         return _error(self.coefficients[self._position(depth)], logits, disagreement)
 
+    def typical_spread(self, depth: int | None = None) -> float:
+        """Return the median of s over the held-out images."""
+        row = self._position(depth)
+        return float(np.median(_error(self.coefficients[row], self.logits[row], self.disagreement[row])[1]))
+
     def _position(self, depth: int | None) -> int:
         if depth is None:
             return 0

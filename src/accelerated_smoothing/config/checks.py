@@ -153,12 +153,14 @@ def choosers(config: "Config") -> None:
 
 
 def held_out(config: "Config") -> None:
-    if config.calibrates() and not config.surrogate.holdout:
+    if not config.published and config.calibrates() and not config.surrogate.holdout:
         named = next(name for name in config.rows if "belief" in config.certifier(name).NEEDS)
         raise ValueError(f"surrogate.holdout must be above 0, since {named} calibrates the surrogate, got 0")
 
 
 def predictions(config: "Config") -> None:
+    if config.published:
+        return
     wanted = [name for name in config.rows if "predictions" in config.certifier(name).NEEDS]
     if wanted and not config.depths():
         raise ValueError(

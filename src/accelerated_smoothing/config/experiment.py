@@ -17,6 +17,7 @@ from accelerated_smoothing.config.sections import (
     Dataset,
     Name,
     Paper,
+    Published,
     Radius,
     Sampling,
     Section,
@@ -57,6 +58,9 @@ class Config(Section):
     )
     embedding: Name | None = Field(
         None, description="experiment of the same paper whose 1-Lipschitz backbone embeds the images; null: none"
+    )
+    published: Published | None = Field(
+        None, description="simulate counts and surrogate from published logs; null: count a base classifier"
     )
     checkpoints: dict[Sigma, str] = Field(
         {}, description="sigma: instead of training, a locuslab/smoothing checkpoint, or a program: .onnx or .pt2"

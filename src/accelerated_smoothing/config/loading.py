@@ -32,7 +32,7 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Config:
         values = {"papers": {path.stem: read_yaml(path) for path in sorted(Path(folder, "papers").glob("*.yaml"))}}
         merge(values, settings)
     config = check(Config, values)
-    for key in ("initial", "embedding", "classifier"):
+    for key in ("initial", "embedding", "classifier", "published"):
         if name := getattr(config, key):
             raise InputError(f"{key} must be null in the main experiment, got {name!r}; set it under papers")
     return config

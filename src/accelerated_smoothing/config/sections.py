@@ -216,6 +216,15 @@ class Comparison(Section):
     relative: float = Field(0.10, ge=0, description="of every other number, relative to the paper's")
 
 
+class Published(Section):
+    """Certification logs that were published, from which the evidence is simulated (`certify/simulation.py`)."""
+
+    folder: str = Field("published", min_length=1, description="folder with sigma_0.25.tsv, ..., of Cohen et al. 2019")
+    spread: float | None = Field(
+        None, gt=0, description="error of the surrogate's logit; null: as measured in the paper's first experiment"
+    )
+
+
 class Paper(Section):
     """A sister paper: each of its experiments is the main one with some keys changed."""
 

@@ -1,7 +1,8 @@
 """The papers: a folder each, with the tables and figures that its modules declare.
 
-The `__init__.py` of a paper declares `NAME` and `FOLDER`, where its results lie below the results folder. Its modules
-declare `TABLES` and `FIGURES`: dictionaries from names such as "table1" to `analysis.items.Table` or `Figure`. The
+The `__init__.py` of a paper declares `NAME` and `FOLDER`, where its results lie below the results folder, and perhaps
+`OPTIONAL`: names of items that need files which this repository does not distribute. Its modules declare `TABLES` and
+`FIGURES`: dictionaries from names such as "table1" to `analysis.items.Table` or `Figure`. The
 names are literal, so that they can be read from the source: only the module of an item that is needed is imported.
 """
 
@@ -40,6 +41,13 @@ def items(paper: str) -> list[str]:
         raise InputError(f"the paper must be one of {', '.join(map(repr, papers()))}, got {paper!r}")
     names = [name for name in _modules() if name.rpartition("/")[0] == paper]
     return sorted(names, key=lambda name: ("figure" in name.rpartition("/")[2], int(re.sub(r".*\D", "", name))))
+
+
+def optional(paper: str) -> list[str]:
+    """Return the names of the items of a paper that need files which this repository does not distribute."""
+    path = _packages()[paper] / "__init__.py"
+    keys = [key for name, value in _assignments(path) if name == "OPTIONAL" for key in ast.literal_eval(value)]
+    return [f"{paper}/{key}".lstrip("/") for key in keys]
 
 
 def of_file(path: Path) -> str | None:

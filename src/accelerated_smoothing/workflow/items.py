@@ -13,6 +13,7 @@ from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.workflow.jobs import anyof
+from accelerated_smoothing.workflow.simulations import Simulations
 
 NOTEBOOKS = ("table1", "image")
 SUFFIXES = {"table": ".csv", "figure": ".svg"}
@@ -37,10 +38,12 @@ class Items:
         return {"paper": folders, "notebook": anyof(NOTEBOOKS), **numbers}
 
     def targets(self, paper: str, kinds: tuple[str, ...] = ("table", "figure")) -> list[str]:
-        """Return the tables and figures of a paper."""
+        """Return the tables and figures of a paper, without those that need published logs which are missing."""
+        left_out = papers.optional(paper) if Simulations(self.run).missing(paper) else []
         return [
             f"{self.run.results}/{name}{SUFFIXES[kind]}"
             for name in papers.items(paper)
+            if name not in left_out
             for kind in kinds
             if name.rpartition("/")[2].startswith(kind)
         ]

@@ -123,6 +123,8 @@ def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
         home: folder of this experiment. Sister papers measure no variance, and times only behind a backbone.
     """
     config = experiments[home]
+    if config.published:
+        return []
     base = config.base.arch
     jobs = _training(experiments, home)
     for way, at in config.chosen().items():

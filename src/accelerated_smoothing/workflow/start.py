@@ -17,6 +17,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import check_writable
 from accelerated_smoothing.provenance.records import WORKFLOW
 from accelerated_smoothing.workflow.jobs import Jobs
+from accelerated_smoothing.workflow.simulations import Simulations
 
 
 def start(settings: Mapping[str, Any], workflow: Any) -> Jobs:
@@ -38,7 +39,7 @@ def start(settings: Mapping[str, Any], workflow: Any) -> Jobs:
     except InputError as error:
         _stop(f"config: error: {error}")
     for target in sys.argv[1:]:  # Snakemake's own list of targets does not exist yet
-        if problem := _problem(target, main.results, root):
+        if problem := _problem(target, run, root):
             _stop(f"{target}: {problem}")
     _environment(workflow, root)
     return jobs
@@ -49,9 +50,9 @@ def _stop(line: str) -> NoReturn:
     sys.exit(2)
 
 
-def _problem(target: str, results: str, root: Path) -> str:
+def _problem(target: str, run: Run, root: Path) -> str:
     """Return why this run cannot make a target; "" if that is not known, or the word is not a target."""
-    path = Path(target)
+    path, results = Path(target), run.results
     if target.startswith("-") or "=" in target or not path.suffix:
         return ""
     if not path.is_relative_to(results) or results == "results":
@@ -64,7 +65,10 @@ def _problem(target: str, results: str, root: Path) -> str:
     pattern = r"((?:[a-z-]+/)?(?:table|figure)\d+)(?:_vs_paper)?\.(?:csv|md|svg|png)"
     item = re.fullmatch(pattern, path.relative_to(results).as_posix())
     names = [name for paper in papers.papers() for name in papers.items(paper)]
-    return f"must be one of the tables and figures {', '.join(names)}" if item and item[1] not in names else ""
+    if item and item[1] not in names:
+        return f"must be one of the tables and figures {', '.join(names)}"
+    paper = item[1].rpartition("/")[0] if item else ""
+    return Simulations(run).missing(paper) if item and item[1] in papers.optional(paper) else ""
 
 
 def _environment(workflow: Any, root: Path) -> None:

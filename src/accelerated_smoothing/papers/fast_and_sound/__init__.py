@@ -20,6 +20,7 @@ from accelerated_smoothing.papers import captions
 
 NAME = "Fast and sound"
 FOLDER = "fast-and-sound"
+OPTIONAL = ("table4",)  # made from logs that this repository does not distribute
 REPLAYED = f"{FOLDER}/replayed/"  # where the files of the experiment lie below the results folder
 LINE = "frontier"  # Cohen et al.'s certificates at every size; the class comes from selection draws
 RADIUS = "radius_"  # the columns of its log
