@@ -117,10 +117,10 @@ def words(logs: pd.DataFrame, settings: analysis.Settings) -> str:
 
 
 def accuracy_names(config: Config) -> list[str]:
-    """Return the methods of Figure 3: the plans of the second largest budget."""
+    """Return the methods of Figure 3: the plans of the second smallest budget."""
     wanted = [name for name in names(config) if name not in budgets.LINES]
     levels = sorted({config.method(name).budget for name in wanted})
-    budget = levels[max(len(levels) - 2, 0)]
+    budget = levels[min(1, len(levels) - 1)]
     return [name for name in wanted if config.method(name).budget == budget]
 
 
@@ -136,7 +136,7 @@ def draw_accuracy(logs: pd.DataFrame, settings: analysis.Settings, caption: str)
     panels = figure.subplots(len(sigmas), squeeze=False)[:, 0]
     for axes, sigma in zip(panels, sigmas, strict=True):
         logs_by_name = _at_budget(logs, sigma, budget)
-        looks = style.looks({name: "estimated" if name.startswith("oracle") else "sound" for name in logs_by_name})
+        looks = style.looks({name: "estimated" if name == "Oracle" else "sound" for name in logs_by_name})
         for place, (name, log) in enumerate(logs_by_name.items()):
             markers = (0.02 + 0.14 * place / len(logs_by_name), 0.14)  # shares of the diagonal; none hides another
             label = f"{name} ({log['passes'].mean():.0f} passes)"
