@@ -105,11 +105,9 @@ class Online:
         """
         rows = self._rows(rows, position)
         wanted = np.unique(rows)
-        for cell, size in enumerate(self.sizes[: position + 1]):
-            behind = wanted[self.passes[wanted] < size]
-            # They all begin at the size before, but for the image at which an earlier run was stopped.
-            for begun in np.unique(self.passes[behind]):
-                self._draw(behind[self.passes[behind] == begun], cell, int(begun))
+        behind = wanted[self.passes[wanted] < self.sizes[position]]
+        for begun in np.unique(self.passes[behind]):  # batches mix the images that begin at the same draw
+            self._draw(behind[self.passes[behind] == begun], int(begun), position)
         counted = self.counted.unflatten(0, (-1, len(self.sizes)))
         return counted[torch.from_numpy(rows).to(self.engine.device), : position + 1].sum(1).cpu().numpy()
 
@@ -126,9 +124,11 @@ class Online:
             raise ValueError(f"position must be in [0, {len(self.sizes)}), got {position}")
         return np.arange(len(self.passes))[rows]
 
-    def _draw(self, rows: np.ndarray, cell: int, begun: int) -> None:
-        """Make the draws from number `begun` to the end of a cell, of different images."""
-        whole, samples = self.draws, int(self.sizes[cell]) - begun
+    def _draw(self, rows: np.ndarray, begun: int, position: int) -> None:
+        """Make the draws from number `begun` to the end of a size, of different images."""
+        whole, first = self.draws, int(np.searchsorted(self.sizes, begun, "right"))
+        ends = self.sizes[first : position + 1] - begun  # of the cells that these draws lie in
+        samples = int(ends[-1])
         draws = replace(
             whole,
             images=whole.images[rows],
@@ -137,8 +137,9 @@ class Online:
             samples=samples,
             first=begun,
         )
-        cells, edges = rows * len(self.sizes) + cell, np.arange(len(rows) + 1) * samples
+        cells = np.add.outer(rows * len(self.sizes), np.arange(first, position + 1)).ravel()
+        edges = np.append(np.add.outer(np.arange(len(rows)) * samples, [0, *ends[:-1]]).ravel(), len(draws))
         for drawn, shares, took in sampling.draw(self.engine, draws, cells, edges, self.counted):
             self.seconds[drawn] += took
-            self.passes[drawn // len(self.sizes)] += shares
+            np.add.at(self.passes, drawn // len(self.sizes), shares)
             self.progress.advance(int(shares.sum()))
