@@ -57,6 +57,42 @@ rule timing:
         "{params.timing} {params.sampling} {params.compute} --output {output} 2> {log}"
 
 
+rule online:
+    input:
+        base=jobs.base,
+        images=f"{R}/data/test.npz",
+        selection=f"{R}/{{home}}counts/sigma{{sigma}}/test-selection.npz",
+        estimation=f"{R}/{{home}}counts/sigma{{sigma}}/test-estimation.npz",
+        pilot=f"{R}/{{home}}counts/sigma{{sigma}}/test-pilot.npz",
+        predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-test.npz",
+        belief=f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
+    output:
+        f"{R}/{{home}}online/sigma{{sigma}}.tsv",
+    log:
+        f"{R}/logs/{{home}}online/sigma{{sigma}}.log",
+    conda:
+        "../envs/models.yaml"
+    threads: jobs.cores or jobs.main.compute.threads  # alone on a machine, as in `timing`
+    resources:
+        **jobs.with_gpu("online"),
+    params:
+        code=jobs.code("online", "base"),
+        slice=jobs.setting("dataset", "test"),
+        methods=jobs.online,
+        number=jobs.setting("timing", "online"),
+        alpha=jobs.setting("alpha"),
+        n0=jobs.setting("n0"),
+        precision=jobs.setting("sampling", "precision"),
+        device=jobs.main.compute.device,
+        compute=jobs.compute,
+    shell:
+        "exec python -m accelerated_smoothing online --methods {params.methods:q} --count {params.number} "
+        "--base {input.base} --images {input.images} --slice={params.slice} --selection {input.selection} "
+        "--estimation {input.estimation} --pilot {input.pilot} --predictions {input.predictions} "
+        "--belief {input.belief} --alpha {params.alpha} --n0 {params.n0} --precision {params.precision} "
+        "{params.compute} --output {output} 2> {log}"
+
+
 rule attack:
     input:
         unpack(jobs.backbone),

@@ -26,6 +26,7 @@ class Method(Protocol):
     Attributes:
         GUARANTEE: what its radii are worth.
         NEEDS: names of the fields of `Evidence` that it reads. The workflow builds these and no others.
+        ONLINE: optional; whether it asks for estimation draws only as it needs them, so that they can be made online.
         Settings: a config `Section`, the settings of the method. A field `n` is the number of estimation draws.
     """
 

@@ -1,6 +1,6 @@
 """The evidence that certificates are made from: counts, images and networks, all for the same images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,12 @@ class Evidence:
         """The estimation counts, which must be stored: the method looks at all of them."""
         assert isinstance(self.estimation, Counts)
         return self.estimation
+
+    def take(self, rows: np.ndarray) -> "Evidence":
+        """Return the evidence for the images in these rows; its counts must be stored."""
+        names = ("selection", "estimation", "pilot", "images", "predictions")
+        parts = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: part.take(rows) for name, part in parts.items() if part is not None})
 
     def check(self, needs: tuple[str, ...]) -> None:
         """Check that the evidence is complete, and that its parts belong together.

@@ -5,6 +5,7 @@ A belief is a distribution [images, grid] over the logits `GRID` of that probabi
 contribute: given the plan, they are independent of it.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,6 +14,7 @@ from scipy import special, stats
 
 from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.config.slices import spaced
+from accelerated_smoothing.noise import distribution
 
 GRID = np.arange(-25, 146) / 10  # logits of p
 P = special.expit(GRID)
@@ -48,14 +50,28 @@ def certain(classes: np.ndarray, number: int) -> np.ndarray:
     return np.eye(number)[classes]
 
 
-def expected_radii(sizes: np.ndarray, alpha: float, radius: Radius) -> np.ndarray:
-    """Return the mean radius G [grid, sizes] that n draws certify at level alpha if the probability is P[grid]."""
-    k = stats.binom.ppf(QUANTILES[:, None, None], sizes, P[:, None])
-    distinct, place = np.unique(
-        np.stack([k, np.broadcast_to(sizes, k.shape)]).reshape(2, -1), axis=1, return_inverse=True
-    )
-    bounds = statistics.lower_bound(distinct[0], distinct[1], alpha)
-    return np.asarray(radius(bounds)[place].reshape(k.shape).mean(axis=0))
+def expected_radii(sizes: np.ndarray, alpha: float, noise: str) -> np.ndarray:
+    """Return the mean radius G [grid, sizes] that n draws certify at level alpha if the probability is P[grid].
+
+    Args:
+        sizes: [sizes] numbers of draws.
+        alpha: probability that the bound is wrong, at most.
+        noise: its distribution. Radii are in units of its scale.
+    """
+    return _expected_radii(tuple(sizes.tolist()), float(alpha), noise)
+
+
+@functools.lru_cache(maxsize=64)
+def _expected_radii(sizes: tuple[int, ...], alpha: float, noise: str) -> np.ndarray:
+    """See `expected_radii`; kept, since it takes longer than a certificate and depends on no image."""
+    n = np.array(sizes)
+    k = stats.binom.ppf(QUANTILES[:, None, None], n, P[:, None])
+    pairs = np.stack([k, np.broadcast_to(n, k.shape)]).reshape(2, -1)
+    distinct, place = np.unique(pairs, axis=1, return_inverse=True)
+    radii = distribution(noise).radius(statistics.lower_bound(distinct[0], distinct[1], alpha), 1.0)
+    means: np.ndarray = radii[place].reshape(k.shape).mean(axis=0)
+    means.setflags(write=False)
+    return means
 
 
 def allocate(value: np.ndarray, sizes: np.ndarray, rate: float) -> np.ndarray:

@@ -34,15 +34,19 @@ def radius(evidence: Evidence, p_lower: np.ndarray) -> np.ndarray:
 
 def unit_radius(evidence: Evidence) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from lower bounds to radii, in units of the noise's scale."""
+    radius = distribution(noise(evidence)).radius
+    return lambda p_lower: np.asarray(radius(p_lower, 1.0))
+
+
+def noise(evidence: Evidence) -> str:
+    """Return the name of the noise's distribution."""
     assert evidence.selection is not None
-    noise = distribution(evidence.selection.meta["noise"])
-    return lambda p_lower: np.asarray(noise.radius(p_lower, 1.0))
+    return str(evidence.selection.meta["noise"])
 
 
 def norm(evidence: Evidence) -> str:
     """Return the norm of the radii, "l1" or "l2"."""
-    assert evidence.selection is not None
-    return str(distribution(evidence.selection.meta["noise"]).NORM)
+    return str(distribution(noise(evidence)).NORM)
 
 
 def uniform(evidence: Evidence) -> np.ndarray:

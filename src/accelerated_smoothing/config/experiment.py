@@ -190,6 +190,11 @@ class Config(Section):
         """Return the numbers of pilot draws that the rows need, ascending."""
         return sorted({self.method(name).draws for name in self.rows if "pilot" in self.certifier(name).NEEDS})
 
+    def online(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of the rows whose draws can be made online, by name."""
+        names = [name for name in self.rows if getattr(self.certifier(name), "ONLINE", False)]
+        return {name: self.methods[name] for name in names}
+
     def calibrates(self) -> bool:
         """Return whether a row needs a calibrated belief."""
         return any("belief" in self.certifier(name).NEEDS for name in self.rows)

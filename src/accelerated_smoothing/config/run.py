@@ -69,6 +69,11 @@ class Run:
         self.config(home)
         return f"{self.results}/{home}timing.tsv"
 
+    def online(self, home: str, sigma: float) -> str:
+        """Return the measured times of certificates that are made online."""
+        self.config(home)
+        return f"{self.results}/{home}online/sigma{sigma}.tsv"
+
     def counts(self, home: str, sigma: float, split: str, purpose: str) -> str:
         """Return the counts of a split's images, drawn for a purpose."""
         self.config(home)

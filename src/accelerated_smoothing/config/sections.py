@@ -187,6 +187,7 @@ class Timing(Section):
     sigma: Sigma = Field(0.25, description="noise level of the timed certificates")
     count: int = Field(5, ge=1, description="images timed, one at a time")
     repeats: int = Field(5, ge=1, description="interleaved repeats, of which the median is taken")
+    online: int = Field(50, ge=1, description="images that are certified online, together")
 
 
 class Attack(Section):

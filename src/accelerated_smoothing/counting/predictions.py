@@ -1,6 +1,6 @@
 """What surrogates predict in place of counts, as a file: class probabilities, one set for each surrogate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Predictions:
             InputError: there is none of this depth.
         """
         return self.h[self._position(depth)]
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """Return the predictions for the images in these rows."""
+        return replace(self, idx=self.idx[rows], labels=self.labels[rows], h=self.h[:, rows])
 
     def seconds_of(self, depth: int | None) -> float:
         """Return the time of one pass of a surrogate and of those whose disagreement with it counts."""

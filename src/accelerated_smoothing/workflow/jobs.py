@@ -5,6 +5,7 @@ empty for the main experiment. `choice` is what chose the sigmas of images, such
 """
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -137,6 +138,8 @@ class Jobs:
             facts = {"noise": attack.noises(noise, float(wildcards.sigma)) if verb == "attack" else [noise]}
             if verb == "train-base":
                 facts["way"] = [experiment.training]
+            if verb == "online":
+                facts["certifier"] = [settings["certifier"] for settings in experiment.online().values()]
             chooser = wildcards.get("chooser") or _chooser(wildcards.get("choice"))
             if chooser:
                 facts["chooser"] = [chooser]
@@ -308,6 +311,10 @@ class Jobs:
         """Return the section `sampling` as flags, with the sizes of this kind of counting."""
         sampling = self.experiment(wildcards).sampling
         return flags(sampling.model_copy(update={"sizes": self.counting(wildcards).sizes, "grid": 0}))
+
+    def online(self, wildcards: Any) -> str:
+        """Return the settings of the methods that are timed online, as JSON."""
+        return json.dumps(self.experiment(wildcards).online())
 
     def chosen(self, wildcards: Any) -> str:
         """Return the flags of images with sigmas of their own."""

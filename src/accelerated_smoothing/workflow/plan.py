@@ -187,6 +187,10 @@ def _timing_and_attacks(experiments: Mapping[str, Config], home: str) -> list[St
         jobs.append(Stage("timing", config.arch(), 1, timed, timed))
     if backbone and config.samples():
         jobs.append(Stage("timing", network.base.arch, 1, timed, timed * (1 + slower)))
+    if config.online():  # every image may spend all its draws
+        images = min(config.timing.online, counting(config, "test", "selection").images)
+        passes = len(config.sigmas) * len(config.online()) * images * config.sampling.sizes[-1]
+        jobs.append(Stage("online", config.arch(), len(config.sigmas), passes, passes))
     if embeds(network.base.arch):
         sigmas, attack = len(config.sigmas), config.attack
         images = sigmas * counting(config, "test", "selection").images

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation")
+ONLINE = True
 
 
 class Settings(radii.Fixed):

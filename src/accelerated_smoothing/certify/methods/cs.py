@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation", "predictions", "belief")
+ONLINE = True
 SHARE = 0.9  # of the mixture that follows the belief
 LEAST = 1e-6  # the belief's mean is at least this far from 0 and 1
 
@@ -45,7 +46,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert belief is not None
     sizes = counts.sizes
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
-    gains = planning.expected_radii(sizes, evidence.alpha * shares.max(), sampled.unit_radius(evidence))
+    gains = planning.expected_radii(sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
     rate = planning.planned_rate(settings.budget - before, belief.held_out(settings.depth), gains, sizes)
     positions = planning.plan(prior, gains, sizes, rate)
     a, b = mixtures(prior)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation")
+ONLINE = True
 POINTS = 200  # of an interval
 
 

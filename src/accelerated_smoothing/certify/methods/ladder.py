@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation", "predictions", "belief")
+ONLINE = True
 
 
 class Settings(radii.Fixed):

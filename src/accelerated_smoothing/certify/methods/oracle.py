@@ -31,7 +31,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     logit = np.log(p) - np.log1p(-p)
     prior = np.eye(len(planning.GRID))[np.abs(planning.GRID - logit[:, None]).argmin(axis=1)]
     shares = planning.certain(tally.argmax(axis=1), tally.shape[1])
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha, sampled.unit_radius(evidence))
+    gains = planning.expected_radii(estimation.sizes, evidence.alpha, sampled.noise(evidence))
     positions = planning.within(settings.budget, prior, gains, estimation.sizes)
     found = looks.planned(evidence, positions, shares, "clopper-pearson")
     table = looks.certificates(evidence, found, before=0, seconds=0.0, budget=settings.budget)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation", "pilot")
+ONLINE = True
 
 
 class Settings(Section):
@@ -50,7 +51,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert estimation is not None
     assert pilot is not None
     prior, shares = expected(pilot.at(settings.draws), settings.draws)
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha * planning.TOP, sampled.unit_radius(evidence))
+    gains = planning.expected_radii(estimation.sizes, evidence.alpha * planning.TOP, sampled.noise(evidence))
     positions = planning.within(settings.budget - settings.draws, prior, gains, estimation.sizes)
     found = looks.planned(evidence, positions, shares, settings.bound)
     seconds = pilot.seconds_at(settings.draws)

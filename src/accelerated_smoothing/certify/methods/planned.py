@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation", "predictions", "belief")
+ONLINE = True
 
 
 class Settings(Section):
@@ -66,7 +67,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert estimation is not None
     assert belief is not None
     prior, shares, before, seconds = expected(evidence, settings.depth, settings.top)
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha * shares.max(), sampled.unit_radius(evidence))
+    gains = planning.expected_radii(estimation.sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
     held_out = belief.held_out(settings.depth)
     rate = planning.planned_rate(settings.budget - before, held_out, gains, estimation.sizes)
     positions = planning.plan(prior, gains, estimation.sizes, rate)

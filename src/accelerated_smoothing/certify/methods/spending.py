@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GUARANTEE: Guarantee = "sound"
 NEEDS = ("selection", "estimation", "predictions", "belief")
+ONLINE = True
 PARTS, FACTORS = (0.1, 0.8, 0.1), (1 / 3, 1.0, 3.0)  # of alpha and of the planned size, for each look
 MIDDLE = 1
 TRIALS = 1000  # simulated images from which the rate is fitted
@@ -91,9 +92,8 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert estimation is not None
     assert belief is not None
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
-    radius = sampled.unit_radius(evidence)
     levels = [part * evidence.alpha * shares.max() for part in PARTS]
-    gains = [planning.expected_radii(estimation.sizes, level, radius) for level in levels]
+    gains = [planning.expected_radii(estimation.sizes, level, sampled.noise(evidence)) for level in levels]
     held_out = belief.held_out(settings.depth)
     random = np.random.default_rng(0)
     trials = held_out[random.integers(len(held_out), size=TRIALS)]

@@ -24,6 +24,7 @@ OPTIONAL = ("table4",)  # made from logs that this repository does not distribut
 REPLAYED = f"{FOLDER}/replayed/"  # where the files of the experiment lie below the results folder
 LINE = "frontier"  # Cohen et al.'s certificates at every size; the class comes from selection draws
 RADIUS = "radius_"  # the columns of its log
+TIMES = ["sigma", "method", "images", "passes", "seconds", "same", "arithmetic"]  # of a file of the rule `online`
 
 
 def caption(run: Run) -> str:
@@ -41,11 +42,17 @@ def methods(config: Config, setting: str) -> list[str]:
     return [name for name in config.rows if hasattr(config.method(name), setting)]
 
 
-def inputs(names: Callable[[Config], list[str]], home: str = REPLAYED) -> Callable[[Run], list[str]]:
-    """Return a function of a run: the certificates by Cohen et al. at every size, then those by some methods."""
+def inputs(
+    names: Callable[[Config], list[str]], home: str = REPLAYED, timed: bool = False
+) -> Callable[[Run], list[str]]:
+    """Return a function of a run: the certificates by Cohen et al. at every size, then those by some methods.
+
+    If `timed`, the times of online certificates at each noise level follow.
+    """
 
     def files(run: Run) -> list[str]:
-        return run.certificates(home, methods=[LINE, *names(run.config(home))])
+        certificates = run.certificates(home, methods=[LINE, *names(run.config(home))])
+        return [*certificates, *(run.online(home, sigma) for sigma in run.config(home).sigmas if timed)]
 
     return files
 
@@ -61,6 +68,32 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
         if not len(analysis.one(logs, key.sigma, LINE)):
             raise InputError(f"the certificates must include {LINE} at sigma {key.sigma:g}, which others are judged by")
     return logs
+
+
+def load_timed(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read certificates of one experiment; the time of those that were also made online is what they took then.
+
+    Raises:
+        InputError: as `load`, or online and replayed certificates differ.
+    """
+    times = [path for path in paths if _is_times(path)]
+    logs = load([path for path in paths if path not in times])
+    online = pd.concat([pd.read_csv(path, sep="\t") for path in times]) if times else pd.DataFrame(columns=TIMES)
+    if (online["same"] == 0).any():
+        other = online.loc[online["same"] == 0, "method"].iloc[0]
+        raise InputError(f"online certificates must equal the replayed ones, got others by {other}; count again")
+    measured = dict(zip(zip(online["sigma"], online["method"], strict=True), online["seconds"], strict=True))
+    keys = zip(logs["sigma0"], logs["method"], logs["time"], strict=True)
+    return logs.assign(time=[measured.get((sigma, method), replayed) for sigma, method, replayed in keys])
+
+
+def _is_times(path: Path) -> bool:
+    """Return whether a file holds times of online certificates, by its first line."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return lines.readline().rstrip("\n").split("\t") == TIMES
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def sizes(log: pd.DataFrame) -> list[int]:

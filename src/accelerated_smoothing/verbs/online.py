@@ -1,0 +1,79 @@
+"""Certify some images online by several methods, drawing only what each spends, and measure the time."""
+
+import json
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from accelerated_smoothing import config
+from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.verbs._flags import Computing, Confident, Sliced, device
+
+EXAMPLE = (
+    '--methods \'{"planned200": {"certifier": "planned", "budget": 200}}\' --base base.safetensors --images test.npz '
+    "--selection selection.npz --estimation estimation.npz --pilot pilot.npz --predictions predictions.npz "
+    "--belief belief.npz --output online.tsv"
+)
+MAKES = "Times of certificates that are made online"
+MEASURES = True
+PLUGINS = {"certifier": "certify.methods"}
+
+
+class Arguments(Sliced, Confident, Computing):
+    methods: str = Field(description="settings of the methods by name, as JSON")
+    count: int = Field(50, ge=1, description="images that are certified, evenly spaced")
+    base: Input = Field(description="weights of f")
+    images: Input = Field(description="images")
+    selection: Input = Field(description="counts that select the top class")
+    estimation: Input = Field(description="counts that online draws must repeat")
+    pilot: Input = Field(description="counts that plan")
+    predictions: Input = Field(description="what surrogates predict for the images")
+    belief: Input = Field(description="calibrated belief about the probability of the top class")
+    precision: config.Precision = Field("fp32", description="of f's passes")
+    output: Output = Field(description="measurements, .tsv")
+
+    @field_validator("methods")
+    @classmethod
+    def _settings(cls, methods: str) -> str:
+        try:
+            named = [settings["certifier"] for settings in json.loads(methods).values()]
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise ValueError('must be JSON such as {"name": {"certifier": "planned", "budget": 200}}') from None
+        if not named:
+            raise ValueError("must name at least one method")
+        return methods
+
+    def facts(self) -> dict[str, list[str]]:
+        return {"certifier": [settings["certifier"] for settings in json.loads(self.methods).values()]}
+
+
+def run(arguments: Any) -> None:
+    from accelerated_smoothing import certify, data
+    from accelerated_smoothing.certify import beliefs, live
+    from accelerated_smoothing.certify.evidence import Evidence
+    from accelerated_smoothing.counting import counts, predictions
+
+    methods = {}
+    for name, settings in json.loads(arguments.methods).items():
+        method = certify.method(settings.pop("certifier"))
+        methods[name] = (method, config.check(method.Settings, settings))
+    evidence = Evidence(
+        arguments.alpha,
+        arguments.n0,
+        counts.read(arguments.selection),
+        counts.read(arguments.estimation),
+        counts.read(arguments.pilot),
+        images=data.read(arguments.images, arguments.slice),
+        predictions=predictions.read(arguments.predictions),
+        belief=beliefs.read(arguments.belief),
+    )
+    evidence.check(())
+    live.measure(
+        evidence,
+        methods,
+        arguments.base,
+        arguments.output,
+        count=arguments.count,
+        precision=arguments.precision,
+        device=device(arguments),
+    )
