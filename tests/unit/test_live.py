@@ -1,0 +1,83 @@
+"""Certificates that are made online equal those from stored counts."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from accelerated_smoothing import certify, data
+from accelerated_smoothing.certify import beliefs, live
+from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.config import Sampling
+from accelerated_smoothing.counting import counts, sampling
+from accelerated_smoothing.counting.predictions import Predictions
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256
+from accelerated_smoothing.papers import fast_and_sound as paper
+
+SIZES = {"selection": [20], "estimation": [10, 20, 40, 80, 160], "pilot": [10]}
+METHODS = {
+    "planned": {"budget": 60},
+    "pilot": {"budget": 60, "draws": 10},
+    "spending": {"budget": 60},
+    "cs": {"budget": 60},
+    "iss": {"loss": 0.3},
+    "ladder": {"radii": [0.25, 0.5]},
+    "betting": {"radii": [0.25, 0.5]},
+    "at-radius": {"radii": [0.25, 0.5]},
+}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def evidence(digits: SimpleNamespace, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    images, folder = data.read(digits.test, ":40"), tmp_path_factory.mktemp("counts")
+    kept = {}
+    for purpose, sizes in SIZES.items():
+        sampling.count(
+            base, images, folder / f"{purpose}.npz", sigma=0.5, distribution="gaussian", settings=Sampling(sizes=sizes),
+            seed=0, purpose=purpose, device=CPU, code="",
+        )  # fmt: skip
+        kept[purpose] = counts.read(folder / f"{purpose}.npz")
+    whole = kept["estimation"]
+    h = (whole.at(160) + 1.0) / (160 + whole.counts.shape[2])  # a surrogate that is nearly right
+    meta = {**whole.meta, "kind": "predictions", "held_out": True}
+    predictions = Predictions(whole.idx, whole.labels, np.array([8]), h[None], np.zeros(1), meta)
+    belief = beliefs.fit(predictions, whole)
+    return Evidence(0.05, 20, **kept, images=images, predictions=predictions, belief=belief)
+
+
+def measured(evidence: Evidence, base: Path, output: Path) -> pd.DataFrame:
+    methods = {name: certify.method(name) for name in METHODS}
+    assert all(method.ONLINE for method in methods.values())  # type: ignore[attr-defined]
+    settings = {name: (method, method.Settings(**METHODS[name])) for name, method in methods.items()}
+    live.measure(evidence, settings, base, output, count=15, precision="fp32", device=CPU)
+    return pd.read_csv(output, sep="\t")
+
+
+def test_online_and_replayed_certificates_are_the_same(evidence: Evidence, base: Path, tmp_path: Path) -> None:
+    table = measured(evidence, base, tmp_path / "online.tsv")
+    assert list(table["method"]) == list(METHODS)
+    assert (table["same"] == 1).all()
+    assert (table["images"] == 15).all()
+    assert (table["passes"] > 0).all()
+    assert (table["seconds"] > 0).all()
+    assert list(table) == paper.TIMES
+
+
+def test_other_draws_are_noticed(evidence: Evidence, base: Path, tmp_path: Path) -> None:
+    stored = evidence.stored
+    other = replace(evidence, estimation=replace(stored, meta={**stored.meta, "seed": 1}))
+    assert (measured(other, base, tmp_path / "online.tsv")["same"] == 0).any()
+
+
+def test_another_classifier_is_refused(evidence: Evidence, base: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "base.safetensors"
+    copy.write_bytes(base.read_bytes() + b" ")
+    assert sha256(copy) != evidence.stored.meta["base"]
+    with pytest.raises(InputError, match="must be the classifier that was counted"):
+        measured(evidence, copy, tmp_path / "online.tsv")
