@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage, optimize, special
+from scipy import special
 
 from accelerated_smoothing.certify.planning import GRID
 from accelerated_smoothing.certify.statistics import log_choose
@@ -124,6 +124,8 @@ def population(k: np.ndarray, n: int, prior: np.ndarray | None = None) -> np.nda
     It is a few iterations of expectation maximisation from `prior`, which is uniform by default, then smoothed. Counts
     are not taken for probabilities, so few draws per image suffice.
     """
+    from scipy import ndimage  # slow to import, as is `optimize`, and the command line imports this module
+
     weights = np.full(len(GRID), 1 / len(GRID)) if prior is None else prior
     fit = likelihood(k, n)
     for _ in range(ITERATIONS):
@@ -173,6 +175,8 @@ def _coefficients(
     pop: np.ndarray, logits: np.ndarray, disagreement: np.ndarray, successes: np.ndarray, n: int
 ) -> np.ndarray:
     """Return a, b, and the coefficients of ln s, with weak normal priors that keep few images from deciding."""
+    from scipy import optimize
+
     evidence = likelihood(successes, n)
     centre, width = np.array([0.0, 1.0, 0.0, 0.0, 0.0]), np.array([3.0, 1.0, 1.0, 0.2, 1.0])
 

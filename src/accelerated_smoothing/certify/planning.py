@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.config.slices import spaced
@@ -64,6 +64,8 @@ def expected_radii(sizes: np.ndarray, alpha: float, noise: str) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def _expected_radii(sizes: tuple[int, ...], alpha: float, noise: str) -> np.ndarray:
     """See `expected_radii`; kept, since it takes longer than a certificate and depends on no image."""
+    from scipy import stats  # slow to import, and the command line imports every method
+
     n = np.array(sizes)
     k = stats.binom.ppf(QUANTILES[:, None, None], n, P[:, None])
     pairs = np.stack([k, np.broadcast_to(n, k.shape)]).reshape(2, -1)
