@@ -1,4 +1,4 @@
-"""Certificates from few passes by the real Snakefile: what they share with the main experiment, and what comes of it."""
+"""Certificates from few passes by the real Snakefile: what they share with the main experiment, and what they give."""
 
 import json
 import os
