@@ -177,7 +177,7 @@ def case(surrogate: str, seed: int = 0) -> Evidence:
     logits = predictions.logits(20, top)[None]
     belief = Belief(
         np.array([20]), UNIFORM, np.array([[0, 1, np.log(0.5), 0, 0]]), logits, np.zeros_like(logits),
-        np.zeros(logits.shape, int), META,
+        np.zeros(logits.shape, int), {**META, "split": "train"},
     )  # fmt: skip
     return Evidence(
         ALPHA, 20, counts(TRUE, [20], "selection", 1000 + seed), counts(TRUE, SIZES, "estimation", seed),

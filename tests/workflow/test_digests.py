@@ -51,6 +51,8 @@ DATA = "--images data/test.npz --slice :6"
 COUNTS = "--selection counts/selection.npz --estimation counts/estimation.npz"
 EMBEDDED = "--selection counts/head-selection.npz --estimation counts/head-estimation.npz --images embeddings/test.npz"
 TRAIN = "--train data/train.npz --test data/test.npz --epochs 1 --batch-size 512 --threads 1"
+SURROGATES = "--predictions predictions.npz"
+BELIEF = f"{SURROGATES} --belief belief.npz"
 LOGS = "certificates/cohen.tsv certificates/accelerated.tsv"
 # In an order in which each finds what it reads.
 COMMANDS = [
@@ -71,7 +73,7 @@ COMMANDS = [
     *(
         f"count --base base.safetensors {DATA} --sigma 0.5 --sizes 100 --purpose {purpose} --threads 1 {own} "
         f"--output counts/{name}{purpose}.npz"
-        for purpose in ("selection", "estimation")
+        for purpose in ("selection", "estimation", "pilot")
         for name, own in (("", ""), ("own-", "--sigmas sigmas.npz --at 1"))
     ),
     *(
@@ -84,14 +86,28 @@ COMMANDS = [
     "count --base base.safetensors --images data/train.npz --slice :3 --sigma 0.5 --sizes 5 10 --purpose variance "
     "--threads 1 --output counts/variance.npz",
     "gather counts/selection.npz --output gathered.npz",
-    "train-surrogate --images data/train.npz --slice :20 --counts counts/train.npz --depth 8 --epochs 1 --threads 1 "
-    "--output surrogate.safetensors",
+    "train-surrogate --images data/train.npz --slice :20 --counts counts/train.npz --depth 8 --epochs 1 --holdout 0.4 "
+    "--threads 1 --output surrogate.safetensors",
+    "predict surrogate.safetensors --images data/test.npz --slice :6 --threads 1 --output predictions.npz",
+    "predict surrogate.safetensors --images data/train.npz --slice :20 --held-out --threads 1 --output held-out.npz",
+    "calibrate --predictions held-out.npz --counts counts/train.npz --output belief.npz",
     f"certify cohen --n 100 {COUNTS} --output certificates/cohen.tsv",
     "certify accelerated --n 100 --depth 8 --selection counts/selection.npz --images data/test.npz --slice :6 "
     "--surrogate surrogate.safetensors --output certificates/accelerated.tsv",
     f"certify memory --n 100 --choice ascent --at 1 {COUNTS.replace('counts/', 'counts/own-')} {DATA} "
     "--output certificates/memory.tsv",
     f"certify embedded --n 100 {EMBEDDED} --slice :6 --experiment fars/mlp --output certificates/embedded.tsv",
+    f"certify pilot --budget 50 --draws 100 {COUNTS} --pilot counts/pilot.npz --output certificates/pilot.tsv",
+    f"certify frontier {COUNTS} {SURROGATES} --output certificates/frontier.tsv",
+    *(
+        f"certify {method} --budget 50 {COUNTS} {BELIEF} --output certificates/{method}.tsv"
+        for method in ("planned", "spending", "cs")
+    ),
+    *(f"certify {method} {COUNTS} {BELIEF} --output certificates/{method}.tsv" for method in ("ladder", "conformal")),
+    *(
+        f"certify {method} {COUNTS} --output certificates/{method}.tsv"
+        for method in ("betting", "at-radius", "iss", "oracle")
+    ),
     *(
         f"certify {method} --base sll.safetensors {DATA} --experiment fars/backbone --output certificates/{method}.tsv"
         for method in ("margin", "sparsemax", "top-logit")
@@ -109,6 +125,11 @@ COMMANDS = [
     "table 4 counts/variance.npz --output table4.csv",
     f"table 6 {LOGS} --error-radius 0 --output table6.csv",
     "table fars/4 head.tsv --output fars4.csv",
+    "table fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.csv",
+    "table fast-and-sound/2 certificates/frontier.tsv certificates/ladder.tsv --output fast2.csv",
+    "table fast-and-sound/3 certificates/frontier.tsv certificates/conformal.tsv --output fast3.csv",
+    "figure fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.svg",
+    "figure fast-and-sound/2 counts/estimation.npz predictions.npz belief.npz --output fast2.svg",
     "figure 1 timing.tsv --output figure1.svg",
     "figure 2 --output figure2.svg",
     f"figure 3 {LOGS} --output figure3.svg",

@@ -174,7 +174,7 @@ def resources(plan: str) -> list[tuple[str, dict[str, str]]]:
 
 def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> None:
     """Without SLURM on this machine, too; for all papers."""
-    done = snakemake("-n", "all", "data_dependent", "fars", "--profile", "slurm")
+    done = snakemake("-n", "all", "data_dependent", "fars", "fast_and_sound", "--profile", "slurm")
     assert done.returncode == 0, done.stderr
     asked: dict[str, set[tuple[str, str]]] = {}
     for rule, resource in resources(done.stdout):
@@ -184,7 +184,7 @@ def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> 
             asked.setdefault(rule, set()).add((resource["slurm_partition"], resource.get("gpu", "0")))
     gpu = {"base", "shard", "surrogate", "timing", "sigmas", "attack", "embeddings"}
     assert asked == {rule: {("gpu", "1")} if rule in gpu else {("cpu", "0")} for rule in asked}
-    assert set(asked) > {*gpu, "certificates"}
+    assert set(asked) > {*gpu, "certificates", "predictions", "belief"}
     assert {place for places in asked.values() for place in places} == {("gpu", "1"), ("cpu", "0")}
 
 
@@ -222,13 +222,18 @@ def test_a_sister_papers_target_plans_what_it_needs(snakemake, target: str, want
     assert plan["data"] == plan[target[:-5]] == 1
 
 
-@pytest.mark.parametrize("preset", [*PRESETS, "presets/imagenet.yaml"])
-def test_presets_plan_all_of_a_sister_paper(snakemake, clone: Path, preset: str) -> None:
+@pytest.fixture
+def imagenet(clone: Path) -> None:
+    """A folder of images for the preset `imagenet`."""
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             image = clone / f"imagenet/{split}/{name}/0.png"
             image.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8)).save(image)
+
+
+@pytest.mark.parametrize("preset", [*PRESETS, "presets/imagenet.yaml"])
+def test_presets_plan_all_of_a_sister_paper(snakemake, imagenet: None, preset: str) -> None:
     plan = planned(snakemake, "data_dependent", "--configfile", preset)
     assert (plan["table"], plan["figure"]) == (5, 6)
 
@@ -265,6 +270,25 @@ def test_presets_plan_a_backbone_and_what_is_beside_it(snakemake, preset: str) -
     main = 4 if preset == PRESETS[0] else 3
     assert (plan["base"], plan["certificates"]) == (3 + 2 + 2 + 2, 3 + 2 + 2 + 2 * main)
     assert plan["surrogate"] == 2 * (main - 2)
+
+
+# Of each sigma: one base classifier, two surrogates, their predictions for both splits, and one belief.
+FEW = {"base": 1, "surrogate": 2, "predictions": 2, "belief": 1, "counts": 4, "certificates": 44}
+
+
+@pytest.mark.parametrize("preset", [None, *PRESETS, "presets/imagenet.yaml", "presets/imagenette.yaml"])
+def test_presets_plan_certificates_from_few_passes(snakemake, imagenet: None, preset: str | None) -> None:
+    plan = planned(snakemake, "fast_and_sound", *(["--configfile", preset] if preset else []))
+    sigmas = 4 if preset is None else 2 if preset in PRESETS else 3
+    assert {rule: plan[rule] for rule in FEW} == {rule: sigmas * jobs for rule, jobs in FEW.items()}
+    assert (plan["table"], plan["figure"], plan["report"]) == (3, 3, 1)
+
+
+def test_a_base_classifier_that_is_shared_is_trained_and_counted_once(snakemake) -> None:
+    demo = ("--configfile", "presets/demo.yaml")
+    main, both = (planned(snakemake, *targets, *demo) for targets in (["all"], ["all", "fast_and_sound"]))
+    assert both["base"] == main["base"] == 2
+    assert both["counts"] - main["counts"] == 2 * 3  # of test images alone: estimation, selection and pilot
 
 
 def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:

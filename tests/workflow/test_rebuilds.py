@@ -1,8 +1,6 @@
 """What is built again after a change: whatever it matters for, and nothing else. By the job lists of dry runs."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,6 @@ AFTER_COUNTS = {"surrogate", "certificates", "table", "figure", "notebook", "tim
 @pytest.fixture(scope="module")
 def built(tiny: Path, clone: Path) -> Path:
     return clone
-
-
-@pytest.fixture
-def edit(built: Path) -> Iterator[object]:
-    """Replace text in a source file, until the test is over."""
-    kept: dict[Path, Path] = {}
-
-    def change(file: str, old: str, new: str) -> None:
-        path = built / "src/accelerated_smoothing" / file
-        kept[path] = Path(shutil.copy2(path, path.with_suffix(".kept")))
-        text = path.read_text()
-        assert text.count(old) == 1
-        path.write_text(text.replace(old, new))
-
-    yield change
-    for path, copy in kept.items():
-        copy.replace(path)
 
 
 def rerun(snakemake, *words: str) -> dict[str, int]:

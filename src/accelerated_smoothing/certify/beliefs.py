@@ -186,7 +186,7 @@ def _coefficients(
         prior = 0.5 * (((coefficients - centre) / width) ** 2).sum()
         return float(prior - np.log(np.maximum(probability, 1e-300)).sum())
 
-    return np.asarray(optimize.minimize(loss, centre, method="Nelder-Mead", options={"maxiter": 400}).x)
+    return np.asarray(optimize.minimize(loss, centre, method="L-BFGS-B").x)
 
 
 def _error(coefficients: np.ndarray, logits: np.ndarray, disagreement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,6 +83,10 @@ class Evidence:
             _same(key, [part.meta[key] for part in parts], "pass files of one split")
         if len({part.meta["purpose"] for part in counts}) < len(counts):
             raise InputError("the counts must be independent draws, got the same draws twice")
+        if self.predictions and not self.predictions.meta["held_out"] and self.predictions.meta["split"] == "train":
+            raise InputError("--predictions must be of images whose draws trained no surrogate, got the train split")
+        if self.belief and any(part.meta["split"] == self.belief.meta["split"] for part in parts):
+            raise InputError(f"--belief must come from another split, got one of the {self.belief.meta['split']} split")
 
 
 def _same(key: str, values: list[object], advice: str) -> None:

@@ -172,7 +172,17 @@ def shared(key: str, config: "Config", main: "Config") -> None:
     """Check that an experiment with the classifiers of the main one changes nothing that they depend on."""
     if config.classifier is None:
         return
-    for name in ("base", "training", "noise", "train_samples", "initial", "embedding", "dataset.train"):
+    names = (
+        "base",
+        "training",
+        "noise",
+        "train_samples",
+        "initial",
+        "embedding",
+        "dataset.train",
+        "sampling.precision",
+    )
+    for name in names:
         own, others = (functools.reduce(getattr, name.split("."), each) for each in (config, main))
         if own != others:
             raise ValueError(f"{key}.{name} must be as in the main experiment, since classifier is main, got {own!r}")

@@ -24,8 +24,8 @@ def run(arguments: Arguments) -> None:
     import torch
 
     from accelerated_smoothing import data
-    from accelerated_smoothing.training import surrogate
+    from accelerated_smoothing.training import predicting
 
     torch.set_num_threads(arguments.threads)
     images = data.read(arguments.images, arguments.slice)
-    surrogate.predictions(arguments.surrogates, images, arguments.held_out).write(arguments.output)
+    predicting.predictions(arguments.surrogates, images, arguments.held_out).write(arguments.output)

@@ -2,7 +2,8 @@
 
 The plan of `planned` is the middle look. An earlier one at a third of its draws and a later one at three times as many
 have a tenth of alpha each. After a look, the belief takes in the counts, and the next look is made only if it is
-expected to gain more radius than its draws are worth. The largest bound counts.
+expected to gain more radius than its draws are worth. If another class than the expected one leads, the belief is about
+that class, as the population has it. The largest bound counts.
 
 Proof: given the sizes, the bound of look j exceeds its probability with at most its part of alpha. By a union bound all
 of them hold together, so the largest one does, whenever the looks end.
@@ -38,14 +39,20 @@ class Settings(Section):
 
 
 def spend(
-    evidence: Evidence, prior: np.ndarray, shares: np.ndarray, gains: list[np.ndarray], rate: float
+    evidence: Evidence,
+    prior: np.ndarray,
+    population: np.ndarray,
+    shares: np.ndarray,
+    gains: list[np.ndarray],
+    rate: float,
 ) -> looks.Looks:
     """Look at each image up to three times.
 
     Args:
         evidence: with the estimation counts.
         prior: [images, grid] belief about the expected class.
-        shares: [images, classes] of alpha.
+        population: [grid] belief about any other class.
+        shares: [images, classes] of alpha, the largest for the expected class.
         gains: [grid, sizes] expected radii, of each look.
         rate: radius that a draw must gain.
     """
@@ -59,7 +66,7 @@ def spend(
         wanted = np.log(sizes[middle[rows]] * factor)
         position = np.abs(np.log(sizes) - wanted[:, None]).argmin(axis=1)
         before = planning.cost(last[rows], sizes)
-        posterior = _posterior(prior[rows], shares[rows].argmax(axis=1), counts, rows, last[rows])
+        posterior = _posterior(prior[rows], population, shares[rows], counts, rows, last[rows])
         gained = np.take_along_axis(posterior @ gain, position[:, None], axis=1)[:, 0] - radius(found.p_lower[rows])
         worth = (sizes[position] > before) & ((gained > rate * (sizes[position] - before)) | (before == 0))
         if factor < 1:  # the first look may be smaller than any size that was counted
@@ -73,14 +80,21 @@ def spend(
 
 
 def _posterior(
-    prior: np.ndarray, classes: np.ndarray, counts: Tallies, rows: np.ndarray, positions: np.ndarray
+    prior: np.ndarray,
+    population: np.ndarray,
+    shares: np.ndarray,
+    counts: Tallies,
+    rows: np.ndarray,
+    positions: np.ndarray,
 ) -> np.ndarray:
-    """Return the beliefs [rows, grid] after the draws up to a position of each row."""
+    """Return the beliefs [rows, grid] about the leading class, after the draws up to a position of each row."""
     posterior = prior.copy()
     for position in np.unique(positions[positions != planning.NONE]):
         at = np.flatnonzero(positions == position)
-        k = counts.tally(rows[at], int(position))[np.arange(len(at)), classes[at]]
-        posterior[at] *= beliefs.likelihood(k, int(counts.sizes[position]))
+        tally = np.where(shares[at] > 0, counts.tally(rows[at], int(position)), -1)
+        leading, expected = tally.argmax(axis=1), shares[at].argmax(axis=1)
+        belief = np.where((leading == expected)[:, None], prior[at], population)
+        posterior[at] = belief * beliefs.likelihood(tally.max(axis=1), int(counts.sizes[position]))
     total = posterior.sum(axis=1, keepdims=True)
     return np.where(total > 0, posterior / np.where(total > 0, total, 1), prior)
 
@@ -103,8 +117,8 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     certain = shares.max() * planning.certain(np.zeros(TRIALS, np.int64), 2)
 
     def spent(rate: float) -> float:
-        return float(spend(simulation, trials, certain, gains, rate).n.mean())
+        return float(spend(simulation, trials, belief.population, certain, gains, rate).n.mean())
 
     rate = planning.rate_for(settings.budget - before, spent)
-    found = spend(evidence, prior, shares, gains, rate)
+    found = spend(evidence, prior, belief.population, shares, gains, rate)
     return looks.certificates(evidence, found, before=before, seconds=seconds, budget=settings.budget)
