@@ -115,7 +115,7 @@ def simulate(
         logits,
         np.zeros_like(logits),
         np.where(classes_of == top, k, n - k)[None],
-        {**meta, "kind": "belief", "samples": n},
+        {**meta, "kind": "belief", "split": "train", "samples": n},  # of images alike, as if they were others
     )
     return Simulated(
         counts([n0], "selection"), counts(sizes, "estimation"), counts(pilots, "pilot"), predictions, belief
