@@ -2,7 +2,8 @@
 
 The radii of an image are tested in ascending order, each at the full level, and the first that is not certified ends
 the certificate. No correction for their number is needed: to certify a wrong radius, the smallest wrong one must be
-certified first.
+certified first. One class must certify all of them, so the class that certifies the first radius stays that of the
+image.
 """
 
 from collections.abc import Sequence
@@ -105,7 +106,7 @@ def climb(evidence: Evidence, shares: np.ndarray, p0: np.ndarray, positions: Seq
             break
         n = int(counts.sizes[position])
         tally = np.where(shares[rows] > 0, counts.tally(rows, position), -1)
-        top = tally.argmax(axis=1)
+        top = np.where(found.rung[rows] > 0, found.top[rows], tally.argmax(axis=1))
         k = tally[np.arange(len(rows)), top]
         found.top[rows], found.count[rows], found.n[rows] = top, k, n
         found.seconds[rows] = counts.seconds_of(rows, position)
