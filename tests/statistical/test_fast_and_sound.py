@@ -216,6 +216,17 @@ def test_certificates_fail_with_at_most_alpha(name: str, surrogate: str) -> None
         assert (log["radius"] > 0).mean() > 0.3
 
 
+def test_the_class_that_certifies_a_radius_stays() -> None:
+    """A class that leads later must not inherit a radius that it has not certified."""
+    tally = np.array([[[40, 0], [40, 45]]])
+    found = case("honest")
+    counted = Counts(np.arange(1), np.zeros(1, int), np.array([40, 85]), tally, np.zeros((1, 2)), META)
+    evidence = replace(found, selection=counted, estimation=counted)
+    p0 = radii.least_probabilities([0.5, 2.0], evidence)
+    climbed = radii.climb(evidence, np.full((1, 2), 0.5), p0, range(2), betting.Bets(ALPHA))
+    assert (climbed.rung[0], climbed.top[0], climbed.count[0], climbed.n[0]) == (1, 0, 40, 85)
+
+
 @pytest.mark.parametrize("name", ["planned", "selected", "pilot", "spending", "cs"])
 def test_the_budget_is_kept_on_images_like_the_held_out_ones(name: str) -> None:
     module, settings = METHODS[name]

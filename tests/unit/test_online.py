@@ -271,6 +271,19 @@ def test_a_signal_saves_the_chunk(
     np.testing.assert_array_equal(tallies.tally(EVERY, LAST), reference[:, LAST])
 
 
+def test_a_signal_after_the_last_draw_ends_the_work_too(case: SimpleNamespace, tmp_path: Path) -> None:
+    def work() -> None:
+        with made(case, checkpoint=checkpoint_at(path)) as tallies:
+            tallies.tally(EVERY, LAST)
+            os.kill(os.getpid(), signal.SIGTERM)
+            tallies.finish()
+
+    path = tmp_path / "work.npz"
+    with pytest.raises(Stopped):
+        work()
+    assert passes_of(path).tolist() == [100] * 5
+
+
 PREPARED = """
 import sys
 from pathlib import Path

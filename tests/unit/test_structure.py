@@ -15,7 +15,19 @@ from accelerated_smoothing.provenance import code
 ROOT = code.ROOT
 # From top to bottom; a room imports only rooms below it. Rooms of one line stand beside each other.
 ROOMS = [
-    *("__main__", "cli", "verbs", "workflow", "report", "provenance", "papers", "analysis", "attack", "certify"),
+    *(
+        "__main__",
+        "cli",
+        "verbs",
+        "smoothed",
+        "workflow",
+        "report",
+        "provenance",
+        "papers",
+        "analysis",
+        "attack",
+        "certify",
+    ),
     *("training", "sigmas", "counting", "models", "noise", "data", "command", "config", "architectures", "progress"),
     *("files", "registry", "errors"),
 ]

@@ -65,6 +65,10 @@ COMMANDS = [
     "import-base checkpoint.pth.tar --arch resnet20 --images data/train.npz --sigma 0.5 --output imported.safetensors",
     "import-base program.pt2 --images data/train.npz --sigma 0.5 --output program.safetensors",
     f"count --base program.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/program.npz",
+    "certify-images program.pt2 data/test.npz --slice :6 --sigma 0.5 --budget 20 --most 100 --threads 1 "
+    "--output certificates/own.tsv",
+    "certify-images base.safetensors data/test.npz --slice :6 --sigma 0.5 --radii 0.1 --most 100 --threads 1 "
+    "--output certificates/own-base.tsv",
     "embed --base sll.safetensors --train data/train.npz --test data/test.npz --threads 1 --output embeddings",
     f"train-base gaussian {TRAIN.replace('data/', 'embeddings/')} --arch mlp-8 --crop 0 --sigma 0.5 "
     "--output head.safetensors",

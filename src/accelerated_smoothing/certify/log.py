@@ -102,7 +102,8 @@ def read(path: Path) -> "pd.DataFrame":
             row = int(np.flatnonzero(broken)[0])
             raise InputError(f"{path}: line {lines[row]}: {column} must be a number, got {log[column][row]!r}")
         log[column] = numbers.astype(int) if whole else numbers
-    wrong = (log["correct"] == 1) != (log["predict"] == log["label"])
+    # An image without a label has -1, which is no class, as where the method abstains.
+    wrong = (log["correct"] == 1) != ((log["predict"] == log["label"]) & (log["predict"] != ABSTAIN))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(f"{path}: line {lines[row]}: correct must be 1 where predict equals label, and 0 elsewhere")

@@ -47,13 +47,18 @@ class Online:
         noise: str = "gaussian",
         checkpoint: Checkpoint | None = None,
         show: bool = False,
+        what: str = "counting as needed",
+        expected: int | None = None,
     ) -> None:
         """Prepare counting; nothing is drawn yet.
 
         Args:
-            engine, images, sigma, seed, classes, idx, purpose, noise, show: as for `sampling.count_predictions`.
+            engine, images, sigma, seed, classes, idx, purpose, noise, show: as for `sampling.count_predictions`. The
+                images may also be an object that reads rows of such an array when they are asked for.
             sizes: ascending nested numbers of draws.
             checkpoint: of `ARRAYS`; where finished work is saved, so that a killed run continues from there.
+            what: is done, for people.
+            expected: draws that will be asked for, for people; by default all.
 
         Raises:
             ValueError: the sizes do not ascend from 1 or more, the checkpoint is of other arrays, or `Draws` refuses.
@@ -81,7 +86,7 @@ class Online:
                 tally = self.counted.cpu().numpy()
                 checkpoint.save({"tally": tally, "seconds": self.seconds, "passes": self.passes}, done)
 
-        self.progress = Resumable("counting as needed", len(self.draws), "draws", done, save, show)
+        self.progress = Resumable(what, expected or len(self.draws), "draws", done, save, show)
 
     def __enter__(self) -> Self:
         self.progress.__enter__()
@@ -118,6 +123,12 @@ class Online:
             ValueError: there is no such size.
         """
         return self.seconds.reshape(-1, len(self.sizes))[self._rows(rows, position), : position + 1].sum(1)
+
+    def finish(self) -> None:
+        """Save what is drawn, and end the work if a signal asked for it after the last draw."""
+        self.progress.keep()
+        if self.progress.asked:
+            self.progress.stop()
 
     def _rows(self, rows: np.ndarray, position: int) -> np.ndarray:
         if not 0 <= position < len(self.sizes):

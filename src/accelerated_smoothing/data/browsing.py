@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from accelerated_smoothing.config.slices import as_slice
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.data.pictures import Pictures
 from accelerated_smoothing.errors import InputError
@@ -13,28 +14,33 @@ from accelerated_smoothing.files import BROKEN, array_of
 UNKNOWN = -1  # the label of an image without one
 
 
-def browse(path: Path, size: int = 224) -> Images:
+def browse(path: Path, size: int = 224, part: str = ":") -> Images:
     """Return the images of a file or folder as the split "test" of a data set of the same name.
 
     Args:
         path: a folder of pictures or of <class>/*; or an .npz with `images` and perhaps `labels`; or an .npy. Arrays
             are [n, channels, height, width] or [n, height, width, channels], uint8. Compressed ones are read whole.
         size: pixels a side of the squares that pictures become.
+        part: the images to take, as a Python slice.
 
     Raises:
-        InputError: there is no image, or an array is of another shape or type.
+        InputError: there is no image, the slice is empty, or an array is of another shape or type.
     """
+    taken = as_slice(part)
     if path.is_dir():
         files, classes = _listed(path)
-        images: Any = Pictures(files, size)
+        images: Any = Pictures(files[taken], size)
         labels = np.array([label for _, label in files])
     else:
-        images, labels = _arrays(path)
-        classes = int(labels.max()) + 1
+        whole, labels = _arrays(path)
+        images, classes = whole[taken], int(labels.max()) + 1
+    idx = np.arange(len(labels))[taken]
+    if not len(idx):
+        raise InputError(f"{path}: the slice must hold an image, got {part} of {len(labels)}; widen it")
     channels = images.shape[1]
     about = {"kind": "images", "dataset": path.stem, "split": "test", "classes": classes, "white": 255}
     moments = {"mean": [0.0] * channels, "std": [1.0] * channels}  # classifiers of others normalise by themselves
-    return Images(np.arange(len(images)), images, labels, about | moments)
+    return Images(idx, images, labels[taken], about | moments)
 
 
 def _listed(folder: Path) -> tuple[list[tuple[Path, int]], int]:

@@ -17,14 +17,15 @@ def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
     layer. The mean does not: a convolution pads with zeros after it is subtracted. A layer with a method `folded`, such
     as a 1-Lipschitz one, is replaced by what that returns.
 
-    A batch norm must be declared right after its convolution, as in all our architectures.
+    A batch norm must be declared right after its convolution, as in all our architectures. A network that says
+    `as_it_is` is left so.
 
     Returns:
         The mean [channels, 1, 1] to subtract from images, and the network for the result.
     """
     normalize, network = model[0], copy.deepcopy(model[1])
     assert isinstance(normalize, Normalize)
-    for module in list(network.modules()):
+    for module in [] if getattr(network, "as_it_is", False) else list(network.modules()):
         for name, child in module.named_children():
             folded: Callable[[], nn.Module] | None = getattr(child, "folded", None)
             if folded:

@@ -32,7 +32,7 @@ def run(arguments: Arguments) -> None:
     read = importing.program if program else importing.weights
     model, description = read(arguments.checkpoint, program or arguments.arch, images.meta, arguments.sigma)
     try:
-        trial.run(model, images, arguments.sigma)
+        trial.run(model, images, arguments.sigma, images.meta["classes"])
     except InputError as error:
         raise InputError(f"{arguments.checkpoint} {error}") from error
     models.save(arguments.output, model, description)

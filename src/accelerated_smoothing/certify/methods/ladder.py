@@ -87,20 +87,27 @@ def chance(
     return np.asarray(np.where(above & (draws <= most), success / draws, 0.0).max(axis=1))
 
 
+def climb(
+    evidence: Evidence, settings: Settings, prior: np.ndarray, population: np.ndarray, shares: np.ndarray
+) -> radii.Climb:
+    """Draw for each image until all radii are certified, or further draws are not worth their cost.
+
+    Args:
+        prior: [images, grid] belief about the expected class; no function of the estimation draws.
+        population: [grid] belief about any other class.
+        shares: [images, classes] of alpha, most for the expected class; no function of these draws either.
+    """
+    estimation = evidence.estimation
+    assert estimation is not None
+    levels, most = evidence.alpha * shares, int(estimation.sizes[-1])
+    bets = Bets(prior, population, shares.argmax(axis=1), levels, settings.rate, most)
+    p0 = radii.least_probabilities(settings.radii, evidence)
+    return radii.climb(evidence, shares, p0, range(len(estimation.sizes)), bets)
+
+
 def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image at the largest of the radii that its draws support."""
-    estimation, belief = evidence.estimation, evidence.belief
-    assert estimation is not None
-    assert belief is not None
+    assert evidence.belief is not None
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
-    bets = Bets(
-        prior,
-        belief.population,
-        shares.argmax(axis=1),
-        evidence.alpha * shares,
-        settings.rate,
-        int(estimation.sizes[-1]),
-    )
-    p0 = radii.least_probabilities(settings.radii, evidence)
-    found = radii.climb(evidence, shares, p0, range(len(estimation.sizes)), bets)
+    found = climb(evidence, settings, prior, evidence.belief.population, shares)
     return radii.certificates(evidence, settings, found, before=before, seconds=seconds)

@@ -32,27 +32,47 @@ class Settings(Section):
 
 
 def expected(tally: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what pilots say.
+    """Return what the pilots of all images say.
 
     Args:
         tally: [images, classes] counts of the pilots.
         draws: of each pilot.
 
     Returns:
-        [images, grid] belief about the top class, and [images, classes] shares of alpha.
+        [grid] population of the probabilities of top classes, and [images, grid] belief about that of each image.
     """
     k = tally.max(axis=1)
-    return beliefs.mixed(beliefs.population(k, draws), beliefs.likelihood(k, draws)), planning.hedge(tally + 0.5)
+    population = beliefs.population(k, draws)
+    return population, beliefs.mixed(population, beliefs.likelihood(k, draws))
+
+
+def shares(tally: np.ndarray) -> np.ndarray:
+    """Return the share of alpha that each class gets from pilots, both [images, classes]."""
+    return planning.hedge(tally + 0.5)
+
+
+def plan(evidence: Evidence, settings: Settings, sizes: np.ndarray) -> np.ndarray:
+    """Return the positions [images] in `sizes` that the pilots of all images make best; or `planning.NONE`."""
+    assert evidence.pilot is not None
+    _, prior = expected(evidence.pilot.at(settings.draws), settings.draws)
+    gains = planning.expected_radii(sizes, evidence.alpha * planning.TOP, sampled.noise(evidence))
+    return planning.within(settings.budget - settings.draws, prior, gains, sizes)
 
 
 def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image from the draws that its pilot plans."""
-    estimation, pilot = evidence.estimation, evidence.pilot
-    assert estimation is not None
+    assert evidence.estimation is not None
+    return carry_out(evidence, settings, plan(evidence, settings, evidence.estimation.sizes))
+
+
+def carry_out(evidence: Evidence, settings: Settings, positions: np.ndarray) -> "pd.DataFrame":
+    """Certify each image from the draws of a plan, of these images or of more that include them.
+
+    Args:
+        positions: [images] of `plan`.
+    """
+    pilot = evidence.pilot
     assert pilot is not None
-    prior, shares = expected(pilot.at(settings.draws), settings.draws)
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha * planning.TOP, sampled.noise(evidence))
-    positions = planning.within(settings.budget - settings.draws, prior, gains, estimation.sizes)
-    found = looks.planned(evidence, positions, shares, settings.bound)
+    found = looks.planned(evidence, positions, shares(pilot.at(settings.draws)), settings.bound)
     seconds = pilot.seconds_at(settings.draws)
     return looks.certificates(evidence, found, before=settings.draws, seconds=seconds, budget=settings.budget)

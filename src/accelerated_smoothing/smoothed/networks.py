@@ -1,0 +1,145 @@
+"""A module or a file as a classifier on an engine, tried on noisy images before any work."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from accelerated_smoothing import architectures, models
+from accelerated_smoothing.counting import engines, trial
+from accelerated_smoothing.counting.engines import Engine
+from accelerated_smoothing.counting.engines.pytorch import Pytorch
+from accelerated_smoothing.data import Images
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import sha256
+from accelerated_smoothing.models import foreign, importing
+from accelerated_smoothing.smoothed.settings import Smoothing
+
+COPIES = 8  # noisy copies of two images, on which OpenVINO's graph of a module is compared with the module
+WEIGHTS = ".safetensors"
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A base classifier f, ready to run.
+
+    Attributes:
+        engine: that runs it.
+        classes: number of logits.
+        identity: SHA-256 of its file; or a hash of a module's structure, weights and logits of two images.
+    """
+
+    engine: Engine
+    classes: int
+    identity: str
+
+
+def check(given: nn.Module | Path) -> None:
+    """Check that a classifier is a module or a file that can be read without running its code.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(given, nn.Module):
+        return
+    if not isinstance(given, Path):
+        raise InputError(f"model must be a torch.nn.Module or the path of a file, got {type(given).__name__}")
+    if given.suffix.lower() != WEIGHTS and not architectures.of_file(str(given)):
+        raise InputError(
+            f"{given} must be an .onnx, a .pt2 or weights of this workflow, got another suffix; {importing.EXPORT}"
+        )
+    if not given.is_file():
+        raise InputError(f"{given}: no such file; a classifier is needed here")
+
+
+def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Classifier:
+    """Return a classifier for images of one shape.
+
+    A module runs under OpenVINO on a CPU, unless it cannot be converted, or predicts other logits when it is; then it
+    runs under PyTorch.
+
+    Args:
+        given: a module, or a file that `check` accepts.
+        images: of this shape.
+        settings: of the smoothed classifier.
+
+    Raises:
+        InputError: it does not map noisy images to finite logits, or there is no such device.
+    """
+    channels, module = images.images.shape[1], isinstance(given, nn.Module)
+    model = foreign.classifier(given, channels) if isinstance(given, nn.Module) else _read(given, channels, settings)
+    device = _device(settings.device, model)
+    try:
+        classes = trial.run(model, images, settings.sigma, settings.classes, plain=module)
+        plain = module and device == CPU and not _faithful(model, images, settings.sigma)
+        if plain:
+            warnings.warn("OpenVINO does not run this module as it is, so PyTorch does, more slowly", stacklevel=2)
+        engine = _engine(model, images.images.shape[1:], device, plain, settings)
+        logits = trial.logits(engine, trial.noisy(images, settings.sigma, 1))
+    except InputError as error:
+        raise InputError(f"{'model' if module else given} {error}") from error
+    identity = _identity(given, logits) if isinstance(given, nn.Module) else sha256(given)
+    return Classifier(engine, classes, identity)
+
+
+def _engine(
+    model: nn.Sequential, shape: tuple[int, ...], device: torch.device, plain: bool, settings: Smoothing
+) -> Engine:
+    if plain:
+        batch = engines.batch(shape, device, settings.batch_size)
+        return Pytorch(model, shape, batch=batch, device=device, precision=settings.precision)
+    return engines.build(model, shape, device=device, precision=settings.precision, batch_size=settings.batch_size)
+
+
+def _read(path: Path, channels: int, settings: Smoothing) -> nn.Sequential:
+    """Return the classifier in a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    program = architectures.of_file(str(path))
+    if program is None:
+        return models.load(path, "base")[0]
+    about: dict[str, Any] = {"dataset": "own", "classes": settings.classes or 0, "mean": [0.0] * channels}
+    return importing.program(path, program, about, settings.sigma)[0]
+
+
+def _device(kind: str, model: nn.Sequential) -> torch.device:
+    """Return the device of a kind; an ONNX file runs on a CPU only.
+
+    Raises:
+        InputError: a GPU was asked for, and torch sees none.
+    """
+    available = torch.cuda.is_available()
+    if kind == "cuda" and not available:
+        raise InputError("device must be cpu or auto on a machine without a GPU, got cuda")
+    automatic = available and not hasattr(model[1], "onnx")
+    return torch.device("cuda" if kind == "cuda" or (kind == "auto" and automatic) else "cpu")
+
+
+def _faithful(model: nn.Sequential, images: Images, sigma: float) -> bool:
+    """Return whether OpenVINO converts a module into a graph that computes the same."""
+    copies = trial.noisy(images, sigma, COPIES)
+    with torch.inference_mode():
+        wanted = model(copies)
+    try:
+        found = engines.build(model, copies.shape[1:], device=CPU, batch_size=len(copies), draws=len(copies)).logits(
+            copies
+        )
+    except Exception:  # of whatever kind: tracing runs the module's own code
+        return False
+    return trial.near(found, wanted, wanted)
+
+
+def _identity(module: nn.Module, logits: torch.Tensor) -> str:
+    found = hashlib.sha256(repr((type(module).__qualname__, str(module))).encode())
+    for name, tensor in module.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    found.update(logits.numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,106 @@
+"""What a smoothed classifier is, and what its certificates are to be: arguments of `Smoothed`, and flags of a verb."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from accelerated_smoothing import architectures, config, registry
+from accelerated_smoothing.config import Section
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import describe
+
+PILOT = 50  # draws, which plan nearly as well as more; where the budget is small, a tenth of it
+WAYS = ("budget", "radii", "n")
+
+
+class Smoothing(Section):
+    """The classifier and the noise."""
+
+    sigma: config.Sampled = Field(description="scale of the noise, [0,1] pixels")
+    classes: int | None = Field(None, ge=2, description="number of classes; by default what the network returns")
+    noise: str = Field(
+        "gaussian", description=f"distribution of the noise: {', '.join(registry.names('noise.distributions'))}"
+    )
+    precision: config.Precision = Field("fp32", description="of the passes; part of the certified classifier")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
+    threads: int | None = Field(None, ge=1, description="CPU threads; by default those of PyTorch")
+    batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; by default what suits the device")
+
+    @field_validator("noise")
+    @classmethod
+    def _exists(cls, noise: str) -> str:
+        if noise not in registry.names("noise.distributions"):
+            raise ValueError(f"must be one of {', '.join(registry.names('noise.distributions'))}")
+        return noise
+
+
+class Certifying(Section):
+    """What certificates are made, by exactly one of `WAYS`."""
+
+    budget: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="mean passes of an image, which pilots allot to the images"
+    )
+    radii: list[float] | None = Field(
+        None, min_length=1, description="radii to certify, [0,1] pixels; draws stop as soon as they can"
+    )
+    n: int | None = Field(None, ge=1, description="estimation draws of each image, as CERTIFY of Cohen et al.")
+    most: int = Field(100_000, ge=1, description="estimation draws of an image at most, with a budget or radii")
+    pilot: int | None = Field(
+        None, ge=1, description=f"pilot draws of an image; by default {PILOT}, or a tenth of a budget if that is less"
+    )
+    alpha: config.Alpha = Field(0.001, description="probability of a wrong certificate")
+    n0: int = Field(100, ge=1, description="draws that select the class, with n")
+    bound: Literal["clopper-pearson", "randomized"] = Field(
+        "clopper-pearson", description="with a budget or n: clopper-pearson or randomized"
+    )
+    seed: config.Seed = Field(0, description="the root seed")
+
+    @field_validator("radii")
+    @classmethod
+    def _ascending(cls, radii: list[float] | None) -> list[float] | None:
+        if radii and (radii != sorted(set(radii)) or not 0 < radii[0] <= radii[-1] < float("inf")):
+            raise ValueError("must be positive, ascending and distinct")
+        return radii
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Certifying":
+        given = [way for way in WAYS if getattr(self, way) is not None]
+        if len(given) != 1:
+            raise ValueError(f"budget, radii or n must be given, one of them, got {' and '.join(given) or 'none'}")
+        if self.budget is not None and self.budget <= self.piloted:
+            raise ValueError(f"budget must be more than the pilot draws ({self.piloted}), got {self.budget:g}")
+        return self
+
+    @property
+    def piloted(self) -> int:
+        """The pilot draws of each image; 0 for CERTIFY, which selects instead."""
+        if self.n is not None:
+            return 0
+        tenth = PILOT if self.budget is None else max(1, int(self.budget / 10))
+        return self.pilot or min(PILOT, tenth)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The nested numbers of estimation draws at which counts are looked at."""
+        return [self.n] if self.n else config.Sampling(sizes=[self.most], grid=20).counted()
+
+
+def facts(model: object, noise: str) -> dict[str, list[str]]:
+    """Return what names the plug-ins that run, as `command.Arguments.facts`: the noise, and a file's architecture."""
+    arch = None
+    if isinstance(model, Path):
+        arch = architectures.of_file(str(model)) or (describe(model).get("arch") if model.is_file() else None)
+    return {"noise": [noise], "arch": [arch] if arch else []}
+
+
+def checked(model: type[config.T], **values: Any) -> config.T:
+    """Return settings from arguments.
+
+    Raises:
+        InputError: the first fault.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InputError(config.one_line(error)) from None
