@@ -160,9 +160,18 @@ def test_reported_numbers_stand_beside_ours(tmp_path: Path) -> None:
 
 
 def test_deterministic_radii_look_and_read_so(tmp_path: Path) -> None:
-    words = {"a": "deterministic", "b": "sound", "c": "deterministic", "d": "estimated"}
+    words = {
+        "a": "deterministic",
+        "b": "sound",
+        "c": "deterministic",
+        "d": "estimated",
+        "e": "conformal",
+        "f": "memory",
+    }
     looks = style.looks(words)
-    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 4
+    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 6
+    assert len({str(looks[name]["linestyle"]) for name in "adef"}) == 4
+    assert (looks["e"]["fillstyle"], looks["f"]["fillstyle"]) == ("bottom", "left")
     assert looks["a"]["linestyle"] == looks["b"]["linestyle"] == "-"
     assert looks["a"]["markerfacecolor"] == looks["a"]["color"]
     colors = [{color for color, *_ in style.GUARANTEES[word]} for word in ("deterministic", "sound", "estimated")]

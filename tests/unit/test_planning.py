@@ -388,12 +388,12 @@ def test_table1_by_hand(tmp_path: Path) -> None:
     logs = table1.load(paths)
     table = table1.make(logs, RADII)
     assert table[table1.keys].to_numpy().tolist() == [
-        [0.5, "frontier", 150],
-        [0.5, "frontier", 0],
-        [0.5, "frontier-h", 0],  # its largest size is within the budget, too
-        [0.5, "planned150", 150],
+        [0.5, 150, "frontier"],
+        [0.5, 150, "planned150"],
+        [0.5, 0, "frontier"],
+        [0.5, 0, "frontier-h"],  # its largest size is within the budget, too
     ]
-    small, whole, other, planned = table.to_dict("records")
+    small, planned, whole, other = table.to_dict("records")
     assert (small["passes"], small["ACR"]) == (110, pytest.approx(0.075))
     assert (small["kept"], small["cohen_at_passes"]) == (pytest.approx(0.3), pytest.approx(0.3))
     assert (whole["passes"], whole["ACR"], whole["kept"], whole["cohen_at_passes"]) == (200, 0.25, 1, 1)
@@ -434,7 +434,7 @@ def test_table2_by_hand(tmp_path: Path) -> None:
     paths = [frontier(tmp_path), log(tmp_path, "ladder", [1, 1, -1, -1], [0.2, 0.2, 0.0, 0.0], **climb)]
     logs = table2.load(paths)
     table = table2.make(logs, RADII)
-    assert table[table2.keys].to_numpy().tolist() == [[0.5, "frontier", 0.2], [0.5, "ladder", 0.2]]
+    assert table[table2.keys].to_numpy().tolist() == [[0.5, 0.2, "frontier"], [0.5, 0.2, "ladder"]]
     assert table["certified"].tolist() == [0.75, 0.5]
     assert table["kept"].tolist() == pytest.approx([1, 2 / 3])
     # 30 passes on average; Cohen's certify one image at 110 passes, three at 200, of which all three count

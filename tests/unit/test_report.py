@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from accelerated_smoothing import certify, cli, papers, report
+from accelerated_smoothing.analysis import style
+from accelerated_smoothing.certify.guarantees import GUARANTEES, weakest
 from accelerated_smoothing.provenance import code, records
 from accelerated_smoothing.provenance.audit import Node
 from accelerated_smoothing.provenance.records import Record
@@ -225,8 +227,14 @@ def explained(text: str) -> set[str]:
     return set(re.findall(r'<dt><span class="(\w+)">', text))
 
 
+def test_a_number_is_worth_what_its_weakest_radius_is() -> None:
+    assert weakest(["sound", "conformal", "deterministic", "sound"]) == "conformal"
+    assert weakest(["conformal", "estimated"]) == "estimated"
+    assert weakest([]) == ""
+
+
 def test_each_page_explains_the_guarantees_that_it_shows(copy: Path) -> None:
-    assert set(report.GUARANTEES) == set(get_args(certify.Guarantee))
+    assert list(GUARANTEES) == list(style.GUARANTEES) == list(get_args(certify.Guarantee))
     assert explained(page()) == {"sound", "estimated"}
     assert explained(sister("data-dependent", "table1.csv")) == {"sound", "memory"}
     assert explained(sister("fars", "table1.csv")) == {"sound", "deterministic", "estimated"}

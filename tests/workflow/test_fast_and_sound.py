@@ -45,8 +45,10 @@ def test_every_target_is_there(results: Path) -> None:
         assert (results / f"figure{number}.png").read_bytes().startswith(b"\x89PNG")
     page = (results / "report.html").read_text()
     assert "<strong>The audit holds.</strong>" in page
+    assert "These tables and figures are in no paper: digits" in page
+    assert re.findall(r'<dt><span class="(\w+)">', page) == ["sound", "conformal", "estimated"]
     for word in ("sound", "conformal", "estimated"):
-        assert f'<span class="{word}">{word}</span>' in page
+        assert f'<td class="word"><span class="{word}">{word}</span></td>' in page
     for file in (*TABLES, "figure1.svg", "figure2.svg", "figure3.svg"):
         assert f'href="{file}"' in page
 
@@ -122,6 +124,7 @@ def test_a_cell_leads_to_the_logs_that_it_is_made_from(results: Path, clone: Pat
     assert "; sound" in found
     assert set(re.findall(r"([\w-]+)\.tsv", found.partition("models")[0])) == {"frontier", "planned200"}
     found = cell("table3", "sigma=0.25,method=conformal,violations")
+    assert "; conformal" in found
     assert set(re.findall(r"([\w-]+)\.tsv", found.partition("models")[0])) == {"frontier", "conformal"}
 
 

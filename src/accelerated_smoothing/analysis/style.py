@@ -2,7 +2,8 @@
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart. Line styles and markers differ too, for grey
 print. Solid lines and filled markers are sound or deterministic, each with colours and markers of its own. Dashed lines
-and open markers are estimated. Dash-dotted lines and half-filled markers are memory-based.
+and open markers are estimated. Dash-dotted lines and markers whose left half is filled are memory-based. Dotted lines
+and markers whose lower half is filled are conformal.
 """
 
 import re
@@ -33,12 +34,18 @@ MEMORY = [
         ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", GREY, "#8C510A"], "s^Dv<ph>", strict=True
     )
 ]
+CONFORMAL = [
+    (color, marker, (0, (1, 1.6)))
+    for color, marker in zip(["#CC79A7", "#0072B2", "#E69F00", GREY], "o^sD", strict=True)
+]
 GUARANTEES: dict[str, list[tuple[str, str, Any]]] = {
     "deterministic": DETERMINISTIC,
     "sound": SOUND,
     "memory": MEMORY,
+    "conformal": CONFORMAL,
     "estimated": ESTIMATED,
 }
+HALVES = {"memory": "left", "conformal": "bottom"}  # of markers that are filled
 
 T = TypeVar("T", bound=Hashable)
 
@@ -103,8 +110,8 @@ def looks(guarantees: Mapping[T, str]) -> dict[T, dict[str, Any]]:
         used[guarantee] += 1
         face = "white" if guarantee == "estimated" else color
         looks[method] = {"color": color, "marker": marker, "linestyle": line, "markerfacecolor": face}
-        if guarantee == "memory":
-            looks[method] |= {"fillstyle": "left", "markerfacecoloralt": "white"}
+        if guarantee in HALVES:
+            looks[method] |= {"fillstyle": HALVES[guarantee], "markerfacecoloralt": "white"}
     return looks
 
 

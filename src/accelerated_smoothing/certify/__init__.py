@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 PLUGINS = {"certifier": "certify.methods"}
 
-# "sound": holds with probability 1 - alpha for each image. "deterministic": holds with certainty. "memory": holds for
-# the memory-enhanced classifier only. "conformal": holds for a stated share of exchangeable images. "estimated": a
-# guess, without a proof.
-Guarantee = Literal["sound", "deterministic", "memory", "conformal", "estimated"]
+Guarantee = Literal["deterministic", "sound", "memory", "conformal", "estimated"]  # see `guarantees`
 
 
 class Method(Protocol):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis, papers
+from accelerated_smoothing.certify.guarantees import weakest
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance.audit import Node, find, walk
@@ -152,8 +153,8 @@ def report(number: Cell) -> str:
 def _guarantee(number: Cell) -> str:
     """Return the weakest guarantee of the radii behind a number, in words; "" if it comes from no radii."""
     logs = [pd.read_csv(node.path, sep="\t") for node in number.table.inputs.values() if node.path.suffix == ".tsv"]
-    words = {str(word) for log in logs if "radius" in log for word in log["guarantee"]}
-    return next((f"; {word}" for word in ("estimated", "memory", "sound", "deterministic") if word in words), "")
+    word = weakest(str(word) for log in logs if "radius" in log for word in log["guarantee"])
+    return f"; {word}" if word else ""
 
 
 def _place(table: pd.DataFrame, keys: list[str], text: str) -> tuple[int, str]:

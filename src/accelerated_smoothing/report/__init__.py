@@ -14,7 +14,7 @@ from urllib.parse import quote
 import jinja2
 
 from accelerated_smoothing import analysis, papers
-from accelerated_smoothing.certify import Guarantee
+from accelerated_smoothing.certify.guarantees import GUARANTEES
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import read_bytes, write_text
 from accelerated_smoothing.provenance import audit
@@ -24,15 +24,6 @@ from accelerated_smoothing.report import contents, notebook, stages
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 HASH = 12  # letters of a hash on the page
-GUARANTEES: dict[Guarantee, str] = {
-    "deterministic": "The radius holds with certainty: it follows from the weights of the network, without samples.",
-    "sound": "The radius follows from sampling. With probability 1 - \u03b1 over the noise that was drawn, no change "
-    "of the image that is shorter than the radius changes the prediction of the smoothed classifier.",
-    "memory": "The radius follows from sampling with a noise level for each image. It holds for the memory-enhanced "
-    "classifier only, whose answers depend on the images that it has answered before.",
-    "estimated": "The radius is a guess, without a proof. The column exceeds shows the share of images whose "
-    "estimated radius is larger than the one that the reference method certifies for the same image.",
-}
 
 
 def write(paths: list[Path], output: Path, template: Path, caption: str) -> None:
@@ -76,6 +67,7 @@ def write(paths: list[Path], output: Path, template: Path, caption: str) -> None
         paper=papers.title(next(iter(items)).rpartition("/")[0]),
         caption=caption,
         comparable=any(entry["comparable"] for entry in table_entries),
+        printed=any(papers.table(name).reported for name in tables) or not tables,
         guarantees={word: text for word, text in GUARANTEES.items() if word in words},
         facts=_facts([node.record for node in files if node.record], _images(nodes.values())),
         files=len(files),

@@ -114,10 +114,11 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     places = (trials.cumsum(axis=1) < random.random((TRIALS, 1))).sum(axis=1).clip(max=len(planning.P) - 1)
     counts = simulated(planning.P[places], estimation.sizes, random, evidence.selection.meta)
     simulation = replace(evidence, estimation=counts)
-    certain = shares.max() * planning.certain(np.zeros(TRIALS, np.int64), 2)
+    most = shares.max()
+    two = np.tile([most, 1 - most], (TRIALS, 1))  # the expected class, and all others as one that may lead
 
     def spent(rate: float) -> float:
-        return float(spend(simulation, trials, belief.population, certain, gains, rate).n.mean())
+        return float(spend(simulation, trials, belief.population, two, gains, rate).n.mean())
 
     rate = planning.rate_for(settings.budget - before, spent)
     found = spend(evidence, prior, belief.population, shares, gains, rate)

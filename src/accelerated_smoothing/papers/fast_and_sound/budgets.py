@@ -1,5 +1,7 @@
 """Table 1: the average certified radius that methods keep within a mean number of passes."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +10,7 @@ from accelerated_smoothing.analysis.items import Table
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.papers import fast_and_sound as paper
 
-KEYS = ["sigma", "method", "budget"]
+KEYS = ["sigma", "budget", "method"]
 SHARES = frozenset({"abstained", "kept", "cohen_at_passes"})
 SURROGATES_LINE = "frontier-h"  # the line whose class is the surrogate's
 
@@ -22,9 +24,9 @@ def names(config: Config) -> list[str]:
 
 
 def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
-    """Return a row for each sigma, method and budget; Cohen et al.'s at the budgets of the others, and at N."""
+    """Return a row for each sigma, budget and method; Cohen et al.'s at the budgets of the others, and at N."""
     budgets = sorted(logs["budget"].dropna().unique())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, log in analysis.groups(logs).items():
         reference = analysis.one(logs, key.sigma, paper.LINE)
         acr = paper.line(reference, lambda radii: radii.mean(axis=0))
@@ -36,8 +38,8 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
             rows.append(
                 {
                     "sigma": key.sigma,
+                    "budget": int(budget) if budget % 1 == 0 else budget,
                     "method": key.method,
-                    "budget": budget,
                     "guarantee": analysis.guarantee(part),
                     "passes": passes,
                     "passes_max": int(part["passes"].max()),
@@ -49,6 +51,7 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
                     "cohen_at_passes": acr(passes) / whole if whole else np.nan,
                 }
             )
+    rows.sort(key=lambda row: (row["sigma"], row["budget"] or np.inf))
     return pd.DataFrame(rows)
 
 

@@ -46,11 +46,11 @@ def draw(logs: pd.DataFrame, settings: analysis.Settings, caption: str) -> matpl
     figure = style.figure(6.5, 1.4 + 2.6 * len(sigmas), text)
     panels = figure.subplots(len(sigmas), squeeze=False)[:, 0]
     for axes, sigma in zip(panels, sigmas, strict=True):
-        curves = _curves(logs, sigma)
-        looks = style.looks({name: "estimated" if name == "oracle" else "sound" for name in curves})
-        for name, (passes, acr) in curves.items():
-            looks[name] |= {"marker": ""} if name.startswith(paper.LINE) else {}
-            axes.plot(passes, acr, label=LABELS.get(name, style.name(name)), **looks[name])
+        families = _families(logs, sigma)
+        looks = style.looks({name: analysis.guarantee(family[0]) for name, family in families.items()})
+        for name, family in families.items():
+            looks[name] |= {"marker": ""} if name in budgets.LINES else {}
+            axes.plot(*_curve(family), label=LABELS.get(name, style.name(name)), **looks[name])
         axes.plot(*cap(analysis.one(logs, sigma, paper.LINE)), linestyle=":", color=style.GREY, label="all-success cap")
         axes.set(xscale="log", ylabel="ACR", title="")
         axes.set_title(f"σ = {sigma:g}", loc="left")
@@ -67,27 +67,21 @@ LABELS = {
 }
 
 
-def _curves(logs: pd.DataFrame, sigma: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return mean passes and ACR by the name of a line, or of a family of methods."""
-    curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    points: dict[str, list[tuple[float, float]]] = {}
+def _families(logs: pd.DataFrame, sigma: float) -> dict[str, list[pd.DataFrame]]:
+    """Return the logs at a noise level by family of methods, and a line's at each of its sizes by its name."""
+    families: dict[str, list[pd.DataFrame]] = {}
     for key, log in analysis.groups(logs).items():
-        if key.sigma != sigma:
-            continue
-        if key.method in budgets.LINES:
-            parts = [paper.at_size(log, n) for n in paper.sizes(log)]
-            values = [(part["passes"].mean(), analysis.average_certified_radius(part)) for part in parts]
-        else:
-            name = key.method.removesuffix(f"{log['budget'].iloc[0]:g}")
-            values = points.setdefault(name, [])
-            values.append((log["passes"].mean(), analysis.average_certified_radius(log)))
-            curves[name] = (np.empty(0), np.empty(0))  # keeps the order
-            continue
-        curves[key.method] = (np.array(values)[:, 0], np.array(values)[:, 1])
-    for name, values in points.items():
-        ordered = np.array(sorted(values))
-        curves[name] = (ordered[:, 0], ordered[:, 1])
-    return curves
+        if key.sigma == sigma and key.method in budgets.LINES:
+            families[key.method] = [paper.at_size(log, n) for n in paper.sizes(log)]
+        elif key.sigma == sigma:
+            families.setdefault(key.method.removesuffix(f"{log['budget'].iloc[0]:g}"), []).append(log)
+    return families
+
+
+def _curve(family: list[pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean passes, ascending, and the ACR with each."""
+    points = sorted((log["passes"].mean(), analysis.average_certified_radius(log)) for log in family)
+    return np.array(points)[:, 0], np.array(points)[:, 1]
 
 
 def cap(log: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -108,8 +102,8 @@ def words(logs: pd.DataFrame, settings: analysis.Settings) -> str:
     for sigma in sorted(logs["sigma0"].unique()):
         whole = analysis.average_certified_radius(analysis.one(logs, sigma, paper.LINE))
         values = "; ".join(
-            f"{name} {', '.join(f'{y:.3f} with {x:.0f}' for x, y in zip(*curve, strict=True))}"
-            for name, curve in _curves(logs, sigma).items()
+            f"{name} {', '.join(f'{y:.3f} with {x:.0f}' for x, y in zip(*_curve(family), strict=True))}"
+            for name, family in _families(logs, sigma).items()
             if name not in budgets.LINES
         )
         parts.append(f"At σ = {sigma:g}, Cohen's ACR is {whole:.3f} with all draws. ACR with mean passes: {values}.")
@@ -136,7 +130,7 @@ def draw_accuracy(logs: pd.DataFrame, settings: analysis.Settings, caption: str)
     panels = figure.subplots(len(sigmas), squeeze=False)[:, 0]
     for axes, sigma in zip(panels, sigmas, strict=True):
         logs_by_name = _at_budget(logs, sigma, budget)
-        looks = style.looks({name: "estimated" if name == "Oracle" else "sound" for name in logs_by_name})
+        looks = style.looks({name: analysis.guarantee(log) for name, log in logs_by_name.items()})
         for place, (name, log) in enumerate(logs_by_name.items()):
             markers = (0.02 + 0.14 * place / len(logs_by_name), 0.14)  # shares of the diagonal; none hides another
             label = f"{name} ({log['passes'].mean():.0f} passes)"

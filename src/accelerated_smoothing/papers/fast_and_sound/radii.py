@@ -1,6 +1,7 @@
 """Table 2: certified accuracy at fixed radii, by methods that stop as soon as a radius is certain."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from accelerated_smoothing.analysis.items import Table
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.papers import fast_and_sound as paper
 
-KEYS = ["sigma", "method", "r"]
+KEYS = ["sigma", "r", "method"]
 SHARES = frozenset({"certified", "kept", "cohen_at_passes"})
 SLACK = 1e-9  # a certified radius is the product of its multiple and sigma, rounded
 
@@ -21,8 +22,8 @@ def names(config: Config) -> list[str]:
 
 
 def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
-    """Return a row for each sigma, method and radius; Cohen et al.'s with N draws at each radius of the others."""
-    rows = []
+    """Return a row for each sigma, radius and method; Cohen et al.'s with N draws at each radius of the others."""
+    rows: list[dict[str, Any]] = []
     for sigma in logs["sigma0"].unique():
         reference = analysis.one(logs, sigma, paper.LINE)
         groups = {key: log for key, log in analysis.groups(logs).items() if key.sigma == sigma}
@@ -37,9 +38,9 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
             rows.append(
                 {
                     "sigma": sigma,
+                    "r": r,
                     "method": method,
                     "guarantee": analysis.guarantee(log),
-                    "r": r,
                     "passes": passes,
                     "seconds": paper.seconds(log),
                     "certified": share,
@@ -47,6 +48,7 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
                     "cohen_at_passes": at_passes / whole if whole else np.nan,
                 }
             )
+    rows.sort(key=lambda row: (row["sigma"], row["r"]))
     return pd.DataFrame(rows)
 
 
