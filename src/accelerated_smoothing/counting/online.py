@@ -110,11 +110,10 @@ class Online:
         """
         rows = self._rows(rows, position)
         wanted = np.unique(rows)
-        for cell, size in enumerate(self.sizes[: position + 1]):
-            behind = wanted[self.passes[wanted] < size]
-            # They all begin at the size before, but for the image at which an earlier run was stopped.
-            for begun in np.unique(self.passes[behind]):
-                self._draw(behind[self.passes[behind] == begun], cell, int(begun))
+        behind = wanted[self.passes[wanted] < self.sizes[position]]
+        # Mostly they begin at one size, but for the image at which an earlier run was stopped.
+        for begun in np.unique(self.passes[behind]):
+            self._draw(behind[self.passes[behind] == begun], position, int(begun))
         counted = self.counted.unflatten(0, (-1, len(self.sizes)))
         return counted[torch.from_numpy(rows).to(self.engine.device), : position + 1].sum(1).cpu().numpy()
 
@@ -137,9 +136,9 @@ class Online:
             raise ValueError(f"position must be in [0, {len(self.sizes)}), got {position}")
         return np.arange(len(self.passes))[rows]
 
-    def _draw(self, rows: np.ndarray, cell: int, begun: int) -> None:
-        """Make the draws from number `begun` to the end of a cell, of different images."""
-        whole, samples = self.draws, int(self.sizes[cell]) - begun
+    def _draw(self, rows: np.ndarray, position: int, begun: int) -> None:
+        """Make the draws from number `begun` to the size at a position, of different images, in one run."""
+        whole, samples = self.draws, int(self.sizes[position]) - begun
         draws = replace(
             whole,
             images=whole.images[rows],
@@ -148,8 +147,11 @@ class Online:
             samples=samples,
             first=begun,
         )
-        cells, edges = rows * len(self.sizes) + cell, np.arange(len(rows) + 1) * samples
+        first = int(np.searchsorted(self.sizes, begun, "right"))
+        cells = np.add.outer(rows * len(self.sizes), np.arange(first, position + 1)).ravel()
+        starts = np.append(0, self.sizes[first:position] - begun)
+        edges = np.append(np.add.outer(np.arange(len(rows)) * samples, starts).ravel(), len(draws))
         for drawn, shares, took in sampling.draw(self.engine, draws, cells, edges, self.counted):
             self.seconds[drawn] += took
-            self.passes[drawn // len(self.sizes)] += shares
+            np.add.at(self.passes, drawn // len(self.sizes), shares)
             self.progress.advance(int(shares.sum()))
