@@ -68,3 +68,10 @@ def test_an_unknown_parameter_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"SOURCE must be a notebook, got .*none\.ipynb"):
         notebook.execute(tmp_path / "none.ipynb", tmp_path / "executed.ipynb", {})
     assert not (tmp_path / "executed.ipynb").exists()
+
+
+def test_the_notebook_of_an_own_classifier_agrees_with_the_run(built: Path, tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "notebooks/own-classifier.ipynb"
+    parameters = {"results": str(built / "results"), "number": 20, "budget": 100, "radii": [0.1, 0.2]}
+    notebook.execute(source, tmp_path / "own.ipynb", parameters)
+    assert "budget = 100" in (tmp_path / "own.html").read_text(encoding="utf-8")
