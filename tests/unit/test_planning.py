@@ -14,6 +14,7 @@ from accelerated_smoothing import analysis, config, papers
 from accelerated_smoothing.certify import beliefs, planning, radii, statistics
 from accelerated_smoothing.certify.beliefs import Belief
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.certify.methods import betting, spending
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counting import predictions as predicted
@@ -59,7 +60,7 @@ def test_expected_radii_are_means_over_the_binomial(n: int) -> None:
     """Over 24 quantiles of it exactly, and so over all of it as nearly as 24 quantiles can be."""
     alpha, k = 0.05, np.arange(n + 1)
     at = np.maximum(radius(statistics.lower_bound(k, n, alpha)), 0)
-    gains = planning.expected_radii(np.array([n]), alpha, "gaussian")[:, 0]
+    gains = expected_radii(np.array([n]), alpha, "gaussian")[:, 0]
     for p, gain in zip(planning.P, gains, strict=True):
         pmf = np.array([special.comb(n, each, exact=True) * p**each * (1 - p) ** (n - each) for each in k])
         below = np.searchsorted(pmf.cumsum(), planning.QUANTILES - 1e-12)
@@ -68,7 +69,7 @@ def test_expected_radii_are_means_over_the_binomial(n: int) -> None:
 
 
 def test_more_draws_are_expected_to_certify_more() -> None:
-    gains = planning.expected_radii(np.array([10, 100, 1000]), 0.001, "gaussian")
+    gains = expected_radii(np.array([10, 100, 1000]), 0.001, "gaussian")
     assert (np.diff(gains, axis=1) >= 0).all()
     assert (np.diff(gains, axis=0) >= -1e-12).all()  # and so does a larger probability
 
@@ -84,7 +85,7 @@ def test_a_draw_that_gains_less_than_the_rate_is_not_made() -> None:
 
 @pytest.mark.parametrize("budget", [0, 3, 20, 60, 100, 1000])
 def test_the_rate_keeps_the_budget(budget: float) -> None:
-    prior, gains = random_beliefs(400), planning.expected_radii(SIZES, 0.01, "gaussian")
+    prior, gains = random_beliefs(400), expected_radii(SIZES, 0.01, "gaussian")
 
     def mean(rate: float) -> float:
         return float(planning.cost(planning.plan(prior, gains, SIZES, rate), SIZES).mean())
@@ -97,7 +98,7 @@ def test_the_rate_keeps_the_budget(budget: float) -> None:
 @pytest.mark.parametrize("budget", [3, 20, 37.5, 60])
 def test_plans_of_many_equal_beliefs_meet_the_budget(budget: float) -> None:
     prior = random_beliefs(3, seed=2)[np.arange(600) % 3]  # three rates at which anything changes
-    gains = planning.expected_radii(SIZES, 0.01, "gaussian")
+    gains = expected_radii(SIZES, 0.01, "gaussian")
     draws = planning.cost(planning.within(budget, prior, gains, SIZES), SIZES)
     assert draws.mean() == pytest.approx(budget, abs=SIZES[-1] / 600)
 
@@ -223,7 +224,7 @@ def test_draws_overrule_a_surrogate_that_expects_another_class() -> None:
         0.001, 100, counts_of([[[0, 100]]], [100], "selection"), counts_of(sizes[:, None] * [[[0, 1]]], sizes)
     )
     prior = np.exp(-0.5 * ((planning.GRID - 3) / 0.3) ** 2)[None]
-    gains = [planning.expected_radii(sizes, part * 9e-4, "gaussian") for part in spending.PARTS]
+    gains = [expected_radii(sizes, part * 9e-4, "gaussian") for part in spending.PARTS]
     uniform, shares = np.full(len(planning.GRID), 1 / len(planning.GRID)), np.array([[0.9, 0.1]])
     found = spending.spend(evidence, prior / prior.sum(), uniform, shares, gains, 1e-9)
     assert (found.top.tolist(), found.n.tolist()) == ([1], [270])

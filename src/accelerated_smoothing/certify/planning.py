@@ -5,22 +5,18 @@ A belief is a distribution [images, grid] over the logits `GRID` of that probabi
 contribute: given the plan, they are independent of it.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from scipy import special
 
-from accelerated_smoothing.certify import statistics
 from accelerated_smoothing.config.slices import spaced
-from accelerated_smoothing.noise import distribution
 
 GRID = np.arange(-25, 146) / 10  # logits of p
 P = special.expit(GRID)
 NONE = -1  # the position in the sizes of an image that is not counted at all
 TOP = 0.9  # share of alpha that the expected class gets
-QUANTILES = (np.arange(24) + 0.5) / 24  # of a count, over which its radius is averaged
 Bound = Literal["clopper-pearson", "randomized"]
 Radius = Callable[[np.ndarray], np.ndarray]  # from lower bounds to radii, in units of the noise's scale
 
@@ -48,32 +44,6 @@ def hedge(expected: np.ndarray) -> np.ndarray:
 def certain(classes: np.ndarray, number: int) -> np.ndarray:
     """Return shares of alpha [images, number] that give all of it to one class of each image."""
     return np.eye(number)[classes]
-
-
-def expected_radii(sizes: np.ndarray, alpha: float, noise: str) -> np.ndarray:
-    """Return the mean radius G [grid, sizes] that n draws certify at level alpha if the probability is P[grid].
-
-    Args:
-        sizes: [sizes] numbers of draws.
-        alpha: probability that the bound is wrong, at most.
-        noise: its distribution. Radii are in units of its scale.
-    """
-    return _expected_radii(tuple(sizes.tolist()), float(alpha), noise)
-
-
-@functools.lru_cache(maxsize=64)
-def _expected_radii(sizes: tuple[int, ...], alpha: float, noise: str) -> np.ndarray:
-    """See `expected_radii`; kept, since it takes longer than a certificate and depends on no image."""
-    from scipy import stats  # slow to import, and the command line imports every method
-
-    n = np.array(sizes)
-    k = stats.binom.ppf(QUANTILES[:, None, None], n, P[:, None])
-    pairs = np.stack([k, np.broadcast_to(n, k.shape)]).reshape(2, -1)
-    distinct, place = np.unique(pairs, axis=1, return_inverse=True)
-    radii = distribution(noise).radius(statistics.lower_bound(distinct[0], distinct[1], alpha), 1.0)
-    means: np.ndarray = radii[place].reshape(k.shape).mean(axis=0)
-    means.setflags(write=False)
-    return means
 
 
 def allocate(value: np.ndarray, sizes: np.ndarray, rate: float) -> np.ndarray:

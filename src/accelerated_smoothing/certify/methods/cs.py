@@ -12,6 +12,7 @@ from pydantic import Field
 
 from accelerated_smoothing.certify import Guarantee, looks, planning, processes, sampled
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.certify.methods import planned
 from accelerated_smoothing.config import Depth, Section
 
@@ -46,7 +47,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert belief is not None
     sizes = counts.sizes
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
-    gains = planning.expected_radii(sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
+    gains = expected_radii(sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
     rate = planning.planned_rate(settings.budget - before, belief.held_out(settings.depth), gains, sizes)
     positions = planning.plan(prior, gains, sizes, rate)
     a, b = mixtures(prior)

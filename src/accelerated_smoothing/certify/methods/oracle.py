@@ -10,6 +10,7 @@ from pydantic import Field
 
 from accelerated_smoothing.certify import Guarantee, looks, planning, sampled
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.config import Section
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     logit = np.log(p) - np.log1p(-p)
     prior = np.eye(len(planning.GRID))[np.abs(planning.GRID - logit[:, None]).argmin(axis=1)]
     shares = planning.certain(tally.argmax(axis=1), tally.shape[1])
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha, sampled.noise(evidence))
+    gains = expected_radii(estimation.sizes, evidence.alpha, sampled.noise(evidence))
     positions = planning.within(settings.budget, prior, gains, estimation.sizes)
     found = looks.planned(evidence, positions, shares, "clopper-pearson")
     table = looks.certificates(evidence, found, before=0, seconds=0.0, budget=settings.budget)

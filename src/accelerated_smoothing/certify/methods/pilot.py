@@ -14,6 +14,7 @@ from pydantic import Field
 
 from accelerated_smoothing.certify import Guarantee, beliefs, looks, planning, sampled
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.certify.planning import Bound
 from accelerated_smoothing.config import Section
 
@@ -55,7 +56,7 @@ def plan(evidence: Evidence, settings: Settings, sizes: np.ndarray) -> np.ndarra
     """Return the positions [images] in `sizes` that the pilots of all images make best; or `planning.NONE`."""
     assert evidence.pilot is not None
     _, prior = expected(evidence.pilot.at(settings.draws), settings.draws)
-    gains = planning.expected_radii(sizes, evidence.alpha * planning.TOP, sampled.noise(evidence))
+    gains = expected_radii(sizes, evidence.alpha * planning.TOP, sampled.noise(evidence))
     return planning.within(settings.budget - settings.draws, prior, gains, sizes)
 
 

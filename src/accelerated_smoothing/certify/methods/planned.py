@@ -19,6 +19,7 @@ from pydantic import Field
 
 from accelerated_smoothing.certify import Guarantee, looks, planning, sampled
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.certify.planning import Bound
 from accelerated_smoothing.config import Depth, Section
 
@@ -67,7 +68,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert estimation is not None
     assert belief is not None
     prior, shares, before, seconds = expected(evidence, settings.depth, settings.top)
-    gains = planning.expected_radii(estimation.sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
+    gains = expected_radii(estimation.sizes, evidence.alpha * shares.max(), sampled.noise(evidence))
     held_out = belief.held_out(settings.depth)
     rate = planning.planned_rate(settings.budget - before, held_out, gains, estimation.sizes)
     positions = planning.plan(prior, gains, estimation.sizes, rate)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from accelerated_smoothing.certify import Guarantee, beliefs, looks, planning, sampled
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.certify.gains import expected_radii
 from accelerated_smoothing.certify.methods import planned
 from accelerated_smoothing.config import Depth, Section
 from accelerated_smoothing.counting.counts import Tallies, simulated
@@ -107,7 +108,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     assert belief is not None
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
     levels = [part * evidence.alpha * shares.max() for part in PARTS]
-    gains = [planning.expected_radii(estimation.sizes, level, sampled.noise(evidence)) for level in levels]
+    gains = [expected_radii(estimation.sizes, level, sampled.noise(evidence)) for level in levels]
     held_out = belief.held_out(settings.depth)
     random = np.random.default_rng(0)
     trials = held_out[random.integers(len(held_out), size=TRIALS)]
