@@ -31,7 +31,7 @@ from accelerated_smoothing.sigmas import chosen
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/accelerated_smoothing"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RULES = {"all", "tables", "figures", "notebooks", "crate", "archive", "data_dependent", "fars"}
+RULES = {"all", "tables", "figures", "notebooks", "crate", "archive", "data_dependent", "fars", "fast_and_sound"}
 
 spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
 assert spec is not None

@@ -59,8 +59,8 @@ TABLES = {
     "table3": Table(
         note="Violations: share of images whose radius is larger than the one that N draws certify for the same class. "
         "Bound: the largest share of exchangeable images whose radius exceeds the true one that a conformal method "
-        "promises, delta + alpha. The sampled radius is a lower bound of the true one, so violations count more images "
-        "than the promise is about.",
+        "promises, delta + alpha: on average over the images that correct it, or, if pac, for most choices of them. "
+        "The sampled radius is a lower bound of the true one, so violations count more than the promise is about.",
         title="Table 3: radii without counted draws: violations beside what is promised, and ACR",
         keys=KEYS,
         shares=SHARES,
