@@ -14,7 +14,7 @@ from accelerated_smoothing import analysis, config, papers
 from accelerated_smoothing.certify import beliefs, planning, radii, statistics
 from accelerated_smoothing.certify.beliefs import Belief
 from accelerated_smoothing.certify.evidence import Evidence
-from accelerated_smoothing.certify.gains import expected_radii
+from accelerated_smoothing.certify.gains import QUANTILES, expected_radii
 from accelerated_smoothing.certify.methods import betting, spending
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counting import predictions as predicted
@@ -63,7 +63,7 @@ def test_expected_radii_are_means_over_the_binomial(n: int) -> None:
     gains = expected_radii(np.array([n]), alpha, "gaussian")[:, 0]
     for p, gain in zip(planning.P, gains, strict=True):
         pmf = np.array([special.comb(n, each, exact=True) * p**each * (1 - p) ** (n - each) for each in k])
-        below = np.searchsorted(pmf.cumsum(), planning.QUANTILES - 1e-12)
+        below = np.searchsorted(pmf.cumsum(), QUANTILES - 1e-12)
         assert gain == pytest.approx(at[below].mean(), abs=1e-12)
         assert gain == pytest.approx((pmf * at).sum(), abs=at.max() / 24)
 
