@@ -135,7 +135,9 @@ class Jobs:
         def digest(wildcards: Any) -> str:
             experiment = self.experiment(wildcards)
             attack, noise = experiment.attack, experiment.noise
-            facts = {"noise": attack.noises(noise, float(wildcards.sigma)) if verb == "attack" else [noise]}
+            facts = {"noise": [] if verb == "predict" else [noise]}  # surrogates run without noise
+            if verb == "attack":
+                facts["noise"] = attack.noises(noise, float(wildcards.sigma))
             if verb == "train-base":
                 facts["way"] = [experiment.training]
             if verb == "online":
