@@ -206,3 +206,10 @@ def test_a_job_that_is_asked_to_stop_is_retried_and_goes_on(tiny: Path, clone: P
 def test_speed_settings_rebuild_nothing(tiny: Path, snakemake) -> None:
     done = snakemake("all", *TINY, "-n", "--config", "compute={threads: 2}")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_the_notebook_of_ones_own_classifier_is_a_target(tiny: Path, snakemake) -> None:
+    page = tiny / "notebooks/own-classifier.html"
+    done = snakemake(f"results/tiny/notebooks/{page.name}", "--configfile", "presets/tiny.yaml", "--cores", "2")
+    assert done.returncode == 0, done.stderr
+    assert "Counts that differ from the stored ones" in page.read_text()

@@ -6,7 +6,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
-from accelerated_smoothing import papers
+from accelerated_smoothing import architectures, papers
 from accelerated_smoothing.command import flags
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.config.run import Run
@@ -16,6 +16,7 @@ from accelerated_smoothing.workflow.jobs import anyof
 from accelerated_smoothing.workflow.simulations import Simulations
 
 NOTEBOOKS = ("table1", "image")
+EXAMPLES = ("own-classifier",)  # notebooks that run a model: targets, but not part of `all`
 SUFFIXES = {"table": ".csv", "figure": ".svg"}
 
 Asked = Callable[..., Any]  # a function of wildcards
@@ -35,7 +36,7 @@ class Items:
         names = [name.rpartition("/")[2] for paper in papers.papers() for name in papers.items(paper)]
         numbers = {kind: anyof(name.removeprefix(kind) for name in names if name.startswith(kind)) for kind in SUFFIXES}
         folders = anyof(f"{paper}/" if paper else "" for paper in papers.papers())
-        return {"paper": folders, "notebook": anyof(NOTEBOOKS), **numbers}
+        return {"paper": folders, "notebook": anyof(NOTEBOOKS + EXAMPLES), **numbers}
 
     def targets(self, paper: str, kinds: tuple[str, ...] = ("table", "figure")) -> list[str]:
         """Return the tables and figures of a paper, without those that need published logs which are missing."""
@@ -109,12 +110,18 @@ class Items:
         return f"{reported} {comparison} {'--comparable' if comparable else '--no-comparable'}".lstrip()
 
     def notebook_inputs(self, wildcards: Any) -> list[str]:
-        """Return the files that a notebook reads: one tells the story of Table I, one explores a single image."""
+        """Return the files that a notebook reads.
+
+        One tells the story of Table I, one explores a single image, one certifies the base classifier as one's own.
+        """
         results, main = self.run.results, self.run.config()
         if wildcards.notebook == "table1":
             tables = [f"{results}/{name}" for name in ("table1.csv", "table1.md", "table6.csv")]
             return [*tables, self.run.timing(), *self.run.certificates(sigmas=main.figure_sigmas)]
         sigma = main.figure_sigmas[0]
+        if wildcards.notebook == "own-classifier":
+            weights = f"{results}/base/sigma{sigma}.safetensors"
+            return [weights, self.run.images("test"), *self.run.certificates(sigmas=[sigma], methods=[main.reference])]
         counts = [self.run.counts("", sigma, "test", purpose) for purpose in ("selection", "estimation")]
         return [self.run.images("test"), *counts, *self.run.certificates(sigmas=[sigma])]
 
@@ -123,14 +130,18 @@ class Items:
         main = self.run.config()
         own = {
             "table1": [f"sigmas={main.figure_sigmas}", f"radii={main.radii}"],
+            "own-classifier": [f"sigma={main.figure_sigmas[0]}", f"seed={main.seed}"],
             "image": [f"sigma={main.figure_sigmas[0]}", "image=0", f"methods=[{', '.join(main.rows)}]"],
         }
         return [f"results={self.run.results}", f"reference={main.reference}", *own[wildcards.notebook]]
 
     def notebook_code(self, wildcards: Any) -> str:
         """Return the digest of the code of a notebook."""
-        noise = [self.run.config().noise]
-        return code.digest("notebook", {"notebook": [f"notebooks/{wildcards.notebook}.ipynb"], "noise": noise})
+        main = self.run.config()
+        facts = {"notebook": [f"notebooks/{wildcards.notebook}.ipynb"], "noise": [main.noise]}
+        if wildcards.notebook in EXAMPLES:
+            facts["family"] = [architectures.family(main.archs()[main.figure_sigmas[0]])]
+        return code.digest("notebook", facts)
 
     def page_inputs(self, wildcards: Any) -> list[str]:
         """Return the files that the page of a paper shows or links to."""
