@@ -105,7 +105,8 @@ def test_the_targets_exist(page: Path) -> None:
             stem = item.rpartition(".")[0]
             items = [path for paper in papers.papers() for path in papers.items(paper)]
             bases = [f"base/sigma{sigma}" for sigma in run_config.sigmas]
-            assert stem in [*items, *bases, "report"], words
+            notebooks = [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+            assert stem in [*items, *bases, *notebooks, "report"], words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
