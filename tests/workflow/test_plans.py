@@ -182,7 +182,7 @@ def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> 
             assert 0 < int(resource["runtime"]) <= 1440
             assert int(resource["mem_mb"]) > 0
             asked.setdefault(rule, set()).add((resource["slurm_partition"], resource.get("gpu", "0")))
-    gpu = {"base", "shard", "surrogate", "timing", "sigmas", "attack", "embeddings"}
+    gpu = {"base", "shard", "surrogate", "timing", "online", "sigmas", "attack", "embeddings"}
     assert asked == {rule: {("gpu", "1")} if rule in gpu else {("cpu", "0")} for rule in asked}
     assert set(asked) > {*gpu, "certificates", "predictions", "belief"}
     assert {place for places in asked.values() for place in places} == {("gpu", "1"), ("cpu", "0")}
