@@ -149,7 +149,8 @@ from accelerated_smoothing import noise
 from accelerated_smoothing.noise import philox
 out = np.empty((100, 4000), np.float32)
 image = np.zeros((1, 4000), np.float32)
-philox.perturb(out, image, np.arange(1), 100, 0, np.ones(1, np.float32), noise.key(0, "test"), "logistic")
+one = np.ones(1, np.float32)
+philox.perturb(out, image, np.arange(1), 100, 0, np.zeros(1, np.int64), one, noise.key(0, "test"), "logistic")
 print(stats.kstest(out.ravel(), "logistic").pvalue)
 """
 

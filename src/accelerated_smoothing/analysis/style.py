@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 # Each guarantee has its own list, so that a method keeps its look where methods of other guarantees are left out.
 SOUND = [
     *(("#000000", "o", "-"), ("#0072B2", "s", "-"), ("#009E73", "D", "-"), ("#56B4E9", "v", "-")),
-    *(("#CC79A7", "<", "-"), ("#E69F00", ">", "-"), ("#7B3294", "p", "-")),
+    *(("#CC79A7", "<", "-"), ("#E69F00", ">", "-"), ("#999933", "p", "-")),
 ]
 DETERMINISTIC = [("#8C510A", "*", "-"), ("#7B3294", "h", "-"), ("#B8860B", "d", "-"), ("#A50F15", "8", "-")]
 ESTIMATED = [
