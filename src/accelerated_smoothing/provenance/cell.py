@@ -96,7 +96,9 @@ def cell(node: Node, text: str) -> Cell:
         for key in reversed(list(needed)):  # if several entries give the same number, the first is kept
             without = {k: entry for k, entry in needed.items() if k != key}
             needed = without if same(without) else needed
-        inputs = [name for name, key in zip(inputs, entries, strict=True) if key in needed]
+        inputs = [
+            name for name, key in zip(inputs, entries, strict=False) if key in needed
+        ]  # measured times follow the logs
 
     text, again = str(stored[column][row]), "" if pd.isna(value) else str(value)
     if not _same(again, text):
