@@ -106,7 +106,7 @@ class Online:
             counts [k, classes] int64.
 
         Raises:
-            ValueError: there is no such size.
+            ValueError: `position` must be a position in `sizes`.
         """
         rows = self._rows(rows, position)
         wanted = np.unique(rows)
@@ -120,7 +120,7 @@ class Online:
         """Return the seconds [k] that the first sizes[position] draws of some images took, as far as they are made.
 
         Raises:
-            ValueError: there is no such size.
+            ValueError: `position` must be a position in `sizes`.
         """
         return self.seconds.reshape(-1, len(self.sizes))[self._rows(rows, position), : position + 1].sum(1)
 

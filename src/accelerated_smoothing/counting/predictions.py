@@ -38,7 +38,7 @@ class Predictions:
         """Return the probabilities [images, classes] of one surrogate, by default the shallowest.
 
         Raises:
-            InputError: there is none of this depth.
+            InputError: no surrogate has this depth.
         """
         return self.h[self._position(depth)]
 

@@ -24,7 +24,7 @@ def advice(folder: Path, sigma: float) -> str:
     """Return how to get the log of a noise level; "" if its file exists.
 
     Raises:
-        InputError: there is no such log.
+        InputError: nobody published a log of this sigma.
     """
     if sigma not in HASHES:
         raise InputError(f"sigmas must be among {list(HASHES)}, those of the published logs, got {sigma}")

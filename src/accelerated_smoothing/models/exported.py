@@ -35,7 +35,7 @@ def read(content: bytes) -> tuple[fx.GraphModule, list[int | None]]:
     """Return the network of a program with one input and one output, and the shape of the input; None: any length.
 
     Raises:
-        InputError: the file is no such program, or holds something else than operators of ATen; the line begins with
+        InputError: the file must hold a program of ATen operators, and holds something else. The line begins with
             "must".
     """
     try:

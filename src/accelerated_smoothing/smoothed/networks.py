@@ -69,7 +69,7 @@ def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Class
         settings: of the smoothed classifier.
 
     Raises:
-        InputError: it does not map noisy images to finite logits, or there is no such device.
+        InputError: the network returns logits that are not finite, or the machine lacks the device.
     """
     channels, module = images.images.shape[1], isinstance(given, nn.Module)
     model = foreign.classifier(given, channels) if isinstance(given, nn.Module) else _read(given, channels, settings)
