@@ -207,6 +207,10 @@ class InterruptionError(Exception):
     pass
 
 
+def steps(step_size: int, gamma: float) -> Callable[[float], float]:
+    return loop.schedule(config.Base(step_size=step_size, gamma=gamma))
+
+
 def linear(
     optimizer: str, calls: list[int], stop_at: int = 0, precision: str | None = "fp32", **options: Any
 ) -> Callable[[Path], dict[str, torch.Tensor]]:
@@ -231,7 +235,7 @@ def linear(
                 raise InterruptionError
             return {"extra": 1.5}
 
-        settings = {"epochs": 4, "step_size": 2, "gamma": 0.1, "seed": 0, "purpose": "test", "identity": {"a": (1, 2)}}
+        settings = {"epochs": 4, "rate": steps(2, 0.1), "seed": 0, "purpose": "test", "identity": {"a": (1, 2)}}
         loop.run(
             loop.Step(model, solver, cross_entropy, precision, CPU),
             lambda _, random: loop.batches(inputs, targets, 16, 1, True, random),
@@ -366,7 +370,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_log_has_a_row_an_epoch_and_the_rates_of_step_lr(tmp_path: Path) -> None:
-    linear("sgd", [], epochs=7, step_size=2, gamma=0.3)(tmp_path / "weights")
+    linear("sgd", [], epochs=7, rate=steps(2, 0.3))(tmp_path / "weights")
     log = rows(tmp_path / "weights.csv")
     assert [row["epoch"] for row in log] == [str(epoch) for epoch in range(1, 8)]
     assert {row["extra"] for row in log} == {"1.5"}
@@ -380,6 +384,34 @@ def test_log_has_a_row_an_epoch_and_the_rates_of_step_lr(tmp_path: Path) -> None
         scheduler.step()
 
 
+def test_one_cycle_is_that_of_pytorch() -> None:
+    rate = loop.schedule(config.Base(schedule="one-cycle", epochs=10))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=1001, final_div_factor=1e9)
+    for step in range(1001):
+        # PyTorch counts the rise from step 0 to step 0.3 * 1001 - 1.
+        assert 0.1 * rate(step / 100) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-3)
+        if step < 1000:
+            optimizer.step()
+            scheduler.step()
+
+
+def test_one_cycle_changes_the_rate_in_every_batch_and_resumes(tmp_path: Path) -> None:
+    rate = loop.schedule(config.Base(schedule="one-cycle", epochs=4))
+    done = []
+
+    def recorded(epochs: float) -> float:
+        done.append(epochs)
+        return rate(epochs)
+
+    expected = linear("sgd", [], rate=recorded)(tmp_path / "whole")
+    # 100 images in batches of 16.
+    assert done == pytest.approx([epoch + batch * 0.16 for epoch in range(4) for batch in range(7)])
+    with pytest.raises(InterruptionError):
+        linear("sgd", [], 2, rate=rate)(tmp_path / "weights")
+    assert_equal(linear("sgd", [], rate=rate)(tmp_path / "weights"), expected)
+
+
 def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:
     """With a rate of nearly nothing and no batch norm, it is the loss of the first weights."""
     torch.manual_seed(0)
@@ -390,7 +422,7 @@ def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:
     loop.run(
         step,
         lambda _, random: loop.batches(inputs, targets, 16, 0, False, random),
-        images=37, epochs=1, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
+        images=37, epochs=1, rate=lambda _: 1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
     assert float(rows(tmp_path / "w.csv")[0]["loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -406,7 +438,7 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path: Path) -> None:
     loop.run(
         loop.Step(model, torch.optim.SGD(model.parameters(), 0.1), cross_entropy, "fp32", CPU),
         epoch_batches,
-        images=4, epochs=3, step_size=1, gamma=1, seed=0, purpose="p", output=tmp_path / "w", identity={},
+        images=4, epochs=3, rate=lambda _: 1, seed=0, purpose="p", output=tmp_path / "w", identity={},
     )  # fmt: skip
     assert len(set(orders)) == 3
 

@@ -28,6 +28,8 @@ Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Depth = Annotated[int, AfterValidator(resnet_depth)]
 Precision = Literal["fp32", "bf16"]
+Schedule = Literal["steps", "one-cycle"]
+SCHEDULE = "of the learning rate: in steps, or one cycle up over 30 % of the epochs and down to 0"
 LEAST_SIZE = 8  # of a grid
 Name = Annotated[str, Field(pattern=NAME)]
 
@@ -78,11 +80,12 @@ class Base(Section):
     )
     epochs: int = Field(90, ge=1, description="passes over all training images")
     batch_size: int = Field(256, ge=1, description="images in a step")
-    lr: float = Field(0.1, gt=0, description="learning rate of the first epochs")
+    lr: float = Field(0.1, gt=0, description="learning rate: the largest of the schedule")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with momentum, or AdamW")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; the first beta of AdamW")
     weight_decay: float = Field(1e-4, ge=0, description="of the optimizer")
-    step_size: int = Field(30, ge=1, description="epochs after which the learning rate is multiplied by gamma")
+    schedule: Schedule = Field("steps", description=SCHEDULE)
+    step_size: int = Field(30, ge=1, description="epochs after which steps multiply the learning rate by gamma")
     gamma: float = Field(0.1, gt=0, le=1, description="factor of the learning rate after step_size epochs")
     crop: int = Field(4, ge=0, description="padding of the random crop, pixels")
     flip: bool = Field(True, description="mirror half of the images at random")
@@ -162,9 +165,10 @@ class Surrogate(Section):
 
     epochs: int = Field(200, ge=1, description="passes over the counted training images")
     batch_size: int = Field(128, ge=1, description="images in a step")
-    lr: float = Field(1e-3, gt=0, description="learning rate of the first epochs")
+    lr: float = Field(1e-3, gt=0, description="learning rate: the largest of the schedule")
     betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
-    step_size: int = Field(20, ge=1, description="epochs after which the learning rate is multiplied by gamma")
+    schedule: Schedule = Field("steps", description=SCHEDULE)
+    step_size: int = Field(20, ge=1, description="epochs after which steps multiply the learning rate by gamma")
     gamma: float = Field(0.5, gt=0, le=1, description="factor of the learning rate after step_size epochs")
     holdout: float = Field(
         0, ge=0, lt=1, description="share of the counted training images, evenly spaced, that h is not trained on"

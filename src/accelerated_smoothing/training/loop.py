@@ -10,6 +10,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,8 +24,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from accelerated_smoothing import models
+from accelerated_smoothing.config import Base, Surrogate
 from accelerated_smoothing.files import atomic, write_text
 from accelerated_smoothing.progress import Resumable
+
+RISE = 0.3  # share of a one-cycle training in which the learning rate rises
 
 
 def generator(seed: int, purpose: str, device: torch.device) -> torch.Generator:
@@ -64,6 +68,25 @@ def batches(
         # One gather does crop and mirror; the channel axis comes last, which is channels-last memory.
         batch = padded.permute(0, 2, 3, 1)[chosen[:, None, None], y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
         yield batch, targets[chosen]
+
+
+def schedule(settings: Base | Surrogate) -> Callable[[float], float]:
+    """Return the factor of the learning rate after a number of epochs, which need not be whole.
+
+    "steps" multiplies it by `gamma` every `step_size` epochs. "one-cycle" raises it from 1/25 to 1 over the first 30 %
+    of the training and lowers it to 0, along cosines: Smith and Topin 2017, as PyTorch's `OneCycleLR`.
+    """
+
+    def steps(done: float) -> float:
+        return settings.gamma ** (int(done) // settings.step_size)
+
+    def one_cycle(done: float) -> float:
+        progress = done / settings.epochs
+        if progress < RISE:
+            return 1 - (1 - 1 / 25) * (1 + math.cos(math.pi * progress / RISE)) / 2
+        return (1 + math.cos(math.pi * (progress - RISE) / (1 - RISE))) / 2
+
+    return one_cycle if settings.schedule == "one-cycle" else steps
 
 
 class Step:
@@ -142,8 +165,7 @@ def run(
     *,
     images: int,
     epochs: int,
-    step_size: int,
-    gamma: float,
+    rate: Callable[[float], float],
     seed: int,
     purpose: str,
     output: Path,
@@ -160,8 +182,7 @@ def run(
             the finished batches again, but not their steps.
         images: in one epoch.
         epochs: to train.
-        step_size: epochs after which the learning rate is multiplied by `gamma`.
-        gamma: see `step_size`.
+        rate: factor of the learning rate after a number of epochs, see `schedule`.
         seed: the root seed.
         purpose: of the random numbers.
         output: the future weight file; `<stem>.csv` beside it logs each epoch, and `<output>.partial` holds the state
@@ -190,20 +211,20 @@ def run(
     with Resumable("training", epochs * images, "images", work.images, save) as progress:
         while work.epochs < epochs:
             begun = time.perf_counter() - work.seconds
-            for group in optimizer.param_groups:
-                group["lr"] = base_rate * gamma ** (work.epochs // step_size)
             model.train()
             total = torch.tensor(work.loss, device=step.device)
             # An epoch that was interrupted is made again from its start, without the steps that are done.
             batches = epoch_batches(work.epochs, generator(seed, f"{purpose}/epoch{work.epochs}", step.device))
             for batch in itertools.islice(batches, work.batches, None):
+                for group in optimizer.param_groups:
+                    group["lr"] = base_rate * rate(progress.done / images)
                 total += step(*batch) * len(batch[0])
                 work.batches += 1
                 progress.advance(len(batch[0]))
             model.eval()
             seconds = time.perf_counter() - begun
-            rate, loss = optimizer.param_groups[0]["lr"], total.item() / images
-            row = {"epoch": work.epochs + 1, "lr": rate, "loss": loss, **evaluate()}
+            lr, loss = optimizer.param_groups[0]["lr"], total.item() / images
+            row = {"epoch": work.epochs + 1, "lr": lr, "loss": loss, **evaluate()}
             row["seconds"] = round(seconds, 3)
             work = Work(work.epochs + 1, log=[*work.log, row])
             text = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")

@@ -38,13 +38,16 @@ class Items:
         folders = anyof(f"{paper}/" if paper else "" for paper in papers.papers())
         return {"paper": folders, "notebook": anyof(NOTEBOOKS + EXAMPLES), **numbers}
 
-    def targets(self, paper: str, kinds: tuple[str, ...] = ("table", "figure")) -> list[str]:
-        """Return the tables and figures of a paper, without those that need published logs which are missing."""
+    def names(self, paper: str) -> list[str]:
+        """Return the names of a paper's tables and figures, without those whose published logs are missing."""
         left_out = papers.optional(paper) if Simulations(self.run).missing(paper) else []
+        return [name for name in papers.items(paper) if name not in left_out]
+
+    def targets(self, paper: str, kinds: tuple[str, ...] = ("table", "figure")) -> list[str]:
+        """Return the files of the same tables and figures."""
         return [
             f"{self.run.results}/{name}{SUFFIXES[kind]}"
-            for name in papers.items(paper)
-            if name not in left_out
+            for name in self.names(paper)
             for kind in kinds
             if name.rpartition("/")[2].startswith(kind)
         ]
@@ -156,7 +159,7 @@ class Items:
 
     def page_code(self, wildcards: Any) -> str:
         """Return the digest of the code of a page."""
-        return code.digest("report", {"item": papers.items(wildcards.paper.rstrip("/"))})
+        return code.digest("report", {"item": self.names(wildcards.paper.rstrip("/"))})
 
     def page_caption(self, wildcards: Any) -> str:
         """Return what was run, in words."""
