@@ -77,6 +77,20 @@ def test_bets_of_a_belief_fail_with_at_most_alpha(p0: float, below: float, centr
 
 @pytest.mark.parametrize("p0", [0.55, 0.841, 0.977])
 @pytest.mark.parametrize("below", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("last", [0.0, 0.3, 0.9])
+def test_a_ladder_with_a_last_bound_fails_with_at_most_alpha(p0: float, below: float, last: float) -> None:
+    belief, one = prior(2.0), np.ones((1, 1))
+    bets = ladder.Bets(belief, UNIFORM, np.zeros(1, int), (1 - last) * ALPHA * one, last * ALPHA * one, 1e-6, 119)
+
+    def claims(k: np.ndarray, n: int) -> np.ndarray:
+        image = np.zeros_like(k)
+        return bets.decide(image, image, k, n, np.full(len(k), p0))[0]
+
+    assert false_alarm(np.arange(1, 120), p0 - below, claims) <= ALPHA
+
+
+@pytest.mark.parametrize("p0", [0.55, 0.841, 0.977])
+@pytest.mark.parametrize("below", [0.0, 0.02, 0.2])
 def test_tests_of_a_radius_fail_with_at_most_alpha(p0: float, below: float) -> None:
     def claims_of(test: radii.Test) -> Callable[[np.ndarray, int], np.ndarray]:
         return lambda k, n: test.decide(k, np.zeros_like(k), k, n, np.full(len(k), p0))[0]
@@ -194,6 +208,7 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "cs": (cs, cs.Settings(budget=60)),
     "iss": (iss, iss.Settings(loss=0.2)),
     "ladder": (ladder, ladder.Settings(radii=[0.5, 1.0, 1.5], rate=1e-6)),
+    "ladder with a last bound": (ladder, ladder.Settings(radii=[0.5, 1.0, 1.5], rate=1e-6, last=0.5)),
     "betting": (betting, betting.Settings(radii=[0.5, 1.0, 1.5])),
     "at_radius": (at_radius, at_radius.Settings(radii=[0.5, 1.0, 1.5])),
 }
