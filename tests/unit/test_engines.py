@@ -221,10 +221,56 @@ def test_predictions_belong_to_the_name_of_the_image(
     np.testing.assert_array_equal(classes, np.roll(reference, 300))
 
 
+COUNT = """
+import sys, numpy, torch
+from accelerated_smoothing import models, noise
+from accelerated_smoothing.counting import engines
+from accelerated_smoothing.counting.engines import openvino
+torch.set_num_threads(1)
+arrays = numpy.load(sys.argv[1])
+model, _ = models.load(sys.argv[2], "base")
+draws = engines.Draws(arrays["images"], numpy.arange(20), 100, arrays["scales"], noise.key(0, "estimation"))
+engine = engines.build(model, (3, 32, 32), device=torch.device("cpu"))
+classes = torch.cat([part.clone() for part in engine.predictions(draws)]).numpy()
+graph = openvino._graph(models.fold(model)[1], (8, 3, 32, 32))
+fp32 = openvino.CORE.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+operations = fp32.get_runtime_model().get_ops()
+kernels = " ".join(str(operation.get_rt_info()["primitiveType"].value) for operation in operations)
+numpy.savez(sys.argv[3], classes=classes, logits=engine.logits(torch.from_numpy(arrays["images"])), kernels=kernels)
+"""
+
+
+def test_fp32_has_the_same_bits_with_avx2_as_with_avx512(settle: Any, tmp_path: Path) -> None:
+    """OpenVINO's convolutions are capped at AVX2, in another process. Its smaller kernels cannot be."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this CPU has no AVX-512")
+    images = torch.rand((60, *SHAPE), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
+    model = models.build("resnet20", 10, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
+    settle(model, images, seed=3)
+    described = {"kind": "base", "arch": "resnet20", "sigma": 0.5, "dataset": "cifar10", "classes": 10}
+    described |= {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.3]}
+    models.save(tmp_path / "base.safetensors", model, described)
+    np.savez(tmp_path / "images.npz", images=images[:20].numpy(), scales=scales(0.5, 20))
+    results = []
+    for name, environment in (("whole", {}), ("capped", {"ONEDNN_MAX_CPU_ISA": "AVX2"})):
+        files = [str(tmp_path / file) for file in ("images.npz", "base.safetensors", f"{name}.npz")]
+        subprocess.run([sys.executable, "-c", COUNT, *files], env={**os.environ, **environment}, check=True)
+        results.append(np.load(files[-1]))
+    whole, capped = results
+    assert "brgconv_avx512_f32" in str(whole["kernels"])
+    assert "brgconv_avx512_f32" not in str(capped["kernels"])
+    assert "avx2" in str(capped["kernels"])
+    np.testing.assert_array_equal(whole["logits"], capped["logits"])
+    np.testing.assert_array_equal(whole["classes"], capped["classes"])
+    assert len(np.unique(whole["classes"])) > 3
+
+
 @pytest.mark.parametrize("kind", ["openvino", "pytorch"])
 def test_engines_say_what_they_are(engine: Build, precision: str, kind: str) -> None:
     one, other = engine(kind, precision=precision), engine(kind, 7, 2, precision)
-    assert one.arithmetic == other.arithmetic == f"cpu-{kind}-{precision}-folded"
+    portable = "-avx2" if (kind, precision) == ("openvino", "fp32") else ""
+    assert one.arithmetic == other.arithmetic == f"cpu-{kind}-{precision}-folded{portable}"
     assert one.build == other.build
     assert {"openvino": f"openvino {version('openvino')}, ", "pytorch": f"torch {torch.__version__}, "}[
         kind

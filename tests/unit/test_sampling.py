@@ -240,7 +240,7 @@ def test_counts_say_what_they_are_of(base: Path, digits: SimpleNamespace, unshar
     whole = counts.read(unsharded)
     expected = {"sigma": 0.5, "seed": 0, "purpose": "estimation", "dataset": "digits", "split": "test", "classes": 10}
     assert expected.items() <= whole.meta.items()
-    assert whole.meta["arithmetic"] == f"cpu-openvino-{precision}-folded"
+    assert whole.meta["arithmetic"] == f"cpu-openvino-{precision}-folded" + "-avx2" * (precision == "fp32")
     assert len(whole.meta["base"]) == 64
     assert whole.idx.tolist() == list(range(3, 60, 3))
     np.testing.assert_array_equal(whole.labels, data.read(digits.test).labels[whole.idx])

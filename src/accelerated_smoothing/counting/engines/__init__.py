@@ -20,6 +20,7 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else Ope
 
 PIXELS = {"cpu": 2**15, "cuda": 2**20}  # of one batch: on a CPU what its cache holds, on a GPU what keeps it busy
 CHANNELS = 16
+PORTABLE = "-avx2"  # end of the name of an arithmetic with the same bits on every x86-64 processor with AVX2
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Engine(Protocol):
     Attributes:
         device: where the predictions are.
         arithmetic: device kind, library, precision and folding as one word; on a GPU also the batch size, since
-            kernels are chosen by shape.
-        build: versions and the processor, which may change the last bits of an arithmetic.
+            kernels are chosen by shape. It ends with `PORTABLE` if every processor makes the same bits.
+        build: the library's version, and the processor where it may change the last bits.
     """
 
     device: torch.device
