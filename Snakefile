@@ -57,7 +57,7 @@ rule notebooks:
     localrule: True
 
 
-# Each sister paper by its name: `snakemake data_dependent`, `snakemake fars`, `snakemake fast_and_sound`.
+# Each sister paper by its name: `snakemake data_dependent`, `snakemake fars`, ...
 for paper in filter(None, papers.papers()):
 
     rule:

@@ -61,9 +61,9 @@ rule online:
     input:
         base=jobs.base,
         images=f"{R}/data/test.npz",
-        selection=f"{R}/{{home}}counts/sigma{{sigma}}/test-selection.npz",
-        estimation=f"{R}/{{home}}counts/sigma{{sigma}}/test-estimation.npz",
-        pilot=f"{R}/{{home}}counts/sigma{{sigma}}/test-pilot.npz",
+        selection=jobs.counts("selection"),
+        estimation=jobs.counts("estimation"),
+        pilot=jobs.counts("pilot"),
         predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-test.npz",
         belief=f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
     output:

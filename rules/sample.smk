@@ -42,7 +42,7 @@ rule shard:
         **jobs.with_gpu("counts/{split}-{purpose}"),
     params:
         code=jobs.code("count", "base"),
-        seed=jobs.main.seed,
+        seed=jobs.seed,
         images=jobs.counted_images,
         shards=lambda wildcards: jobs.counting(wildcards).shards,
         noise=jobs.setting("noise"),

@@ -82,8 +82,9 @@ rule embeddings:
 
 rule surrogate:
     input:
+        unpack(jobs.surrogate_base),
         images=jobs.images("train"),
-        counts=jobs.training_counts,
+        counts=jobs.counts("estimation", "train"),
     output:
         weights=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.safetensors",
         epochs=f"{R}/{{home}}surrogates/sigma{{sigma}}/resnet{{depth}}.csv",
@@ -96,15 +97,16 @@ rule surrogate:
         **jobs.with_gpu("surrogates/resnet{depth}"),
     params:
         code=jobs.code("train-surrogate", "surrogate"),
-        seed=jobs.main.seed,
+        seed=jobs.seed,
         slice=jobs.setting("dataset", "train"),
+        base=jobs.as_flags(jobs.surrogate_base),
         settings=jobs.section("surrogate"),
         device=jobs.main.compute.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} "
-        "--counts {input.counts} --depth {wildcards.depth} --seed {params.seed} {params.settings} {params.compute} "
-        "--output {output.weights} 2> {log}"
+        "--counts {input.counts} --depth {wildcards.depth} --seed {params.seed} {params.base} {params.settings} "
+        "{params.compute} --output {output.weights} 2> {log}"
 
 
 # What surrogates predict: for test images, and for the training images that they were not trained on.
@@ -137,7 +139,7 @@ rule predictions:
 rule belief:
     input:
         predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-train.npz",
-        counts=jobs.training_counts,
+        counts=jobs.counts("estimation", "train"),
     output:
         f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
     log:

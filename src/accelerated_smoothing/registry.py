@@ -5,6 +5,7 @@ A package that loads plug-ins says so in `PLUGINS`: a dictionary from a fact, su
 the fact names. Code digests (`provenance.code`) read it, so they cover the plug-ins that a verb loads and no others.
 """
 
+import functools
 import importlib
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from accelerated_smoothing.errors import InputError
 PACKAGE = Path(__file__).parent
 
 
-def names(room: str) -> list[str]:
+@functools.cache
+def names(room: str) -> tuple[str, ...]:
     """Return the names of the plug-ins in a room, sorted.
 
     Args:
         room: dotted path of a folder in this package, such as "certify.methods".
     """
     folder = PACKAGE.joinpath(*room.split("."))
-    return sorted(path.stem.replace("_", "-") for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    stems = (path.stem for path in folder.glob("*.py"))
+    return tuple(sorted(stem.replace("_", "-") for stem in stems if not stem.startswith("_")))
 
 
 def module(room: str, name: str) -> str:

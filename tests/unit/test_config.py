@@ -291,7 +291,7 @@ def test_messages(settings: dict[str, Any], message: str) -> None:
         (config.Sampling, {"sizes": ["5", "0"]}, "--sizes must be at least 1, got 0"),
         (config.Sampling, {"sizes": ["5", "1"]}, "--sizes must be ascending and distinct, got 5 1"),
         (config.Surrogate, {"betas": ["0.5"]}, "--betas must have at least 2 entries, got 0.5"),
-        (config.Surrogate, {"epoch": "3"}, "--epoch is not a flag; flags: --epochs, --batch-size, "),
+        (config.Surrogate, {"epoch": "3"}, "--epoch is not a flag; flags: --loss, --fresh, "),
     ],
 )
 def test_messages_of_flags(model: type[config.Section], values: dict[str, Any], message: str) -> None:

@@ -19,7 +19,7 @@ NAMES = sorted(LAWS)
 
 
 def test_the_distributions_are_those_of_the_noise() -> None:
-    assert registry.names("noise.distributions") == NAMES
+    assert list(registry.names("noise.distributions")) == NAMES
     assert [noise.distribution(name).NORM for name in NAMES] == ["l2", "l1", "l1"]
 
 

@@ -31,7 +31,18 @@ from accelerated_smoothing.sigmas import chosen
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/accelerated_smoothing"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RULES = {"all", "tables", "figures", "notebooks", "crate", "archive", "data_dependent", "fars", "fast_and_sound"}
+RULES = {
+    "all",
+    "tables",
+    "figures",
+    "notebooks",
+    "crate",
+    "archive",
+    "data_dependent",
+    "fars",
+    "fast_and_sound",
+    "label_budget",
+}
 
 spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
 assert spec is not None

@@ -330,7 +330,6 @@ def test_predictions_need_a_surrogate() -> None:
     [
         ({"base": {"epochs": 3}}, "base"),
         ({"noise": "laplace"}, "noise"),
-        ({"train_samples": 10}, "train_samples"),
         ({"dataset": {"train": ":100"}}, "dataset.train"),
         ({"sampling": {"precision": "bf16"}}, "sampling.precision"),
         ({"sigmas": [0.25, 0.33]}, "sigmas"),

@@ -53,6 +53,7 @@ EMBEDDED = "--selection counts/head-selection.npz --estimation counts/head-estim
 TRAIN = "--train data/train.npz --test data/test.npz --epochs 1 --batch-size 512 --threads 1"
 SURROGATES = "--predictions predictions.npz"
 BELIEF = f"{SURROGATES} --belief belief.npz"
+LABELS = "certificates/cohen.tsv counts/estimation.npz certificates/accelerated.tsv predictions.npz"
 LOGS = "certificates/cohen.tsv certificates/accelerated.tsv"
 # In an order in which each finds what it reads.
 COMMANDS = [
@@ -132,6 +133,8 @@ COMMANDS = [
     "table fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.csv",
     "table fast-and-sound/2 certificates/frontier.tsv certificates/ladder.tsv --output fast2.csv",
     "table fast-and-sound/3 certificates/frontier.tsv certificates/conformal.tsv --output fast3.csv",
+    f"table label-budget/1 {LABELS} --output labels.csv",
+    f"figure label-budget/1 {LABELS} --output labels.svg",
     "figure fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.svg",
     "figure fast-and-sound/2 counts/estimation.npz predictions.npz belief.npz --output fast2.svg",
     "figure 1 timing.tsv --output figure1.svg",

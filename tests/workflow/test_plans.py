@@ -174,7 +174,7 @@ def resources(plan: str) -> list[tuple[str, dict[str, str]]]:
 
 def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> None:
     """Without SLURM on this machine, too; for all papers."""
-    done = snakemake("-n", "all", "data_dependent", "fars", "fast_and_sound", "--profile", "slurm")
+    done = snakemake("-n", "all", "data_dependent", "fars", "fast_and_sound", "label_budget", "--profile", "slurm")
     assert done.returncode == 0, done.stderr
     asked: dict[str, set[tuple[str, str]]] = {}
     for rule, resource in resources(done.stdout):
@@ -288,7 +288,16 @@ def test_a_base_classifier_that_is_shared_is_trained_and_counted_once(snakemake)
     demo = ("--configfile", "presets/demo.yaml")
     main, both = (planned(snakemake, *targets, *demo) for targets in (["all"], ["all", "fast_and_sound"]))
     assert both["base"] == main["base"] == 2
-    assert both["counts"] - main["counts"] == 2 * 3  # of test images alone: estimation, selection and pilot
+    assert both["counts"] - main["counts"] == 2 * 2  # of test images alone: estimation on a grid, and pilot
+
+
+def test_presets_plan_the_label_budget(snakemake) -> None:
+    for preset, depth in (("demo", 8), ("small", 20)):
+        plan = planned(snakemake, "label_budget", "--configfile", f"presets/{preset}.yaml")
+        assert (plan["base"], plan["surrogate"], plan["predictions"]) == (1, 3 * 20, 3 * 20), depth
+        # Seven budgets, which both losses share, and two with fresh draws; then Cohen's own of test images.
+        assert plan["counts"] == 3 * (7 + 2) + 2
+        assert plan["certificates"] == 3 * 20 + 1
 
 
 def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:

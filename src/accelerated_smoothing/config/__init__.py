@@ -11,7 +11,7 @@
 """
 
 from accelerated_smoothing.config.errors import one_line
-from accelerated_smoothing.config.experiment import Config, embedder, owner
+from accelerated_smoothing.config.experiment import Config, counter, embedder, owner
 from accelerated_smoothing.config.loading import check, load, read, schema
 from accelerated_smoothing.config.plugins import (
     dataset_names,
@@ -70,6 +70,7 @@ __all__ = [
     "Variance",
     "as_slice",
     "check",
+    "counter",
     "dataset_names",
     "dataset_shape",
     "embedder",

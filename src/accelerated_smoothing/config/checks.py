@@ -35,6 +35,8 @@ def experiment(config: "Config") -> None:
         choosers,
         held_out,
         predictions,
+        fresh_draws,
+        from_base,
     ):
         check(config)
 
@@ -168,6 +170,25 @@ def predictions(config: "Config") -> None:
         )
 
 
+def fresh_draws(config: "Config") -> None:
+    epochs = config.surrogate.epochs
+    if config.surrogate.fresh and config.train_samples % epochs:
+        raise ValueError(
+            f"train_samples must be a multiple of surrogate.epochs ({epochs}), since surrogate.fresh is true, got "
+            f"{config.train_samples}"
+        )
+
+
+def from_base(config: "Config") -> None:
+    if not config.surrogate.from_base:
+        return
+    for depth, arch in itertools.product(config.depths(), sorted({*config.archs().values()})):
+        if arch != f"resnet{depth}":
+            raise ValueError(
+                f"surrogate.from_base must be false, since f is a {arch} and a surrogate a resnet{depth}, got true"
+            )
+
+
 def shared(key: str, config: "Config", main: "Config") -> None:
     """Check that an experiment with the classifiers of the main one changes nothing that they depend on."""
     if config.classifier is None:
@@ -176,7 +197,6 @@ def shared(key: str, config: "Config", main: "Config") -> None:
         "base",
         "training",
         "noise",
-        "train_samples",
         "initial",
         "embedding",
         "dataset.train",

@@ -54,7 +54,7 @@ class Config(Section):
         None, description="experiment of the same paper from whose weights training starts; null: random weights"
     )
     classifier: Literal["main"] | None = Field(
-        None, description="main: use the base classifiers and training counts of the main experiment; null: its own"
+        None, description="main: use the base classifiers of the main experiment, and equal counts; null: its own"
     )
     embedding: Name | None = Field(
         None, description="experiment of the same paper whose 1-Lipschitz backbone embeds the images; null: none"
@@ -67,6 +67,9 @@ class Config(Section):
     )
     sampling: Sampling = Sampling()
     train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
+    train_seed: Seed | None = Field(
+        None, description="root of the draws of training images and of surrogates' weights; null: seed"
+    )
     shards: Shards = Shards()
     variance: Variance = Variance()
     surrogate: Surrogate = Surrogate()
@@ -190,6 +193,35 @@ class Config(Section):
         """Return the numbers of pilot draws that the rows need, ascending."""
         return sorted({self.method(name).draws for name in self.rows if "pilot" in self.certifier(name).NEEDS})
 
+    def counted(self) -> list[tuple[str, str]]:
+        """Return the split and the purpose of the counts that the rows need."""
+        kinds = [("train", "estimation")] if self.depths() else []
+        kinds += [("test", "estimation"), ("test", "selection")] if self.samples() else []
+        return kinds + ([("test", "pilot")] if self.pilots() else [])
+
+    def sizes(self, split: str, purpose: str) -> list[int]:
+        """Return the nested numbers of draws at which counts are kept, ascending.
+
+        Args:
+            split: "train" or "test".
+            purpose: "estimation", "selection", "pilot" or "variance".
+        """
+        return {
+            "estimation": self._learned() if split == "train" else self.sampling.counted(),
+            "selection": [self.n0],
+            "pilot": self.pilots(),
+            "variance": [self.sampling.sizes[-1] * repeat for repeat in range(1, self.variance.repeats + 1)],
+        }[purpose]
+
+    def _learned(self) -> list[int]:
+        """Return the draws of a training image for the surrogates; if fresh, those up to the end of each epoch."""
+        epochs = self.surrogate.epochs if self.surrogate.fresh else 1
+        return [self.train_samples // epochs * done for done in range(1, epochs + 1)]
+
+    def draws_seed(self, split: str) -> int:
+        """Return the root seed of the draws of a split."""
+        return self.seed if split == "test" or self.train_seed is None else self.train_seed
+
     def online(self) -> dict[str, dict[str, Any]]:
         """Return the settings of the rows whose draws can be made online, by name."""
         names = [name for name in self.rows if getattr(self.certifier(name), "ONLINE", False)]
@@ -218,8 +250,35 @@ class Config(Section):
 
 
 def owner(experiments: Mapping[str, Config], home: str) -> str:
-    """Return the folder of the experiment whose base classifiers and training counts the one at `home` uses."""
+    """Return the folder of the experiment whose base classifiers the one at `home` uses."""
     return "" if experiments[home].classifier else home
+
+
+def counter(experiments: Mapping[str, Config], home: str, sigma: float, split: str, purpose: str) -> str:
+    """Return the folder of the experiment whose counts the one at `home` uses: the first with the same draws.
+
+    Args:
+        experiments: all experiments by their folder.
+        home: folder of the experiment that asks.
+        sigma: noise level.
+        split, purpose: as for `Config.sizes`.
+    """
+
+    def draws(config: Config) -> tuple[object, ...]:
+        return getattr(config.dataset, split), config.sizes(split, purpose), config.draws_seed(split)
+
+    own, of = experiments[home], owner(experiments, home)
+    return next(
+        other
+        for other, config in experiments.items()
+        if other == home
+        or (
+            owner(experiments, other) == of
+            and sigma in config.sigmas
+            and (split, purpose) in config.counted()
+            and draws(config) == draws(own)
+        )
+    )
 
 
 def embedder(experiments: Mapping[str, Config], home: str) -> str | None:

@@ -52,7 +52,13 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
         if own.classifier:  # then so do its checkpoints
             files = {sigma: file for sigma, file in config.checkpoints.items() if sigma in own.sigmas}
             experiments[each] = own.model_copy(update={"checkpoints": files})
-    return experiments
+    if not paper.seeds:
+        return experiments
+    return {
+        f"{each}-seed{seed}": own.model_copy(update={"train_seed": seed})
+        for each, own in experiments.items()
+        for seed in paper.seeds
+    }
 
 
 def common(config: "Config", name: str) -> "Config":

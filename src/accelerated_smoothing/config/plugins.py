@@ -38,7 +38,7 @@ def settings(model: type[BaseModel], values: object, key: str) -> Any:
         raise ValueError(one_line(error, f"{key}.")) from None
 
 
-def dataset_names() -> list[str]:
+def dataset_names() -> tuple[str, ...]:
     """Return the names of the data sets."""
     return registry.names("data.sets")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accelerated_smoothing.config import Config
+from accelerated_smoothing.config import Config, counter
 from accelerated_smoothing.errors import InputError
 
 
@@ -75,9 +75,10 @@ class Run:
         return f"{self.results}/{home}online/sigma{sigma}.tsv"
 
     def counts(self, home: str, sigma: float, split: str, purpose: str) -> str:
-        """Return the counts of a split's images, drawn for a purpose."""
+        """Return the counts of a split's images, drawn for a purpose. Experiments with the same draws share a file."""
         self.config(home)
-        return f"{self.results}/{home}counts/sigma{sigma}/{split}-{purpose}.npz"
+        place = counter(self.experiments, home, sigma, split, purpose)
+        return f"{self.results}/{place}counts/sigma{sigma}/{split}-{purpose}.npz"
 
     def attacks(self, home: str, sigma: float) -> str:
         """Return the attacks on the classifier of an experiment."""

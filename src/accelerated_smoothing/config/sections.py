@@ -163,6 +163,15 @@ class Variance(Section):
 class Surrogate(Section):
     """Training of the surrogate h on normalised counts (section V-A)."""
 
+    loss: Literal["jensen-shannon", "cross-entropy"] = Field(
+        "jensen-shannon", description="between counts and h: the paper's divergence, or the cross-entropy"
+    )
+    fresh: bool = Field(
+        False, description="each epoch learns from train_samples / epochs draws of its own; false: from all of them"
+    )
+    from_base: bool = Field(
+        False, description="start from the weights of f, which must have h's architecture; false: random weights"
+    )
     epochs: int = Field(200, ge=1, description="passes over the counted training images")
     batch_size: int = Field(128, ge=1, description="images in a step")
     lr: float = Field(1e-3, gt=0, description="learning rate: the largest of the schedule")
@@ -236,3 +245,13 @@ class Paper(Section):
     common: dict[str, Any] = Field({}, description="keys that all its experiments change")
     experiments: dict[Name, dict[str, Any]] = Field({}, description="catalogue, by name: further keys to change")
     select: list[Name] | None = Field(None, description="names of the experiments in use; null: all of them")
+    seeds: list[Seed] = Field(
+        [], description="repeat each experiment as NAME-seedK, with each K of these as train_seed; []: once"
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("must be distinct")
+        return seeds

@@ -24,7 +24,7 @@ class Predictions:
         h: [surrogates, images, classes] probabilities.
         seconds: [surrogates] of one pass, an image's share of its batches.
         meta: base, sigma, noise, arithmetic, dataset, split, ...; `held_out` says whether the surrogates were trained
-            on none of these images.
+            on none of these images, and `surrogates` how each of them was trained.
     """
 
     idx: np.ndarray

@@ -46,14 +46,21 @@ def predictions(paths: Sequence[Path], images: Images, only_held_out: bool) -> P
             raise InputError(f"{paths[0]} must leave out images, got holdout {first['holdout']} of {len(images.idx)}")
         images = images.take(rows)
     h, seconds = [], []
-    for i in np.argsort(depths):
+    order = np.argsort(depths)
+    for i in order:
         pixels = images.pixels()
         engine = engines.build(loaded[i][0], pixels.shape[1:], device=torch.device("cpu"), draws=len(pixels))
         engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
         begun = time.perf_counter()
         h.append(surrogate.predict(engine, pixels))
         seconds.append((time.perf_counter() - begun) / len(pixels))
-    meta = {**{key: first[key] for key in surrogate.SHARED}, "split": images.meta["split"], "held_out": only_held_out}
+    surrogates = [{key: loaded[i][1].get(key) for key in surrogate.TRAINING} for i in order]
+    meta = {
+        **{key: first[key] for key in surrogate.SHARED},
+        "surrogates": surrogates,
+        "split": images.meta["split"],
+        "held_out": only_held_out,
+    }
     return Predictions(
         images.idx, images.labels, np.sort(depths), np.stack(h), np.array(seconds), {"kind": "predictions", **meta}
     )

@@ -15,6 +15,7 @@ class Arguments(Seeded, Sliced, Computing, config.Surrogate):
     images: Input = Field(description="training images")
     counts: Input = Field(description="their counts")
     depth: config.Depth = Field(20, description="of the CIFAR ResNet")
+    base: Input | None = Field(None, description="weights of the base classifier, for --from-base")
     output: Output = Field(description="weights")
 
     def facts(self) -> dict[str, list[str]]:
@@ -34,5 +35,6 @@ def run(arguments: Arguments) -> None:
         arguments.depth,
         arguments.seed,
         device(arguments),
+        arguments.base,
         code=code.digest("train-surrogate", code.facts(arguments)),
     )

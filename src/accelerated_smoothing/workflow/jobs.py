@@ -1,4 +1,4 @@
-"""What the rules of the workflow ask: inputs, code digests, resources and words of each job.
+"""What the rules of the workflow ask: code digests, flags and resources of each job, and its inputs.
 
 Methods take Snakemake's wildcards. `home` is where an experiment of a sister paper lies, such as `fars/mlp/`; it is
 empty for the main experiment. `choice` is what chose the sigmas of images, such as `-ascent100`; it may be empty.
@@ -7,21 +7,18 @@ empty for the main experiment. `choice` is what chose the sigmas of images, such
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
 from accelerated_smoothing import architectures, registry
 from accelerated_smoothing.command import flags
-from accelerated_smoothing.config import Config, embedder, owner
-from accelerated_smoothing.config.run import Run
+from accelerated_smoothing.config import embedder
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.workflow import plan
-
-Asked = Callable[..., Any]  # a function of wildcards
+from accelerated_smoothing.workflow.inputs import Asked, Inputs, chooser_of
 
 
 def anyof(words: Any) -> str:
@@ -31,33 +28,16 @@ def anyof(words: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A base classifier that is imported: the file, its architecture and the sigma of its training."""
-
-    file: str
-    arch: str
-    sigma: float
-
-
-@dataclass(frozen=True)
-class Jobs:
+class Jobs(Inputs):
     """The jobs of a run.
 
     Attributes:
-        run: its folder and experiments.
         gpu: resources of jobs with a GPU that the profile sets, such as the partition.
         cores: of this machine, which a measurement of times takes whole; None on a cluster.
     """
 
-    run: Run
     gpu: Mapping[str, Any]
     cores: int | None
-
-    # Names
-
-    @property
-    def main(self) -> Config:
-        return self.run.experiments[""]
 
     def constraints(self) -> dict[str, str]:
         """Return the wildcard constraints of all rules."""
@@ -74,20 +54,6 @@ class Jobs:
             "purpose": "estimation|selection|pilot|variance",
             "shard": r"\d+",
         }
-
-    def experiment(self, wildcards: Any) -> Config:
-        """Return the experiment that a file belongs to.
-
-        Raises:
-            WorkflowError: the experiment does not have the sigma or the method in the file's name.
-        """
-        experiment = self.run.experiments[wildcards.home]
-        where = wildcards.home or "the main experiment"
-        for name, values in (("sigma", [str(s) for s in experiment.sigmas]), ("method", experiment.rows)):
-            value = wildcards.get(name)
-            if value is not None and value not in values:
-                raise WorkflowError(f"{name} must be one of {', '.join(values)} in {where}, got {value}")
-        return experiment
 
     def setting(self, *keys: str) -> Asked:
         """Return a function of wildcards: a value of the experiment, such as `setting("dataset", "test")`."""
@@ -108,16 +74,6 @@ class Jobs:
     def threads(self, wildcards: Any, threads: int) -> str:
         """Return the number of threads as a flag; it is not tracked, as in `compute`."""
         return f"--threads {self.main.compute.threads}"
-
-    @functools.cached_property
-    def checkpoints(self) -> dict[str, "Imported"]:
-        """Return the base classifiers that are imported and not trained, by their weights' path without its suffix."""
-        return {
-            f"{home}base/sigma{sigma}": Imported(file, experiment.archs()[sigma], sigma)
-            for home, experiment in self.run.experiments.items()
-            for sigma, file in experiment.checkpoints.items()
-            if not experiment.classifier
-        }
 
     def imported(self, field: str) -> Asked:
         """Return a function of wildcards: a field of the base classifier that is imported."""
@@ -142,7 +98,7 @@ class Jobs:
                 facts["way"] = [experiment.training]
             if verb == "online":
                 facts["certifier"] = [settings["certifier"] for settings in experiment.online().values()]
-            chooser = wildcards.get("chooser") or _chooser(wildcards.get("choice"))
+            chooser = wildcards.get("chooser") or chooser_of(wildcards.get("choice"))
             if chooser:
                 facts["chooser"] = [chooser]
             loaded = list(networks)
@@ -174,101 +130,6 @@ class Jobs:
         if "surrogate" in networks or ("surrogates" in networks and experiment.depths()):
             names.append(f"resnet{experiment.depths()[0]}")
         return names
-
-    # Files
-
-    def images(self, split: str | None = None) -> Asked:
-        """Return a function of wildcards: the images of a split, or their embeddings for an experiment on these."""
-
-        def path(wildcards: Any) -> str:
-            folder, home = f"{self.run.results}/data", embedder(self.run.experiments, wildcards.home)
-            if home:
-                folder = f"{self.run.results}/{home}embeddings/sigma{self._sigma(home)}"
-            return f"{folder}/{split or wildcards.split}.npz"
-
-        return path
-
-    def _sigma(self, home: str) -> float:
-        (sigma,) = self.run.experiments[home].sigmas
-        return sigma
-
-    def _base(self, home: str, sigma: Any) -> str:
-        return f"{self.run.results}/{owner(self.run.experiments, home)}base/sigma{sigma}.safetensors"
-
-    def base(self, wildcards: Any) -> str:
-        """Return the weights of the base classifier, which may be another experiment's."""
-        return self._base(wildcards.home, wildcards.sigma)
-
-    def training_counts(self, wildcards: Any) -> str:
-        """Return the counts of the training images, which may be another experiment's."""
-        return self.run.counts(owner(self.run.experiments, wildcards.home), wildcards.sigma, "train", "estimation")
-
-    def surrogates(self, wildcards: Any) -> list[str]:
-        """Return the weights of all surrogates of an experiment at one sigma."""
-        folder = f"{self.run.results}/{wildcards.home}surrogates/sigma{wildcards.sigma}"
-        return [f"{folder}/resnet{depth}.safetensors" for depth in self.experiment(wildcards).depths()]
-
-    def initial(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights that training starts from, if the experiment names some."""
-        initial = self.experiment(wildcards).initial
-        paper = Path(wildcards.home).parent
-        return {"initial": self._base(f"{paper}/{initial}/", wildcards.sigma)} if initial else {}
-
-    def backbone(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights of the network that embeds an experiment's images, if one does."""
-        home = embedder(self.run.experiments, wildcards.home)
-        return {"backbone": self._base(home, self._sigma(home))} if home else {}
-
-    def sigmas(self, wildcards: Any) -> dict[str, str]:
-        """Return the file of the images' own sigmas, if something chose them."""
-        chooser = _chooser(wildcards.choice)
-        folder = f"{self.run.results}/{wildcards.home}sigmas/sigma{wildcards.sigma}"
-        return {"sigmas": f"{folder}/{chooser}.npz"} if chooser else {}
-
-    def shards(self, wildcards: Any) -> list[str]:
-        """Return the counts of all shards of a split."""
-        level = f"{wildcards.home}counts/sigma{wildcards.sigma}{wildcards.choice}"
-        folder = f"{self.run.results}/{level}/{wildcards.split}-{wildcards.purpose}"
-        return [f"{folder}/{shard}.npz" for shard in range(self.counting(wildcards).shards)]
-
-    def counting(self, wildcards: Any) -> plan.Counting:
-        """Return the images, sizes and shards of one kind of counting."""
-        return plan.counting(self.run.experiments[wildcards.home], wildcards.split, wildcards.purpose)
-
-    def evidence(self, wildcards: Any) -> dict[str, str]:
-        """Return the files that a method needs, by the names in its NEEDS."""
-        experiment, home = self.experiment(wildcards), f"{self.run.results}/{wildcards.home}"
-        settings = experiment.method(wildcards.method)
-        choice = getattr(settings, "choice", None)
-        level = f"sigma{wildcards.sigma}" + (f"-{choice}{settings.at}" if choice else "")
-        depth = getattr(settings, "depth", 0)
-        files = {
-            "selection": f"{home}counts/{level}/test-selection.npz",
-            "estimation": f"{home}counts/{level}/test-estimation.npz",
-            "pilot": f"{home}counts/{level}/test-pilot.npz",
-            "predictions": f"{home}surrogates/sigma{wildcards.sigma}/predictions-test.npz",
-            "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
-            "images": self.images("test")(wildcards),
-            "base": self._base(wildcards.home, wildcards.sigma),
-            "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{depth}.safetensors",
-        }
-        return {need: files[need] for need in experiment.certifier(wildcards.method).NEEDS}
-
-    def timed(self, wildcards: Any) -> dict[str, Any]:
-        """Return the networks that are timed: the base and its surrogates, or a backbone and the head behind it."""
-        experiment = self.experiment(wildcards)
-        level = f"sigma{experiment.timing.sigma}"
-        own = self._base(wildcards.home, experiment.timing.sigma)
-        if experiment.embedding:
-            return {"base": self.backbone(wildcards)["backbone"], "head": own}
-        folder = f"{self.run.results}/{wildcards.home}surrogates/{level}"
-        return {"base": own, "surrogates": [f"{folder}/resnet{depth}.safetensors" for depth in experiment.depths()]}
-
-    def reference(self, wildcards: Any) -> str:
-        """Return the certificates of the reference method."""
-        experiment = self.experiment(wildcards)
-        (path,) = self.run.certificates(wildcards.home, [wildcards.sigma], [experiment.reference])
-        return path
 
     # Flags
 
@@ -314,13 +175,18 @@ class Jobs:
         sampling = self.experiment(wildcards).sampling
         return flags(sampling.model_copy(update={"sizes": self.counting(wildcards).sizes, "grid": 0}))
 
+    def seed(self, wildcards: Any) -> int:
+        """Return the root seed of the draws of a split, and of the surrogates that learn from them."""
+        seed: int = self.experiment(wildcards).draws_seed(wildcards.get("split", "train"))
+        return seed
+
     def online(self, wildcards: Any) -> str:
         """Return the settings of the methods that are timed online, as JSON."""
         return json.dumps(self.experiment(wildcards).online())
 
     def chosen(self, wildcards: Any) -> str:
         """Return the flags of images with sigmas of their own."""
-        files, chooser = self.sigmas(wildcards), _chooser(wildcards.choice)
+        files, chooser = self.sigmas(wildcards), chooser_of(wildcards.choice)
         return f"--sigmas {files['sigmas']} --at {wildcards.choice.rpartition(chooser)[2]}" if files else ""
 
     # Resources
@@ -346,8 +212,3 @@ class Jobs:
 
         asked = int(self.main.compute.device != "cpu")
         return {"gpu": asked, "mem_mb": 16000, "runtime": runtime, **(self.gpu if asked else {})}
-
-
-def _chooser(choice: str | None) -> str:
-    """Return `ascent` for `-ascent100`."""
-    return (choice or "").strip("-0123456789")

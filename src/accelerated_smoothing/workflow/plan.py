@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
 from accelerated_smoothing.architectures import cost, embeds, of_file, rescaling, sll
-from accelerated_smoothing.config import Config, as_slice, dataset_shape, embedder
+from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder
 from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,15 +102,9 @@ def counting(config: Config, split: str, purpose: str) -> Counting:
     images = len(range(getattr(shape(config), split))[as_slice(part)])
     if not images:
         raise InputError(f"dataset.{split} must keep at least one image, got {part!r}")
-    n = config.sampling.sizes[-1]
     if purpose == "variance":
         images = min(config.variance.images, images)
-    sizes = {
-        "estimation": [config.train_samples] if split == "train" else config.sampling.counted(),
-        "selection": [config.n0],
-        "pilot": config.pilots(),
-        "variance": [n * repeat for repeat in range(1, config.variance.repeats + 1)],
-    }[purpose]
+    sizes = config.sizes(split, purpose)
     draws = config.shards.rate * 60 * config.shards.minutes
     return Counting(images, sizes, min(images, math.ceil(images * sizes[-1] / draws)))
 
@@ -131,7 +125,7 @@ def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
         images = len(config.sigmas) * counting(config, "test", "selection").images
         passes = images * registry.load("sigmas.ways", way).passes(config.chooser(way), at)
         jobs.append(Stage(f"sigmas/{way}", config.arch(), len(config.sigmas), passes, passes))
-    jobs += _counts(config, home)
+    jobs += _counts(experiments, home)
     jobs += _timing_and_attacks(experiments, home)
     for depth in config.depths():
         arch = f"resnet{depth}"
@@ -158,21 +152,22 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     return jobs
 
 
-def _counts(config: Config, home: str) -> list[Stage]:
-    kinds = ["train-estimation"] if config.depths() and not config.classifier else []
-    kinds += ["test-estimation", "test-selection"] if config.samples() else []
-    kinds += ["test-pilot"] if config.pilots() else []
-    kinds += [] if home else ["train-variance"]
+def _counts(experiments: Mapping[str, Config], home: str) -> list[Stage]:
+    config = experiments[home]
     chosen = sum(map(len, config.chosen().values()))
     jobs = []
-    for kind in kinds:
-        counts = counting(config, *kind.split("-"))
+    for split, purpose in config.counted() + ([] if home else [("train", "variance")]):
+        counts = counting(config, split, purpose)
+        own = [sigma for sigma in config.sigmas if counter(experiments, home, sigma, split, purpose) == home]
         # Test images are counted at the sigma of the training, and at each sigma that is chosen for them.
-        levels = len(config.sigmas) * (1 + chosen if kind.startswith("test") else 1)
+        levels = len(own) + len(config.sigmas) * (chosen if split == "test" else 0)
+        if not levels:
+            continue
         passes = levels * counts.images * counts.sizes[-1]
         entry = 8 * (shape(config).classes + 1)  # bytes of one image's counts at one size, and of its time
         disk = levels * counts.images * len(counts.sizes) * entry
-        jobs.append(Stage(f"counts/{kind}", config.arch(), levels * counts.shards, passes, passes, disk))
+        name = f"counts/{split}-{purpose}"
+        jobs.append(Stage(name, config.arch(), levels * counts.shards, passes, passes, disk))
     return jobs
 
 

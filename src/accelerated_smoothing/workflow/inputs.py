@@ -1,0 +1,163 @@
+"""The files that the rules of the workflow read. Methods take Snakemake's wildcards, as those of `jobs.Jobs`."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from accelerated_smoothing.config import Config, embedder, owner
+from accelerated_smoothing.config.run import Run
+from accelerated_smoothing.workflow import plan
+
+Asked = Callable[..., Any]  # a function of wildcards
+PURPOSES = ("selection", "estimation", "pilot")  # of the draws of test images
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A base classifier that is imported: the file, its architecture and the sigma of its training."""
+
+    file: str
+    arch: str
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of the jobs of a run."""
+
+    run: Run
+
+    @property
+    def main(self) -> Config:
+        return self.run.experiments[""]
+
+    def experiment(self, wildcards: Any) -> Config:
+        """Return the experiment that a file belongs to.
+
+        Raises:
+            WorkflowError: the experiment does not have the sigma or the method in the file's name.
+        """
+        experiment = self.run.experiments[wildcards.home]
+        where = wildcards.home or "the main experiment"
+        for name, values in (("sigma", [str(s) for s in experiment.sigmas]), ("method", experiment.rows)):
+            value = wildcards.get(name)
+            if value is not None and value not in values:
+                raise WorkflowError(f"{name} must be one of {', '.join(values)} in {where}, got {value}")
+        return experiment
+
+    @functools.cached_property
+    def checkpoints(self) -> dict[str, "Imported"]:
+        """Return the base classifiers that are imported and not trained, by their weights' path without its suffix."""
+        return {
+            f"{home}base/sigma{sigma}": Imported(file, experiment.archs()[sigma], sigma)
+            for home, experiment in self.run.experiments.items()
+            for sigma, file in experiment.checkpoints.items()
+            if not experiment.classifier
+        }
+
+    def images(self, split: str | None = None) -> Asked:
+        """Return a function of wildcards: the images of a split, or their embeddings for an experiment on these."""
+
+        def path(wildcards: Any) -> str:
+            folder, home = f"{self.run.results}/data", embedder(self.run.experiments, wildcards.home)
+            if home:
+                folder = f"{self.run.results}/{home}embeddings/sigma{self._sigma(home)}"
+            return f"{folder}/{split or wildcards.split}.npz"
+
+        return path
+
+    def _sigma(self, home: str) -> float:
+        (sigma,) = self.run.experiments[home].sigmas
+        return sigma
+
+    def _base(self, home: str, sigma: Any) -> str:
+        return f"{self.run.results}/{owner(self.run.experiments, home)}base/sigma{sigma}.safetensors"
+
+    def base(self, wildcards: Any) -> str:
+        """Return the weights of the base classifier, which may be another experiment's."""
+        return self._base(wildcards.home, wildcards.sigma)
+
+    def counts(self, purpose: str, split: str = "test") -> Asked:
+        """Return a function of wildcards: the counts of a split at the sigma of the training."""
+        return lambda wildcards: self.run.counts(wildcards.home, float(wildcards.sigma), split, purpose)
+
+    def surrogates(self, wildcards: Any) -> list[str]:
+        """Return the weights of all surrogates of an experiment at one sigma."""
+        folder = f"{self.run.results}/{wildcards.home}surrogates/sigma{wildcards.sigma}"
+        return [f"{folder}/resnet{depth}.safetensors" for depth in self.experiment(wildcards).depths()]
+
+    def initial(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights that training starts from, if the experiment names some."""
+        initial = self.experiment(wildcards).initial
+        paper = Path(wildcards.home).parent
+        return {"initial": self._base(f"{paper}/{initial}/", wildcards.sigma)} if initial else {}
+
+    def surrogate_base(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights of the base classifier, if the training of surrogates starts from them."""
+        return {"base": self.base(wildcards)} if self.experiment(wildcards).surrogate.from_base else {}
+
+    def backbone(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights of the network that embeds an experiment's images, if one does."""
+        home = embedder(self.run.experiments, wildcards.home)
+        return {"backbone": self._base(home, self._sigma(home))} if home else {}
+
+    def sigmas(self, wildcards: Any) -> dict[str, str]:
+        """Return the file of the images' own sigmas, if something chose them."""
+        chooser = chooser_of(wildcards.choice)
+        folder = f"{self.run.results}/{wildcards.home}sigmas/sigma{wildcards.sigma}"
+        return {"sigmas": f"{folder}/{chooser}.npz"} if chooser else {}
+
+    def shards(self, wildcards: Any) -> list[str]:
+        """Return the counts of all shards of a split."""
+        level = f"{wildcards.home}counts/sigma{wildcards.sigma}{wildcards.choice}"
+        folder = f"{self.run.results}/{level}/{wildcards.split}-{wildcards.purpose}"
+        return [f"{folder}/{shard}.npz" for shard in range(self.counting(wildcards).shards)]
+
+    def counting(self, wildcards: Any) -> plan.Counting:
+        """Return the images, sizes and shards of one kind of counting."""
+        return plan.counting(self.run.experiments[wildcards.home], wildcards.split, wildcards.purpose)
+
+    def evidence(self, wildcards: Any) -> dict[str, str]:
+        """Return the files that a method needs, by the names in its NEEDS."""
+        experiment, home = self.experiment(wildcards), f"{self.run.results}/{wildcards.home}"
+        settings = experiment.method(wildcards.method)
+        choice = getattr(settings, "choice", None)
+        level = f"sigma{wildcards.sigma}" + (f"-{choice}{settings.at}" if choice else "")
+        depth = getattr(settings, "depth", 0)
+        counts = {purpose: f"{home}counts/{level}/test-{purpose}.npz" for purpose in PURPOSES}
+        if not choice:
+            counts = {purpose: self.counts(purpose)(wildcards) for purpose in PURPOSES}
+        files = {
+            **counts,
+            "predictions": f"{home}surrogates/sigma{wildcards.sigma}/predictions-test.npz",
+            "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
+            "images": self.images("test")(wildcards),
+            "base": self._base(wildcards.home, wildcards.sigma),
+            "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{depth}.safetensors",
+        }
+        return {need: files[need] for need in experiment.certifier(wildcards.method).NEEDS}
+
+    def timed(self, wildcards: Any) -> dict[str, Any]:
+        """Return the networks that are timed: the base and its surrogates, or a backbone and the head behind it."""
+        experiment = self.experiment(wildcards)
+        level = f"sigma{experiment.timing.sigma}"
+        own = self._base(wildcards.home, experiment.timing.sigma)
+        if experiment.embedding:
+            return {"base": self.backbone(wildcards)["backbone"], "head": own}
+        folder = f"{self.run.results}/{wildcards.home}surrogates/{level}"
+        return {"base": own, "surrogates": [f"{folder}/resnet{depth}.safetensors" for depth in experiment.depths()]}
+
+    def reference(self, wildcards: Any) -> str:
+        """Return the certificates of the reference method."""
+        experiment = self.experiment(wildcards)
+        (path,) = self.run.certificates(wildcards.home, [wildcards.sigma], [experiment.reference])
+        return path
+
+
+def chooser_of(choice: str | None) -> str:
+    """Return `ascent` for `-ascent100`."""
+    return (choice or "").strip("-0123456789")
