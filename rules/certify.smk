@@ -28,7 +28,7 @@ rule certificates:
 rule timing:
     input:
         unpack(jobs.timed),
-        images=f"{R}/data/test.npz",
+        images=jobs.pixels("test"),
     output:
         f"{R}/{{home}}timing.tsv",
     log:
@@ -60,7 +60,7 @@ rule timing:
 rule online:
     input:
         base=jobs.base,
-        images=f"{R}/data/test.npz",
+        images=jobs.pixels("test"),
         selection=jobs.counts("selection"),
         estimation=jobs.counts("estimation"),
         pilot=jobs.counts("pilot"),
@@ -97,7 +97,7 @@ rule attack:
     input:
         unpack(jobs.backbone),
         base=jobs.base,
-        images=f"{R}/data/test.npz",
+        images=jobs.pixels("test"),
         certificates=jobs.reference,
     output:
         f"{R}/{{home}}attacks/sigma{{sigma}}.tsv",

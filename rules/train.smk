@@ -31,7 +31,7 @@ rule base:
 rule imported_base:
     input:
         checkpoint=jobs.imported("file"),
-        images=f"{R}/data/train.npz",
+        images=jobs.pixels("train"),
     output:
         weights=f"{R}/{{imported}}.safetensors",
     log:
@@ -58,8 +58,8 @@ ruleorder: imported_base > base
 rule embeddings:
     input:
         base=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
-        train=f"{R}/data/train.npz",
-        test=f"{R}/data/test.npz",
+        train=jobs.pixels("train"),
+        test=jobs.pixels("test"),
     output:
         train=f"{R}/{{home}}embeddings/sigma{{sigma}}/train.npz",
         test=f"{R}/{{home}}embeddings/sigma{{sigma}}/test.npz",
@@ -100,7 +100,7 @@ rule surrogate:
         seed=jobs.seed,
         slice=jobs.setting("dataset", "train"),
         base=jobs.as_flags(jobs.surrogate_base),
-        settings=jobs.section("surrogate"),
+        settings=jobs.surrogate,
         device=jobs.main.compute.device,
         compute=jobs.compute,
     shell:

@@ -178,7 +178,8 @@ def test_draws_of_the_main_experiment_are_shared() -> None:
         ),
         (
             {"select": ["base-ce-10"], "common": {"methods": {"surrogate": {"depth": 20}}}},
-            "surrogate.from_base must be false, since f is a resnet110 and a surrogate a resnet20, got true",
+            "surrogate.from_base must be false, since no surrogate (resnet20) has f's architecture (resnet110), got "
+            "true",
         ),
         ({"seeds": [1, 1]}, "seeds must be distinct"),
     ],

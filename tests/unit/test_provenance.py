@@ -346,10 +346,48 @@ def test_a_notebook_runs_what_it_imports() -> None:
     assert "counting.counts" in code_of("notebook", notebook=[str(notebooks / "image.ipynb")])
 
 
-def test_a_change_of_code_is_told_by_its_module(copy: Path, edited: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_change_of_code_is_told_by_its_module(
+    copy: Path, edited: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """It is a problem, unless git has the code that made the file."""
+    before, read = code.hashed("counting.sampling"), records.read
+    commit = records.Commit(id="c" * 40, clean=True)
+    monkeypatch.setattr(records, "read", lambda path: read(path).model_copy(update={"commit": commit}))
+    monkeypatch.setattr(code, "at_commit", lambda *_: before if kept else "another")
     edited("counting.sampling")
     problems = ["its code has changed since: counting.sampling"]
-    assert faults() == {"results/shards/0.npz": problems, "results/shards/1.npz": problems}
+    assert faults() == ({} if kept else {"results/shards/0.npz": problems, "results/shards/1.npz": problems})
+    notes = {note for node in audit.walk(audit.audit([Path("results/counts.npz")])) for note in node.notes}
+    expected = {"made by the code of commit cccccccccccc; changed since: counting.sampling"}
+    assert notes == (expected if kept else set())
+
+
+def test_the_code_of_a_commit_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "src/accelerated_smoothing"
+    (package / "noise").mkdir(parents=True)
+    (package / "noise/__init__.py").write_text('"""Words."""\nA = 1\n')
+    (package / "files.py").write_text("B = 1\n")
+
+    def git(*words: str) -> str:
+        own = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+        return subprocess.run([*own, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Begin")
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "PACKAGE", package)
+    for function in (code.hashed, code._tree):
+        function.cache_clear()
+    commit, before = git("rev-parse", "HEAD"), {name: code.hashed(name) for name in ("noise", "files")}
+    (package / "noise/__init__.py").write_text("A = 2\n")
+    (package / "files.py").unlink()
+    assert {name: code.at_commit(commit, name) for name in before} == before
+    assert code.at_commit(commit, "none") is None
+    assert code.at_commit("0" * 40, "files") is None
+    for function in (code.hashed, code._tree):
+        function.cache_clear()
 
 
 def test_another_environment_is_told_where_it_matters(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

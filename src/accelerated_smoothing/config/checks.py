@@ -180,13 +180,13 @@ def fresh_draws(config: "Config") -> None:
 
 
 def from_base(config: "Config") -> None:
-    if not config.surrogate.from_base:
-        return
-    for depth, arch in itertools.product(config.depths(), sorted({*config.archs().values()})):
-        if arch != f"resnet{depth}":
-            raise ValueError(
-                f"surrogate.from_base must be false, since f is a {arch} and a surrogate a resnet{depth}, got true"
-            )
+    depths, archs = config.depths(), sorted({*config.archs().values()})
+    if config.surrogate.from_base and not any(f"resnet{depth}" in archs for depth in depths):
+        surrogates = " and ".join(f"resnet{depth}" for depth in depths) or "none"
+        raise ValueError(
+            f"surrogate.from_base must be false, since no surrogate ({surrogates}) has f's architecture "
+            f"({' and '.join(archs)}), got true"
+        )
 
 
 def shared(key: str, config: "Config", main: "Config") -> None:

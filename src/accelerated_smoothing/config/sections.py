@@ -170,7 +170,7 @@ class Surrogate(Section):
         False, description="each epoch learns from train_samples / epochs draws of its own; false: from all of them"
     )
     from_base: bool = Field(
-        False, description="start from the weights of f, which must have h's architecture; false: random weights"
+        False, description="start surrogates of f's architecture from the weights of f; false: all from random weights"
     )
     epochs: int = Field(200, ge=1, description="passes over the counted training images")
     batch_size: int = Field(128, ge=1, description="images in a step")

@@ -77,7 +77,11 @@ def audit(targets: list[Path]) -> list[Node]:
             return node
         node = nodes[path.resolve()] = Node(path)
         if not path.is_file():
-            node.problems.append("is a folder; name files in it" if path.is_dir() else "missing")
+            node.record = _of_images(path)
+            if node.record:
+                node.notes.append(f"{relative(path)} is not here and was not checked; snakemake makes it by this name")
+            else:
+                node.problems.append("is a folder; name files in it" if path.is_dir() else "missing")
             return node
         if path.name.endswith(records.SUFFIX):
             node.problems.append(f"is a record; audit {path.name.removesuffix(records.SUFFIX)}")
@@ -137,6 +141,15 @@ def audit(targets: list[Path]) -> list[Node]:
     return roots
 
 
+def _of_images(path: Path) -> Record | None:
+    """Return the record of images that results were made from, which come without them."""
+    try:
+        record = records.read(path)
+    except InputError:
+        return None
+    return record if record.verb == "data" else None
+
+
 def _same_place(name: str, other: str) -> bool:
     """Return whether two names of a file differ at most in the folder of the results."""
     return Path(name).parts[-2:] == Path(other).parts[-2:] or Path(name).name == Path(other).name == name
@@ -187,12 +200,15 @@ def as_recorded(call: Call) -> dict[str, Any]:
 
 
 def _stale(node: Node) -> Iterator[str]:
-    """Yield what has changed since the file was made: Python, the code, packages."""
+    """Yield what has changed since the file was made: Python, the code, packages.
+
+    Older code is only noted if the repository still has it.
+    """
     record = node.record
     assert record is not None
-    before, here = record.python.rpartition(".")[0], platform.python_version().rpartition(".")[0]
-    if before != here:  # syntax trees differ between versions of Python, so code cannot be compared
-        yield f"made with Python {before}, now {here}"
+    there, here = (version.rpartition(".")[0] for version in (record.python, platform.python_version()))
+    if there != here:  # syntax trees differ between versions of Python, so code cannot be compared
+        yield f"made with Python {there}, now {here}"
     elif node.call:
         try:
             hashes = code.modules(record.verb, record.plugins)
@@ -201,7 +217,11 @@ def _stale(node: Node) -> Iterator[str]:
         else:
             names = sorted(hashes.keys() | record.code.keys())
             changed = [name for name in names if hashes.get(name) != record.code.get(name)]
-            if changed:
+            commit = record.commit.id if record.commit and record.commit.clean else ""
+            before = {name: record.code[name] for name in changed if name in record.code}
+            if before and commit and all(code.at_commit(commit, name) == known for name, known in before.items()):
+                node.notes.append(f"made by the code of commit {commit[:12]}; changed since: {', '.join(changed)}")
+            elif changed:
                 yield f"its code has changed since: {', '.join(changed)}"
     for name, old in record.packages.items():
         if (installed := records.version(name)) != old:
@@ -228,10 +248,10 @@ def _check_against_config(roots: list[Node]) -> None:
             continue
         for node in walk(built):
             if node.call and (call := calls.get(planned.output(as_recorded(node.call)))):
-                node.problems += _differing(node.call, as_recorded(call))
+                node.problems += differing(node.call, as_recorded(call))
 
 
-def _differing(call: Call, now: dict[str, Any]) -> list[str]:
+def differing(call: Call, now: dict[str, Any]) -> list[str]:
     """Return a line for each argument that the config would now set to another value."""
     recorded = as_recorded(call)
     return [

@@ -5,9 +5,11 @@ hash of a module is that of its syntax tree without docstrings, so comments, lay
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -142,13 +144,31 @@ def _closure(verb: str, plugins: Iterable[str]) -> set[str]:
 @functools.cache
 def hashed(name: str) -> str:
     """Return the hash of a module."""
-    return hashlib.sha256(ast.dump(_tree(name)).encode()).hexdigest()
+    return _hash(_tree(name))
+
+
+def at_commit(commit: str, name: str) -> str | None:
+    """Return the hash of a module at a commit of this repository; None if the commit or the module is not there."""
+    stem = f"{PACKAGE.relative_to(ROOT).as_posix()}/{name.replace('.', '/')}"
+    for path in (f"{stem}.py", f"{stem}/__init__.py"):
+        git = ["git", "-C", str(ROOT), "show", f"{commit}:{path}"]
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            return _hash(_without_docstrings(subprocess.run(git, capture_output=True, check=True).stdout))
+    return None
+
+
+def _hash(tree: ast.Module) -> str:
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 @functools.cache
 def _tree(name: str) -> ast.Module:
     """Return the syntax tree of a module without docstrings."""
-    tree = ast.parse(file_of(name).read_bytes())
+    return _without_docstrings(file_of(name).read_bytes())
+
+
+def _without_docstrings(source: bytes) -> ast.Module:
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import ancient
 
 from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
-from accelerated_smoothing.workflow import plan
+from accelerated_smoothing.workflow import plan, shipped
 
 Asked = Callable[..., Any]  # a function of wildcards
 PURPOSES = ("selection", "estimation", "pilot")  # of the draws of test images
@@ -63,12 +64,20 @@ class Inputs:
         """Return a function of wildcards: the images of a split, or their embeddings for an experiment on these."""
 
         def path(wildcards: Any) -> str:
-            folder, home = f"{self.run.results}/data", embedder(self.run.experiments, wildcards.home)
-            if home:
-                folder = f"{self.run.results}/{home}embeddings/sigma{self._sigma(home)}"
-            return f"{folder}/{split or wildcards.split}.npz"
+            home, part = embedder(self.run.experiments, wildcards.home), split or wildcards.split
+            if home is None:
+                return self.pixels(part)
+            return f"{self.run.results}/{home}embeddings/sigma{self._sigma(home)}/{part}.npz"
 
         return path
+
+    def pixels(self, split: str) -> str:
+        """Return the images of a split themselves.
+
+        If results came without them, they will be those of their record, so that nothing is made again for them.
+        """
+        file = self.run.images(split)
+        return ancient(file) if shipped.missing(file) else file
 
     def _sigma(self, home: str) -> float:
         (sigma,) = self.run.experiments[home].sigmas
@@ -97,8 +106,14 @@ class Inputs:
         return {"initial": self._base(f"{paper}/{initial}/", wildcards.sigma)} if initial else {}
 
     def surrogate_base(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights of the base classifier, if the training of surrogates starts from them."""
-        return {"base": self.base(wildcards)} if self.experiment(wildcards).surrogate.from_base else {}
+        """Return the weights of the base classifier, if the training of a surrogate starts from them."""
+        return {"base": self.base(wildcards)} if self.from_base(wildcards) else {}
+
+    def from_base(self, wildcards: Any) -> bool:
+        """Return whether the training of a surrogate starts from the weights of the base classifier."""
+        experiment = self.experiment(wildcards)
+        same = experiment.archs()[float(wildcards.sigma)] == f"resnet{wildcards.depth}"
+        return same and experiment.surrogate.from_base
 
     def backbone(self, wildcards: Any) -> dict[str, str]:
         """Return the weights of the network that embeds an experiment's images, if one does."""

@@ -175,6 +175,11 @@ class Jobs(Inputs):
         sampling = self.experiment(wildcards).sampling
         return flags(sampling.model_copy(update={"sizes": self.counting(wildcards).sizes, "grid": 0}))
 
+    def surrogate(self, wildcards: Any) -> str:
+        """Return the section `surrogate` as flags, as it applies to a depth."""
+        section = self.experiment(wildcards).surrogate
+        return flags(section.model_copy(update={"from_base": self.from_base(wildcards)}))
+
     def seed(self, wildcards: Any) -> int:
         """Return the root seed of the draws of a split, and of the surrogates that learn from them."""
         seed: int = self.experiment(wildcards).draws_seed(wildcards.get("split", "train"))

@@ -16,6 +16,7 @@ from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import check_writable
 from accelerated_smoothing.provenance.records import WORKFLOW
+from accelerated_smoothing.workflow import shipped
 from accelerated_smoothing.workflow.jobs import Jobs
 from accelerated_smoothing.workflow.simulations import Simulations
 
@@ -42,6 +43,9 @@ def start(settings: Mapping[str, Any], workflow: Any) -> Jobs:
         if problem := _problem(target, run, root):
             _stop(f"{target}: {problem}")
     _environment(workflow, root)
+    shipped.patch()
+    if not workflow.remote_exec:  # a job on a cluster builds what the main process has decided to build
+        shipped.settle(Path(main.results))
     return jobs
 
 

@@ -1,0 +1,107 @@
+"""Results that come without their images, their times and what Snakemake kept of its runs, as in a clone."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+R = "results/tiny"
+TINY = ("--configfile", "presets/tiny.yaml")
+Plan = Callable[..., dict[str, int]]
+
+
+@pytest.fixture
+def shipped(tiny: Path, tmp_path: Path) -> Path:
+    """A copy of a clone with its results, as git would leave it: files get their times in any order."""
+    leave = shutil.ignore_patterns(".snakemake", "logs", "other")
+    folder = shutil.copytree(tiny.parents[1], tmp_path / "clone", ignore=leave)
+    for images in (folder / R / "data").glob("*.npz"):
+        images.unlink()
+    files = sorted(path for path in (folder / R).rglob("*") if path.is_file())
+    random.Random(0).shuffle(files)
+    for place, path in enumerate(files):
+        os.utime(path, (1e9 + place, 1e9 + place))
+    return folder
+
+
+@pytest.fixture
+def planned(shipped: Path, snakemake) -> Plan:
+    """Jobs by rule of a dry run."""
+
+    def run(*words: str) -> dict[str, int]:
+        done = snakemake(*words, "-n", *TINY, folder=shipped)
+        assert done.returncode == 0, done.stderr
+        text = done.stdout + done.stderr
+        if "Nothing to be done" in text:
+            return {}
+        stats = text.split("Job stats:")[1].split("total")[0]
+        return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE) if rule != "all"}
+
+    return run
+
+
+def audit(shipped: Path, *targets: str) -> str:
+    words = [sys.executable, "-m", "accelerated_smoothing", "audit", *targets]
+    own = {**os.environ, "PYTHONPATH": str(shipped / "src")}
+    return subprocess.run(words, cwd=shipped, env=own, capture_output=True, text=True, check=False).stdout
+
+
+def test_nothing_is_built_again(shipped: Path, planned: Plan) -> None:
+    assert planned("all") == {}
+    # Without records, Snakemake goes by the times alone.
+    for record in (shipped / R / "certificates").rglob("*.record.json"):
+        record.unlink()
+    for counts in (shipped / R / "counts").rglob("*.npz"):
+        counts.touch()
+    assert planned("all")["certificates"] > 0
+
+
+def test_tables_and_figures_are_made_again_without_images(shipped: Path, snakemake) -> None:
+    items = [f"{R}/table1.csv", f"{R}/table6.csv", f"{R}/figure3.svg"]
+    before = {item: (shipped / item).read_bytes() for item in items}
+    done = snakemake(*items, "--forcerun", "table", "figure", "--cores", "1", *TINY, folder=shipped)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^Finished jobid", done.stderr, re.MULTILINE)) == len(items)
+    assert {item: (shipped / item).read_bytes() for item in items} == before
+    assert not (shipped / R / "data/test.npz").exists()
+
+
+def test_another_config_builds_what_it_changes(planned: Plan) -> None:
+    plan = planned("all", "--config", "base={epochs: 5}")
+    assert plan["base"] == 2
+    plan = planned("all", "--config", "surrogate={lr: 0.1}")
+    assert plan["surrogate"] == 2
+    assert "base" not in plan
+    assert "shard" not in plan
+
+
+def test_a_new_method_needs_the_images_and_no_training(planned: Plan) -> None:
+    words = ("methods={mine: {certifier: accelerated, n: 100, depth: 8}}", "rows=[cohen, baseline, resnet8, mine]")
+    plan = planned(f"{R}/table1.csv", "--config", *words)
+    assert plan == {"data": 1, "certificates": 2, "table": 1}
+
+
+def test_a_changed_file_builds_what_follows(shipped: Path, planned: Plan) -> None:
+    log = shipped / R / "certificates/sigma0.5/cohen.tsv"
+    log.write_text(log.read_text().replace("\t1\t", "\t0\t", 1))
+    assert planned(f"{R}/table1.csv") == {"table": 1}
+
+
+def test_images_that_are_fetched_later_change_nothing(shipped: Path, planned: Plan, snakemake) -> None:
+    words = audit(shipped, f"{R}/table1.csv")
+    assert words.splitlines()[-1].startswith("holds: all ")
+    assert f"note: {R}/data/test.npz is not here and was not checked; snakemake makes it by this name" in words
+    done = snakemake(f"{R}/data/test.npz", "--cores", "1", *TINY, folder=shipped)
+    assert done.returncode == 0, done.stderr
+    assert planned("all") == {}
+    words = audit(shipped, f"{R}/table1.csv")
+    assert words.splitlines()[-1].startswith("holds: all ")
+    assert "was not checked" not in words
+    (shipped / R / "data/train.npz").write_bytes(b"other images")
+    assert planned("all")["base"] == 2
