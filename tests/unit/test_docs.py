@@ -117,7 +117,7 @@ def test_the_targets_exist(page: Path) -> None:
             items = [path for paper in papers.papers() for path in papers.items(paper)]
             bases = [f"base/sigma{sigma}" for sigma in run_config.sigmas]
             notebooks = [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
-            assert stem in [*items, *bases, *notebooks, "report"], words
+            assert stem in [*items, *bases, *notebooks, "report", "data/test"], words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -176,11 +176,6 @@ def test_draws_of_the_main_experiment_are_shared() -> None:
             "experiments.fresh-1.train_samples must be a multiple of surrogate.epochs (200), since surrogate.fresh is "
             "true, got 201",
         ),
-        (
-            {"select": ["base-ce-10"], "common": {"methods": {"surrogate": {"depth": 20}}}},
-            "surrogate.from_base must be false, since no surrogate (resnet20) has f's architecture (resnet110), got "
-            "true",
-        ),
         ({"seeds": [1, 1]}, "seeds must be distinct"),
     ],
 )

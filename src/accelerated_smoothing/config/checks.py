@@ -36,7 +36,6 @@ def experiment(config: "Config") -> None:
         held_out,
         predictions,
         fresh_draws,
-        from_base,
     ):
         check(config)
 
@@ -176,16 +175,6 @@ def fresh_draws(config: "Config") -> None:
         raise ValueError(
             f"train_samples must be a multiple of surrogate.epochs ({epochs}), since surrogate.fresh is true, got "
             f"{config.train_samples}"
-        )
-
-
-def from_base(config: "Config") -> None:
-    depths, archs = config.depths(), sorted({*config.archs().values()})
-    if config.surrogate.from_base and not any(f"resnet{depth}" in archs for depth in depths):
-        surrogates = " and ".join(f"resnet{depth}" for depth in depths) or "none"
-        raise ValueError(
-            f"surrogate.from_base must be false, since no surrogate ({surrogates}) has f's architecture "
-            f"({' and '.join(archs)}), got true"
         )
 
 
