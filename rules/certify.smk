@@ -25,6 +25,47 @@ rule certificates:
         "--alpha {params.alpha} --n0 {params.n0} --output {output} 2> {log}"
 
 
+# In place of counting N draws of each image: draws are made when the method asks for them.
+rule certified_online:
+    input:
+        unpack(jobs.evidence),
+        base=jobs.base,
+        images=jobs.pixels("test"),
+    output:
+        f"{R}/{{home}}certificates/sigma{{sigma}}/{{method}}.tsv",
+    log:
+        f"{R}/logs/{{home}}certificates/sigma{{sigma}}/{{method}}.log",
+    wildcard_constraints:
+        home=anyof(jobs.drawn_online),
+        method=anyof(method for methods in jobs.drawn_online.values() for method in methods),
+    conda:
+        "../envs/models.yaml"
+    threads: jobs.main.compute.threads
+    resources:
+        **jobs.with_gpu("certificates/{method}"),
+    params:
+        code=jobs.code("certify-online", "base"),
+        experiment=jobs.name,
+        certifier=jobs.certifier,
+        settings=jobs.method,
+        evidence=jobs.as_flags(jobs.evidence),
+        slice=jobs.setting("dataset", "test"),
+        sizes=lambda wildcards: jobs.experiment(wildcards).sampling.counted(),
+        precision=jobs.setting("sampling", "precision"),
+        alpha=jobs.setting("alpha"),
+        n0=jobs.setting("n0"),
+        device=jobs.device,
+        compute=jobs.compute,
+    shell:
+        "exec python -m accelerated_smoothing certify-online {params.certifier} --experiment {params.experiment} "
+        "--method {wildcards.method} {params.settings} {params.evidence} --base {input.base} --images {input.images} "
+        "--slice={params.slice} --sizes {params.sizes} --precision {params.precision} --alpha {params.alpha} "
+        "--n0 {params.n0} {params.compute} --output {output} 2> {log}"
+
+
+ruleorder: certified_online > certificates
+
+
 rule timing:
     input:
         unpack(jobs.timed),
@@ -49,7 +90,7 @@ rule timing:
         n0=jobs.setting("n0"),
         timing=jobs.section("timing"),
         sampling=jobs.section("sampling"),
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing time {params.networks} --images {input.images} --slice={params.slice} "
@@ -83,7 +124,7 @@ rule online:
         alpha=jobs.setting("alpha"),
         n0=jobs.setting("n0"),
         precision=jobs.setting("sampling", "precision"),
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing online --methods {params.methods:q} --count {params.number} "
@@ -121,7 +162,7 @@ rule attack:
         backbone=jobs.as_flags(jobs.backbone),
         settings=jobs.section("attack"),
         precision=jobs.setting("sampling", "precision"),
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing attack --experiment {params.experiment} --base {input.base} "

@@ -18,7 +18,7 @@ rule sigmas:
         noise=jobs.setting("noise"),
         settings=jobs.chooser,
         at=jobs.chosen_at,
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing choose {wildcards.chooser} --at {params.at} {params.settings} "
@@ -48,7 +48,7 @@ rule shard:
         noise=jobs.setting("noise"),
         sigmas=jobs.chosen,
         settings=jobs.sizes,
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing count --base {input.base} --images {input.images} {params.images} "

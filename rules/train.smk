@@ -20,7 +20,7 @@ rule base:
         noise=jobs.setting("noise"),
         initial=jobs.as_flags(jobs.initial),
         settings=jobs.section("base"),
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing train-base {params.way} --train {input.train} --test {input.test} "
@@ -73,7 +73,7 @@ rule embeddings:
     params:
         code=jobs.code("embed", "base"),
         folder=subpath(output.train, parent=True),
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing embed --base {input.base} --train {input.train} --test {input.test} "
@@ -101,7 +101,7 @@ rule surrogate:
         slice=jobs.setting("dataset", "train"),
         base=jobs.as_flags(jobs.surrogate_base),
         settings=jobs.surrogate,
-        device=jobs.main.compute.device,
+        device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing train-surrogate --images {input.images} --slice={params.slice} "

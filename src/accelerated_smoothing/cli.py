@@ -9,6 +9,8 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import records
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+# Libraries read these when they are loaded: oneDNN, PyTorch's own kernels, and MKL, whose sums depend on the CPU else.
+PORTABLE = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE"}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -24,6 +26,8 @@ def main(words: list[str] | None = None) -> int:
         call = command.parse(words)
         if call is None:
             return 0
+        if getattr(call.arguments, "portable", False):
+            os.environ.update(PORTABLE)
         with records.recorded(call, words):
             return call.run() or 0
     except InputError as error:

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from accelerated_smoothing import certify, data
-from accelerated_smoothing.certify import beliefs, live
+from accelerated_smoothing import certify, data, progress
+from accelerated_smoothing.certify import beliefs, live, log
 from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counting import counts, sampling
+from accelerated_smoothing.counting.online import Online
 from accelerated_smoothing.counting.predictions import Predictions
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256
@@ -69,6 +70,58 @@ def test_online_and_replayed_certificates_are_the_same(evidence: Evidence, base:
     assert list(table) == paper.TIMES
 
 
+def certified(evidence: Evidence, base: Path, output: Path, name: str = "planned") -> pd.DataFrame:
+    method = certify.method(name)
+    live.certify(
+        replace(evidence, estimation=None, method=name), method, method.Settings(**METHODS[name]), SIZES["estimation"],
+        base, output, precision="fp32", device=CPU, code="",
+    )  # fmt: skip
+    return log.read(output)
+
+
+@pytest.mark.parametrize("name", ["planned", "ladder", "pilot"])
+def test_certificates_without_stored_counts_are_the_replayed_ones(
+    evidence: Evidence, base: Path, tmp_path: Path, name: str
+) -> None:
+    method = certify.method(name)
+    log.write(
+        tmp_path / "replayed.tsv", method.certify(replace(evidence, method=name), method.Settings(**METHODS[name]))
+    )
+    replayed, made = log.read(tmp_path / "replayed.tsv"), certified(evidence, base, tmp_path / "made.tsv", name)
+    pd.testing.assert_frame_equal(made.drop(columns="time"), replayed.drop(columns="time"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.tsv", "replayed.tsv"]
+
+
+def test_a_stopped_run_goes_on(evidence: Evidence, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was drawn before the stop is not drawn again."""
+    expected = certified(evidence, base, tmp_path / "whole.tsv")
+    drawn: list[int] = []
+    draw = Online._draw
+
+    def stopping(online: Online, rows: np.ndarray, begun: int, position: int) -> None:
+        if drawn:
+            raise progress.Stopped
+        draw(online, rows, begun, position)
+        drawn.append(len(rows))
+        online.progress.keep()
+
+    monkeypatch.setattr(Online, "_draw", stopping)
+    with pytest.raises(progress.Stopped):
+        certified(evidence, base, tmp_path / "made.tsv")
+    assert not (tmp_path / "made.tsv").exists()
+    before = sum(drawn)
+
+    def counting(online: Online, rows: np.ndarray, begun: int, position: int) -> None:
+        drawn.append(len(rows))
+        draw(online, rows, begun, position)
+
+    monkeypatch.setattr(Online, "_draw", counting)
+    made = certified(evidence, base, tmp_path / "made.tsv")
+    pd.testing.assert_frame_equal(made.drop(columns="time"), expected.drop(columns="time"))
+    assert sum(drawn) == (expected["n"] > 0).sum()
+    assert 0 < before < sum(drawn)
+
+
 def test_other_draws_are_noticed(evidence: Evidence, base: Path, tmp_path: Path) -> None:
     stored = evidence.stored
     other = replace(evidence, estimation=replace(stored, meta={**stored.meta, "seed": 1}))
@@ -79,5 +132,7 @@ def test_another_classifier_is_refused(evidence: Evidence, base: Path, tmp_path:
     copy = tmp_path / "base.safetensors"
     copy.write_bytes(base.read_bytes() + b" ")
     assert sha256(copy) != evidence.stored.meta["base"]
+    with pytest.raises(InputError, match="must be the classifier that was counted, got another"):
+        certified(evidence, copy, tmp_path / "made.tsv")
     with pytest.raises(InputError, match="must be the classifier that was counted"):
         measured(evidence, copy, tmp_path / "online.tsv")

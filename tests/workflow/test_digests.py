@@ -108,6 +108,8 @@ COMMANDS = [
         f"certify {method} --budget 50 {COUNTS} {BELIEF} --output certificates/{method}.tsv"
         for method in ("planned", "spending", "cs")
     ),
+    f"certify-online planned --budget 50 --base base.safetensors {DATA} --sizes 50 100 --threads 1 "
+    f"--selection counts/selection.npz {BELIEF} --output certificates/online.tsv",
     *(f"certify {method} {COUNTS} {BELIEF} --output certificates/{method}.tsv" for method in ("ladder", "conformal")),
     *(
         f"certify {method} {COUNTS} --output certificates/{method}.tsv"
@@ -135,6 +137,7 @@ COMMANDS = [
     "table fast-and-sound/3 certificates/frontier.tsv certificates/conformal.tsv --output fast3.csv",
     f"table label-budget/1 {LABELS} --output labels.csv",
     f"figure label-budget/1 {LABELS} --output labels.svg",
+    "table fast-and-sound/5 certificates/online.tsv --output fast5.csv",
     "figure fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.svg",
     "figure fast-and-sound/2 counts/estimation.npz predictions.npz belief.npz --output fast2.svg",
     "figure 1 timing.tsv --output figure1.svg",

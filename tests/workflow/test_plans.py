@@ -272,8 +272,9 @@ def test_presets_plan_a_backbone_and_what_is_beside_it(snakemake, preset: str) -
     assert plan["surrogate"] == 2 * (main - 2)
 
 
-# Of each sigma: one base classifier, two surrogates, their predictions for both splits, and one belief.
-FEW = {"base": 1, "surrogate": 2, "predictions": 2, "belief": 1, "counts": 4, "certificates": 44}
+# Of each sigma: one base classifier and two surrogates; for the images that are replayed and for all test images, their
+# predictions for both splits, a belief, and selection draws.
+FEW = {"base": 1, "surrogate": 2, "predictions": 4, "belief": 2, "counts": 5, "certificates": 46, "certified_online": 1}
 
 
 @pytest.mark.parametrize("preset", [None, *PRESETS, "presets/imagenet.yaml", "presets/imagenette.yaml"])
@@ -281,7 +282,7 @@ def test_presets_plan_certificates_from_few_passes(snakemake, imagenet: None, pr
     plan = planned(snakemake, "fast_and_sound", *(["--configfile", preset] if preset else []))
     sigmas = 4 if preset is None else 2 if preset in PRESETS else 3
     assert {rule: plan[rule] for rule in FEW} == {rule: sigmas * jobs for rule, jobs in FEW.items()}
-    assert (plan["table"], plan["figure"], plan["report"]) == (3, 3, 1)
+    assert (plan["table"], plan["figure"], plan["report"]) == (4, 3, 1)
 
 
 def test_a_base_classifier_that_is_shared_is_trained_and_counted_once(snakemake) -> None:

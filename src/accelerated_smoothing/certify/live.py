@@ -1,7 +1,8 @@
 """Certificates that are made online: methods run as in a replay, but draws are made when they ask for them."""
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import pandas as pd
 import torch
 
 from accelerated_smoothing import models
+from accelerated_smoothing.certify import log
 from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.counting import engines
-from accelerated_smoothing.counting.online import Online
+from accelerated_smoothing.counting.counts import Counts
+from accelerated_smoothing.counting.engines import Engine
+from accelerated_smoothing.counting.online import ARRAYS, Online
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256, write_text
+from accelerated_smoothing.progress import Checkpoint, partial
 
 
 def measure(
@@ -45,30 +50,15 @@ def measure(
     """
     stored, images = evidence.stored, evidence.images
     assert images is not None
-    if sha256(base) != stored.meta["base"]:
-        raise InputError(f"{base} must be the classifier that was counted, got another")
-    model, _ = models.load(base, "base", images.meta)
     some = np.arange(min(count, len(stored.idx))) * len(stored.idx) // min(count, len(stored.idx))
     part = evidence.take(some)
-    pixels = images.take(some).pixels()
-    engine = engines.build(model, pixels.shape[1:], device=device, precision=precision)
-    if engine.arithmetic != stored.meta["arithmetic"]:
-        raise InputError(f"--device must count as {stored.meta['arithmetic']}, got {engine.arithmetic}")
-    engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
+    assert part.images is not None
+    pixels = part.images.pixels()
+    engine = _engine(base, stored, pixels, images.meta, precision, device)
     rows = []
     for name, (method, settings) in methods.items():
         replayed = method.certify(part, settings)  # what does not depend on images is computed before the clock starts
-        online = Online(
-            engine,
-            pixels,
-            part.stored.sigmas,
-            stored.sizes,
-            stored.meta["seed"],
-            classes=stored.counts.shape[2],
-            idx=part.stored.idx,
-            purpose=stored.meta["purpose"],
-            noise=stored.meta["noise"],
-        )
+        online = _online(engine, pixels, part.stored, stored.sizes)
         begun = time.perf_counter()
         made = method.certify(replace(part, estimation=online), settings)
         took = time.perf_counter() - begun
@@ -86,3 +76,88 @@ def measure(
             }
         )
     write_text(output, pd.DataFrame(rows).to_csv(sep="\t", index=False))
+
+
+def certify(
+    evidence: Evidence,
+    method: Any,
+    settings: Any,
+    sizes: Sequence[int],
+    base: Path,
+    output: Path,
+    *,
+    precision: str,
+    device: torch.device,
+    code: str,
+) -> None:
+    """Certify images by one method and write the certificates. Draws are made when the method asks for them.
+
+    A run that was stopped goes on from what is saved.
+
+    Args:
+        evidence: complete but for the estimation counts.
+        method: its module.
+        settings: of the method.
+        sizes: ascending nested numbers of draws, at which the method may look.
+        base: weight file of f.
+        output: certificates, TSV.
+        precision, device: of f's passes.
+        code: digest of the code; unfinished work of other code is not continued.
+
+    Raises:
+        InputError: f is not the classifier of the other evidence, or counts in another arithmetic.
+    """
+    selection, images = evidence.selection, evidence.images
+    assert selection is not None
+    assert images is not None
+    pixels = images.pixels()
+    engine = _engine(base, selection, pixels, images.meta, precision, device)
+    belief = evidence.belief and hashlib.sha256(repr(evidence.belief).encode()).hexdigest()
+    identity = {
+        **{key: selection.meta[key] for key in ("base", "sigma", "noise", "seed", "dataset", "split", "arithmetic")},
+        **{"method": method.__name__, "settings": settings.model_dump(mode="json"), "alpha": evidence.alpha},
+        **{"idx": selection.idx.tolist(), "sizes": list(sizes), "belief": belief},
+        **{"images": hashlib.sha256(images.images.tobytes()).hexdigest(), "build": engine.build, "code": code},
+    }
+    checkpoint = Checkpoint(partial(output), identity, list(ARRAYS))
+    expected = round(len(pixels) * getattr(settings, "budget", sizes[-1]))
+    with _online(engine, pixels, selection, sizes, checkpoint=checkpoint, show=True, expected=expected) as online:
+        certificates = method.certify(replace(evidence, estimation=online), settings)
+        online.finish()
+    log.write(output, certificates)
+    checkpoint.clear()
+
+
+def _engine(
+    base: Path, counts: Counts, pixels: np.ndarray, about: Mapping[str, Any], precision: str, device: torch.device
+) -> Engine:
+    """Return the engine of a base classifier that was counted, compiled.
+
+    Raises:
+        InputError: f is another classifier, or it counts in another arithmetic here.
+    """
+    if sha256(base) != counts.meta["base"]:
+        raise InputError(f"{base} must be the classifier that was counted, got another")
+    model, _ = models.load(base, "base", dict(about))
+    engine = engines.build(model, pixels.shape[1:], device=device, precision=precision)
+    if engine.arithmetic != counts.meta["arithmetic"]:
+        raise InputError(f"--device must count as {counts.meta['arithmetic']}, got {engine.arithmetic}")
+    engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
+    return engine
+
+
+def _online(
+    engine: Engine, pixels: np.ndarray, like: Counts, sizes: Sequence[int] | np.ndarray, **options: Any
+) -> Online:
+    """Return estimation counts of the images of other counts, with their seed and noise; nothing is drawn yet."""
+    return Online(
+        engine,
+        pixels,
+        like.sigmas,
+        sizes,
+        like.meta["seed"],
+        classes=like.counts.shape[2],
+        idx=like.idx,
+        noise=like.meta["noise"],
+        **options,
+    )

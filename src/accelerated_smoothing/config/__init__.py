@@ -11,7 +11,7 @@
 """
 
 from accelerated_smoothing.config.errors import one_line
-from accelerated_smoothing.config.experiment import Config, counter, embedder, owner
+from accelerated_smoothing.config.experiment import Config, counter, embedder, owner, trainer
 from accelerated_smoothing.config.loading import check, load, read, schema
 from accelerated_smoothing.config.plugins import (
     dataset_names,
@@ -79,4 +79,5 @@ __all__ = [
     "owner",
     "read",
     "schema",
+    "trainer",
 ]

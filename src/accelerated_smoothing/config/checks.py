@@ -36,6 +36,7 @@ def experiment(config: "Config") -> None:
         held_out,
         predictions,
         fresh_draws,
+        drawn_online,
     ):
         check(config)
 
@@ -176,6 +177,16 @@ def fresh_draws(config: "Config") -> None:
             f"train_samples must be a multiple of surrogate.epochs ({epochs}), since surrogate.fresh is true, got "
             f"{config.train_samples}"
         )
+
+
+def drawn_online(config: "Config") -> None:
+    stored = [
+        name
+        for name in config.rows
+        if "estimation" in config.certifier(name).NEEDS and not getattr(config.certifier(name), "ONLINE", False)
+    ]
+    if stored and not config.replay:
+        raise ValueError(f"replay must be true, since {stored[0]} looks at all N draws, got false")
 
 
 def shared(key: str, config: "Config", main: "Config") -> None:

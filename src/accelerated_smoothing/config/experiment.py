@@ -1,6 +1,6 @@
 """One experiment: every key of the config, and what follows from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
@@ -73,6 +73,9 @@ class Config(Section):
     shards: Shards = Shards()
     variance: Variance = Variance()
     surrogate: Surrogate = Surrogate()
+    replay: bool = Field(
+        True, description="certify from stored counts of N draws; false: draw while certifying, as methods ask for it"
+    )
     choose: dict[str, dict[str, Any]] = Field(
         {"ascent": {"samples": 1, "lr": 1e-4}, "grid": {"evaluations": 200}},
         description="ways of choosing each image's sigma: a module of sigmas/ways/ and its settings",
@@ -196,7 +199,8 @@ class Config(Section):
     def counted(self) -> list[tuple[str, str]]:
         """Return the split and the purpose of the counts that the rows need."""
         kinds = [("train", "estimation")] if self.depths() else []
-        kinds += [("test", "estimation"), ("test", "selection")] if self.samples() else []
+        kinds += [("test", "estimation")] if self.samples() and self.replay else []
+        kinds += [("test", "selection")] if self.samples() else []
         return kinds + ([("test", "pilot")] if self.pilots() else [])
 
     def sizes(self, split: str, purpose: str) -> list[int]:
@@ -267,16 +271,43 @@ def counter(experiments: Mapping[str, Config], home: str, sigma: float, split: s
     def draws(config: Config) -> tuple[object, ...]:
         return getattr(config.dataset, split), config.sizes(split, purpose), config.draws_seed(split)
 
-    own, of = experiments[home], owner(experiments, home)
+    return _first(
+        experiments, home, sigma, lambda config: draws(config) if (split, purpose) in config.counted() else None
+    )
+
+
+def trainer(experiments: Mapping[str, Config], home: str, sigma: float, depth: int) -> str:
+    """Return the folder of the experiment whose surrogate the one at `home` uses: the first that trains an equal one.
+
+    Args:
+        experiments, home, sigma: as for `counter`.
+        depth: of the surrogate.
+    """
+
+    def training(config: Config) -> tuple[object, ...] | None:
+        learned = config.sizes("train", "estimation"), config.draws_seed("train"), config.dataset.train
+        return (config.surrogate, *learned) if depth in config.depths() else None
+
+    return _first(experiments, home, sigma, training)
+
+
+def _first(
+    experiments: Mapping[str, Config], home: str, sigma: float, of: Callable[[Config], tuple[object, ...] | None]
+) -> str:
+    """Return the first experiment with the same base classifier that makes the same thing as the one at `home`.
+
+    Args:
+        of: what decides the thing; None if an experiment does not make it.
+    """
     return next(
         other
         for other, config in experiments.items()
         if other == home
         or (
-            owner(experiments, other) == of
+            owner(experiments, other) == owner(experiments, home)
             and sigma in config.sigmas
-            and (split, purpose) in config.counted()
-            and draws(config) == draws(own)
+            and of(config) is not None
+            and of(config) == of(experiments[home])
         )
     )
 

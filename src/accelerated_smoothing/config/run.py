@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from accelerated_smoothing.config import Config, counter
+from accelerated_smoothing.config import Config, counter, trainer
 from accelerated_smoothing.errors import InputError
 
 
@@ -79,6 +79,12 @@ class Run:
         self.config(home)
         place = counter(self.experiments, home, sigma, split, purpose)
         return f"{self.results}/{place}counts/sigma{sigma}/{split}-{purpose}.npz"
+
+    def surrogate(self, home: str, sigma: float, depth: int) -> str:
+        """Return the weights of a surrogate. Experiments with the same training share a file."""
+        self.config(home)
+        place = trainer(self.experiments, home, sigma, depth)
+        return f"{self.results}/{place}surrogates/sigma{sigma}/resnet{depth}.safetensors"
 
     def attacks(self, home: str, sigma: float) -> str:
         """Return the attacks on the classifier of an experiment."""

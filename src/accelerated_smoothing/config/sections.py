@@ -221,6 +221,9 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
     threads: int = Field(2, ge=1, description="CPU threads of a job that runs a model")
+    portable: bool = Field(
+        False, description="use AVX2 alone, so that training gives the same weights on every x86-64 CPU that has it"
+    )
 
 
 class Comparison(Section):

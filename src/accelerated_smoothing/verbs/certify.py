@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from accelerated_smoothing.command import Input, Output
 from accelerated_smoothing.verbs._flags import Confident, Sliced
+
+if TYPE_CHECKING:
+    from accelerated_smoothing.certify.evidence import Evidence
 
 EXAMPLE = "cohen --n 100000 --selection selection.npz --estimation estimation.npz --output cohen.tsv"
 MAKES = "Certificates"
@@ -42,13 +45,23 @@ def evidence_flags(method: Any) -> dict[str, Any]:
 EXTRA = evidence_flags
 
 
-def run(arguments: Any) -> None:
-    from accelerated_smoothing import certify, data
-    from accelerated_smoothing.certify import beliefs, log
+def evidence(arguments: Any, method: Any, needs: tuple[str, ...], **more: Any) -> "Evidence":
+    """Return the evidence that flags name.
+
+    Args:
+        arguments: of the verb.
+        method: module of the certifier.
+        needs: the fields that flags name.
+        more: further fields.
+
+    Raises:
+        InputError: a file is broken, or the files do not belong together.
+    """
+    from accelerated_smoothing import data
+    from accelerated_smoothing.certify import beliefs
     from accelerated_smoothing.certify.evidence import Evidence
     from accelerated_smoothing.counting import counts, predictions
 
-    method = certify.method(arguments.certifier)
     read: dict[str, Callable[[Path], Any]] = {
         "selection": counts.read,
         "estimation": counts.read,
@@ -57,12 +70,22 @@ def run(arguments: Any) -> None:
         "belief": beliefs.read,
         "images": lambda path: data.read(path, arguments.slice),
     }
-    evidence = Evidence(
+    complete = Evidence(
         experiment=arguments.experiment,
         method=arguments.method or arguments.certifier,
         alpha=arguments.alpha,
         n0=arguments.n0,
-        **{need: read.get(need, Path)(getattr(arguments, need)) for need in method.NEEDS},
+        **{need: read.get(need, Path)(getattr(arguments, need)) for need in needs},
+        **more,
     )
-    evidence.check(method.NEEDS)
-    log.write(arguments.output, method.certify(evidence, arguments.section(method.Settings)))
+    complete.check(needs)
+    return complete
+
+
+def run(arguments: Any) -> None:
+    from accelerated_smoothing import certify
+    from accelerated_smoothing.certify import log
+
+    method = certify.method(arguments.certifier)
+    complete = evidence(arguments, method, method.NEEDS)
+    log.write(arguments.output, method.certify(complete, arguments.section(method.Settings)))

@@ -96,8 +96,8 @@ class Inputs:
 
     def surrogates(self, wildcards: Any) -> list[str]:
         """Return the weights of all surrogates of an experiment at one sigma."""
-        folder = f"{self.run.results}/{wildcards.home}surrogates/sigma{wildcards.sigma}"
-        return [f"{folder}/resnet{depth}.safetensors" for depth in self.experiment(wildcards).depths()]
+        sigma, depths = float(wildcards.sigma), self.experiment(wildcards).depths()
+        return [self.run.surrogate(wildcards.home, sigma, depth) for depth in depths]
 
     def initial(self, wildcards: Any) -> dict[str, str]:
         """Return the weights that training starts from, if the experiment names some."""
@@ -152,19 +152,19 @@ class Inputs:
             "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
             "images": self.images("test")(wildcards),
             "base": self._base(wildcards.home, wildcards.sigma),
-            "surrogate": f"{home}surrogates/sigma{wildcards.sigma}/resnet{depth}.safetensors",
+            "surrogate": self.run.surrogate(wildcards.home, float(wildcards.sigma), depth) if depth else "",
         }
-        return {need: files[need] for need in experiment.certifier(wildcards.method).NEEDS}
+        needs = experiment.certifier(wildcards.method).NEEDS
+        return {need: files[need] for need in needs if need != "estimation" or experiment.replay}
 
     def timed(self, wildcards: Any) -> dict[str, Any]:
         """Return the networks that are timed: the base and its surrogates, or a backbone and the head behind it."""
-        experiment = self.experiment(wildcards)
-        level = f"sigma{experiment.timing.sigma}"
-        own = self._base(wildcards.home, experiment.timing.sigma)
+        experiment, home = self.experiment(wildcards), wildcards.home
+        sigma = experiment.timing.sigma
+        own = self._base(home, sigma)
         if experiment.embedding:
             return {"base": self.backbone(wildcards)["backbone"], "head": own}
-        folder = f"{self.run.results}/{wildcards.home}surrogates/{level}"
-        return {"base": own, "surrogates": [f"{folder}/resnet{depth}.safetensors" for depth in experiment.depths()]}
+        return {"base": own, "surrogates": [self.run.surrogate(home, sigma, depth) for depth in experiment.depths()]}
 
     def reference(self, wildcards: Any) -> str:
         """Return the certificates of the reference method."""

@@ -66,14 +66,24 @@ class Jobs(Inputs):
     def compute(self, wildcards: Any, threads: int) -> str:
         """Return the section `compute` as flags.
 
-        Snakemake does not track what depends on `threads`, so another number of threads runs no job again. The device,
-        which changes the arithmetic, is a parameter of its own.
+        Snakemake does not track what depends on `threads`, so another number of threads runs no job again. What changes
+        the arithmetic is a parameter of its own: `device`.
         """
         return flags(self.main.compute)
+
+    @property
+    def device(self) -> str:
+        """Return the device, and whether its arithmetic is portable."""
+        return self.main.compute.device + (", portable" if self.main.compute.portable else "")
 
     def threads(self, wildcards: Any, threads: int) -> str:
         """Return the number of threads as a flag; it is not tracked, as in `compute`."""
         return f"--threads {self.main.compute.threads}"
+
+    @functools.cached_property
+    def drawn_online(self) -> dict[str, list[str]]:
+        """Return the methods whose draws are made when they ask for them, by experiment."""
+        return {home: list(config.online()) for home, config in self.run.experiments.items() if not config.replay}
 
     def imported(self, field: str) -> Asked:
         """Return a function of wildcards: a field of the base classifier that is imported."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
 from accelerated_smoothing.architectures import cost, embeds, of_file, rescaling, sll
-from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder
+from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder, trainer
 from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,9 +129,10 @@ def stages(experiments: Mapping[str, Config], home: str = "") -> list[Stage]:
     jobs += _timing_and_attacks(experiments, home)
     for depth in config.depths():
         arch = f"resnet{depth}"
-        passes = len(config.sigmas) * config.surrogate.epochs * counting(config, "train", "estimation").images
+        own = sum(trainer(experiments, home, sigma, depth) == home for sigma in config.sigmas)
+        passes = own * config.surrogate.epochs * counting(config, "train", "estimation").images
         work = passes * TRAINING_COST * (cost(arch) / cost(base))
-        jobs.append(Stage(f"surrogates/{arch}", arch, len(config.sigmas), passes, work, trains="surrogate"))
+        jobs += [Stage(f"surrogates/{arch}", arch, own, passes, work, trains="surrogate")] if own else []
     return jobs
 
 
@@ -182,10 +183,12 @@ def _timing_and_attacks(experiments: Mapping[str, Config], home: str) -> list[St
         jobs.append(Stage("timing", config.arch(), 1, timed, timed))
     if backbone and config.samples():
         jobs.append(Stage("timing", network.base.arch, 1, timed, timed * (1 + slower)))
-    if config.online():  # every image may spend all its draws
-        images = min(config.timing.online, counting(config, "test", "selection").images)
-        passes = len(config.sigmas) * len(config.online()) * images * config.sampling.sizes[-1]
-        jobs.append(Stage("online", config.arch(), len(config.sigmas), passes, passes))
+    if config.online():  # every image may spend all draws, if there is no budget
+        n, levels, images = config.sampling.sizes[-1], len(config.sigmas), counting(config, "test", "selection").images
+        most = {name: levels * images * getattr(config.method(name), "budget", n) for name in config.online()}
+        timed = levels * len(most) * min(config.timing.online, images) * n
+        passes = {"online": timed} if config.replay else {f"certificates/{name}": round(x) for name, x in most.items()}
+        jobs += [Stage(name, config.arch(), levels, x, x) for name, x in passes.items()]
     if embeds(network.base.arch):
         sigmas, attack = len(config.sigmas), config.attack
         images = sigmas * counting(config, "test", "selection").images
@@ -199,7 +202,7 @@ def _timing_and_attacks(experiments: Mapping[str, Config], home: str) -> list[St
 def copies(config: Config) -> float:
     """Return how many copies of an image go forward and backward in a training step of f, the mean over epochs."""
     base = config.base
-    ascending = max(base.epochs - base.ascent_from, 0) / base.epochs
+    ascending = max(1 - base.ascent_from / base.epochs, 0)
     passes: int = registry.load("training.ways", config.training).passes(base)
     return passes + base.ascent * base.ascent_samples * ascending
 
@@ -326,7 +329,7 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
             f"{stage.name:24} {stage.arch:{width}} {stage.jobs:5} {stage.passes:15.4g} {size / 1e6:6.1f} MB "
             f"{speed:9.0f} {stage.passes / speed / 3600:9.2f} {limit[stage.name]:5} min"
         )
-    total, passes = sum(stage.jobs for stage in jobs), sum(stage.passes for stage in jobs)
+    total, passes = (sum(getattr(stage, name) for stage in jobs) for name in ("jobs", "passes"))
     lines += [
         f"{'all':24} {'':{width}} {total:5} {passes:15.4g} {disk / 1e6:6.1f} MB {'':9} {hours:9.2f} {longest:7.1f} h",
         "images: noisy copies predicted, or images trained on in all epochs; tables and figures take seconds",
