@@ -30,7 +30,7 @@ def settle(results: Path) -> None:
     what is older than an input with another content, and nothing else. Inputs that are missing do not count.
 
     Args:
-        results: the folder of the results, in the folder in which their records were written.
+        results: the folder of the results. It may have had another name when the records were written.
     """
     times: dict[Path, int] = {}
 
@@ -38,7 +38,7 @@ def settle(results: Path) -> None:
         if path not in times:
             times[path] = path.stat().st_mtime_ns if path.exists() else 0
             record = _record(path)
-            newest = max((time(Path(name)) for name in record["inputs"]), default=0)
+            newest = max((time(source) for source in record["inputs"]), default=0)
             if 0 < times[path] < newest and _unchanged(path, record):
                 os.utime(path, ns=(newest, newest))
                 times[path] = newest
@@ -49,10 +49,15 @@ def settle(results: Path) -> None:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """Return what decides whether a file is up to date. A file without a record has no inputs."""
+    """Return the hash of a file and those of its inputs by their places now. A file without a record has no inputs."""
+
+    def place(name: str, recorded: bool) -> Path:
+        return audit.beside(path, record["file"], name) if recorded else Path(name)
+
     try:
         record = json.loads(records.record_of(path).read_text(encoding="utf-8"))
-        return {"sha256": record["sha256"], "inputs": record["inputs"]}
+        inputs = {place(name, known["recorded"]): known["sha256"] for name, known in record["inputs"].items()}
+        return {"sha256": record["sha256"], "inputs": inputs}
     except (OSError, ValueError, TypeError, KeyError):
         return {"sha256": "", "inputs": {}}
 
@@ -60,8 +65,7 @@ def _record(path: Path) -> dict[str, Any]:
 def _unchanged(path: Path, record: dict[str, Any]) -> bool:
     if sha256(path) != record["sha256"]:
         return False
-    inputs = [(Path(name), known["sha256"]) for name, known in record["inputs"].items()]
-    return all(sha256(source) == known for source, known in inputs if source.exists())
+    return all(sha256(source) == known for source, known in record["inputs"].items() if source.exists())
 
 
 def missing(path: str) -> bool:
@@ -69,7 +73,7 @@ def missing(path: str) -> bool:
     return not Path(path).exists() and records.record_of(Path(path)).exists()
 
 
-def patch() -> None:
+def patch(results: Path) -> None:
     """Change how Snakemake decides about files that it has not built itself.
 
     - It builds a file again if the command in its record is not the one of now.
@@ -97,7 +101,7 @@ def patch() -> None:
         changes = params_changed(persistence, job, file)
         for path in job.output if file is None else [file]:
             if persistence.metadata(path) is None:
-                changes |= _command_changed(job, Path(path))
+                changes |= _command_changed(job, Path(path), results)
         return changes
 
     PersistenceBase.has_metadata = has_metadata_or_record
@@ -105,19 +109,19 @@ def patch() -> None:
     snakemake.io._IOFile.exists, snakemake.io._IOFile.mtime_uncached = exists_or_comes, mtime_or_none
 
 
-def _command_changed(job: Any, path: Path) -> ParamsChange:
-    """Return how a job would make a file otherwise than its record says."""
-    parts = {
-        name: getattr(job, name) for name in ("input", "output", "params", "wildcards", "threads", "resources", "log")
-    }
-    words = VERB.match(format(job.rule.shellcmd, **parts)) if job.rule.shellcmd else None  # jobs have no number yet
-    try:
-        recorded = command.parse(records.read(path).command)
-        now = command.parse(shlex.split(words[1])) if words else None
-    except InputError:  # without a record nothing is known; another version's command is another one
-        return (
-            NO_PARAMS_CHANGE if not records.record_of(path).exists() else ParamsChange({"command"}, set(), {str(path)})
-        )
-    if recorded is None or now is None:
+def _command_changed(job: Any, path: Path, results: Path) -> ParamsChange:
+    """Return how a job would make a file otherwise than its record says, but for the name of the results folder."""
+    if not job.rule.shellcmd or not records.record_of(path).exists():
         return NO_PARAMS_CHANGE
-    return ParamsChange(set(audit.differing(recorded, audit.as_recorded(now))), set(), {str(path)})
+    parts = ("input", "output", "params", "wildcards", "threads", "resources", "log")
+    words = VERB.match(format(job.rule.shellcmd, **{part: getattr(job, part) for part in parts}))
+    try:
+        record = records.read(path)
+        before = record.file.removesuffix(path.relative_to(results).as_posix()).rstrip("/")
+        folder = re.compile(rf"(?<![\w./-]){re.escape(before)}(?![\w.-])")
+        recorded = command.parse([folder.sub(results.as_posix(), word) if before else word for word in record.command])
+        now = command.parse(shlex.split(words[1])) if words else None
+    except InputError as error:  # another version's command, for instance
+        return ParamsChange({str(error)}, set(), {str(path)})
+    differences = audit.differing(recorded, audit.as_recorded(now)) if recorded and now else []
+    return ParamsChange(set(differences), set(), {str(path)})

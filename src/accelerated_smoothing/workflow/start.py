@@ -43,7 +43,7 @@ def start(settings: Mapping[str, Any], workflow: Any) -> Jobs:
         if problem := _problem(target, run, root):
             _stop(f"{target}: {problem}")
     _environment(workflow, root)
-    shipped.patch()
+    shipped.patch(Path(main.results))
     if not workflow.remote_exec:  # a job on a cluster builds what the main process has decided to build
         shipped.settle(Path(main.results))
     return jobs
