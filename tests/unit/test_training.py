@@ -1,8 +1,11 @@
 import copy
 import csv
+import itertools
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -552,3 +555,37 @@ def test_a_finished_training_whose_weights_were_not_saved(tmp_path: Path) -> Non
     again = train(tmp_path / "weights")
     assert (tmp_path / "weights.csv").read_text().count("\n") == 5
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+CAPPED = {  # a CPU without AVX-512, as far as libraries can be told
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_CBWR": "COMPATIBLE",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NUMBA_CPU_NAME": "haswell",
+    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ",
+}
+
+
+@pytest.mark.slow
+def test_portable_training_gives_the_weights_of_a_cpu_with_avx2_alone(digits: SimpleNamespace, tmp_path: Path) -> None:
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        pytest.skip("this CPU has no AVX-512")
+    weights = {}
+    for portable, capped in itertools.product(("--portable", "--no-portable"), (False, True)):
+        output = tmp_path / f"{len(weights)}.safetensors"
+        words = (
+            f"train-base gaussian --train {digits.train} --test {digits.test} --sigma 0.25 --arch resnet8 --epochs 1"
+        )
+        words += f" --batch-size 64 --lr 0.05 --threads 1 {portable} --output {output}"
+        clean = {name: value for name, value in os.environ.items() if name not in CAPPED}
+        subprocess.run(
+            [sys.executable, "-m", "accelerated_smoothing", *words.split()],
+            env={**clean, **(CAPPED if capped else {})},
+            check=True,
+            capture_output=True,
+        )
+        weights[portable, capped] = output.read_bytes()
+    assert weights["--portable", False] == weights["--portable", True] == weights["--no-portable", True]
+    assert weights["--no-portable", False] != weights["--no-portable", True]

@@ -200,7 +200,7 @@ def commit() -> dict[str, Any] | None:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != code.ROOT.resolve():  # a repository around a copy
             return None
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")  # some are shipped
         changed += git("status", "--porcelain", "--untracked-files=all", "--", "src")
         return {"id": git("rev-parse", "HEAD"), "clean": not changed}
     except (OSError, subprocess.CalledProcessError):
