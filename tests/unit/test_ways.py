@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
-from scipy.stats import norm
+from scipy.stats import entropy, norm
 
 from accelerated_smoothing import config, data, models, progress, registry, training
 from accelerated_smoothing.certify import statistics
@@ -19,7 +19,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise.distributions import gaussian as distribution
 from accelerated_smoothing.sigmas.ways.ascent import FLOOR, ascend
 from accelerated_smoothing.training import base, loop
-from accelerated_smoothing.training.ways import gaussian, macer, margin, smoothadv
+from accelerated_smoothing.training.ways import consistency, gaussian, macer, margin, smoothadv
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)
@@ -59,6 +59,27 @@ def test_gaussian_is_the_cross_entropy_on_one_copy() -> None:
     expected = [-log_softmax(logits(p, p.images[i].numpy(), i, 0))[label] for i, label in enumerate(p.labels.tolist())]
     loss = gaussian.loss(p.f, p.images, p.labels, SIGMA, gaussian.Settings())
     assert loss.item() == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_consistency_is_its_three_parts(samples: int) -> None:
+    p = problem(samples)
+    terms = []
+    for i, label in enumerate(p.labels.tolist()):
+        z = [softmax(logits(p, p.images[i].numpy(), i, j)) for j in range(samples)]
+        mean = np.mean(z, axis=0)
+        divergence = np.mean([entropy(mean, own) for own in z])
+        terms.append(np.mean([-np.log(own[label]) for own in z]) + 7 * divergence + 0.3 * entropy(mean))
+    settings = consistency.Settings(samples=samples, weight=7, entropy=0.3)
+    loss = consistency.loss(p.f, p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(np.mean(terms), rel=1e-10)
+    assert torch.autograd.grad(loss, p.weights)[0].isfinite().all()
+
+
+def test_consistency_without_its_terms_is_gaussian() -> None:
+    p = problem(1)
+    loss = consistency.loss(p.f, p.images, p.labels, SIGMA, consistency.Settings(samples=1, weight=0, entropy=0))
+    assert loss.item() == gaussian.loss(p.f, p.images, p.labels, SIGMA, gaussian.Settings()).item()
 
 
 def slow_attack(p: SimpleNamespace, i: int, settings: smoothadv.Settings) -> np.ndarray:
@@ -324,6 +345,7 @@ OWN = {
     "gaussian": {},
     "smoothadv": {"samples": 2},
     "macer": {"samples": 2},
+    "consistency": {"samples": 3},
     "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
@@ -343,9 +365,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_ways_are_found() -> None:
     assert set(OWN) <= set(registry.names("training.ways"))
-    with pytest.raises(InputError, match="training must be one of gaussian, macer, margin, smoothadv, got 'none'"):
+    with pytest.raises(
+        InputError, match="training must be one of consistency, gaussian, macer, margin, smoothadv, got 'none'"
+    ):
         training.way("none")
-    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 1]
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))
