@@ -37,7 +37,9 @@ rule certified_online:
         f"{R}/logs/{{home}}certificates/sigma{{sigma}}/{{method}}.log",
     wildcard_constraints:
         home=anyof(jobs.drawn_online),
-        method=anyof(method for methods in jobs.drawn_online.values() for method in methods),
+        method=anyof(
+            method for methods in jobs.drawn_online.values() for method in methods
+        ),
     conda:
         "../envs/models.yaml"
     threads: jobs.main.compute.threads
