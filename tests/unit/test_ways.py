@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise.distributions import gaussian as distribution
 from accelerated_smoothing.sigmas.ways.ascent import FLOOR, ascend
 from accelerated_smoothing.training import base, loop
-from accelerated_smoothing.training.ways import consistency, gaussian, macer, margin, smoothadv
+from accelerated_smoothing.training.ways import consistency, gaussian, macer, margin, smoothadv, smoothmix
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)
@@ -27,7 +28,7 @@ CLASSES = 5
 SIGMA = torch.tensor([0.1, 0.25, 0.5, 1.0, 0.05, 0.3], dtype=torch.float64)
 
 
-def problem(samples: int, scale: float = 1.0) -> SimpleNamespace:
+def problem(samples: int, scale: float = 1.0, epoch: int = 0) -> SimpleNamespace:
     """A linear f in float64, images, labels, and the noise that it will be given, whatever its sigma."""
     torch.manual_seed(3)
     weights = scale * torch.randn(CLASSES, math.prod(SHAPE), dtype=torch.float64)
@@ -45,6 +46,8 @@ def problem(samples: int, scale: float = 1.0) -> SimpleNamespace:
         noise,
         distribution.margin,
         None,
+        epoch,
+        torch.Generator().manual_seed(8),
     )
     return SimpleNamespace(f=f, weights=weights, images=images, labels=labels, eps=eps)
 
@@ -80,6 +83,41 @@ def test_consistency_without_its_terms_is_gaussian() -> None:
     p = problem(1)
     loss = consistency.loss(p.f, p.images, p.labels, SIGMA, consistency.Settings(samples=1, weight=0, entropy=0))
     assert loss.item() == gaussian.loss(p.f, p.images, p.labels, SIGMA, gaussian.Settings()).item()
+
+
+@pytest.mark.parametrize(("epoch", "one_step"), [(0, False), (4, False), (4, True), (20, True), (20, False)])
+def test_smoothmix_is_its_parts(epoch: int, one_step: bool) -> None:
+    """With an f that is linear, so that gradients can be written out, and the uniform shares drawn again."""
+    p = problem(2, scale=0.3, epoch=epoch)
+    settings = smoothmix.Settings(samples=2, steps=3, step_length=0.4, weight=3, one_step=one_step)
+    shares = torch.rand(len(SIGMA), generator=torch.Generator().manual_seed(8), dtype=torch.float64).numpy() / 2
+    weights, warmth, terms = p.weights.detach().numpy(), min(1, epoch / 10), []
+    for i, label in enumerate(p.labels.tolist()):
+        x = p.images[i].numpy()
+        path = [x]
+        for _ in range(settings.steps):
+            z = [softmax(logits(p, path[-1], i, j)) for j in range(2)]
+            gradient = -sum(own[label] * (weights[label] - own @ weights) for own in z) / sum(own[label] for own in z)
+            path.append(np.clip(path[-1] + 0.4 * (gradient / np.linalg.norm(gradient)).reshape(x.shape), 0, 1))
+        clean = x
+        if one_step:
+            delta = path[1] - x
+            clean = np.clip(x + delta * min(1, 0.4 * warmth / np.linalg.norm(delta)), 0, 1)
+        z = [softmax(logits(p, clean, i, j)) for j in range(2)]
+        mean, share = np.mean(z, axis=0), shares[i]
+        target = (1 - share) * mean + share / CLASSES
+        mixed = (1 - share) * clean + share * path[-1]
+        divergence = np.mean([entropy(target, softmax(logits(p, mixed, i, j))) for j in range(2)])
+        right = mean.argmax() == label
+        terms.append(np.mean([-np.log(own[label]) for own in z]) + 3 * warmth * right * divergence)
+    loss = smoothmix.loss(p.f, p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(np.mean(terms), rel=1e-10)
+
+
+def test_smoothmix_begins_as_noise_augmentation() -> None:
+    p, plain = problem(2), consistency.Settings(samples=2, weight=0, entropy=0)
+    loss = smoothmix.loss(p.f, p.images, p.labels, SIGMA, smoothmix.Settings(samples=2))
+    assert loss.item() == pytest.approx(consistency.loss(p.f, p.images, p.labels, SIGMA, plain).item(), rel=1e-12)
 
 
 def slow_attack(p: SimpleNamespace, i: int, settings: smoothadv.Settings) -> np.ndarray:
@@ -134,7 +172,7 @@ def test_the_attack_stays_in_the_ball_and_among_pixels_and_raises_the_loss(epsil
     step, samples = network(), 3
     images, labels = torch.rand(64, *SHAPE).round(decimals=1), torch.randint(CLASSES, (64,))
     noise = 0.25 * torch.randn(64 * samples, *SHAPE)
-    f = base.Smoothed(step.forward, step.frozen, lambda *_: noise, distribution.margin, None)
+    f = base.Smoothed(step.forward, step.frozen, lambda *_: noise, distribution.margin, None, 0, torch.Generator())
     before = state(step)
     settings = smoothadv.Settings(epsilon=epsilon, samples=samples, steps=4)
     attacking = smoothadv.attack(f, images, labels, noise, settings)
@@ -182,7 +220,7 @@ def test_macer_is_its_two_parts(samples: int, gamma: float, beta: float, scale: 
     assert loss.item() == pytest.approx(expected / len(SIGMA), rel=1e-9)
     assert torch.autograd.gradcheck(
         lambda w: macer.loss(
-            base.Smoothed(lambda x: x.flatten(1) @ w.T, p.f.frozen, p.f.noise, p.f.margin, None),
+            replace(p.f, forward=lambda x: x.flatten(1) @ w.T),
             p.images, p.labels, SIGMA, settings,
         ),
         p.weights,
@@ -201,6 +239,8 @@ def test_macer_has_a_finite_gradient(scale: float, dtype: torch.dtype) -> None:
         lambda s, n: p.f.noise(s, n).to(dtype),
         distribution.margin,
         None,
+        0,
+        torch.Generator().manual_seed(8),
     )
     labels = f.forward(p.images.to(dtype)).argmax(1)
     loss = macer.loss(f, p.images.to(dtype), labels, SIGMA.to(dtype), macer.Settings(samples=4))
@@ -212,7 +252,7 @@ def test_macer_has_a_finite_gradient(scale: float, dtype: torch.dtype) -> None:
 def with_weights(p: SimpleNamespace, weights: torch.Tensor) -> base.Smoothed:
     """The f of a problem as a linear layer behind a map that does nothing."""
     linear = models.Linear(lambda x: x.flatten(1), weights, torch.zeros(CLASSES))
-    return base.Smoothed(lambda x: x.flatten(1) @ weights.T, p.f.frozen, p.f.noise, p.f.margin, lambda: linear)
+    return replace(p.f, forward=lambda x: x.flatten(1) @ weights.T, linear=lambda: linear)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3, 2.0])
@@ -244,7 +284,7 @@ def test_margin_has_a_finite_gradient_where_classes_have_the_same_weights(dtype:
     weights[2] = weights[3] * (1 + torch.finfo(dtype).eps)
     weights.requires_grad_()
     f = with_weights(p, weights)
-    f = base.Smoothed(f.forward, f.frozen, lambda s, n: p.f.noise(s, n).to(dtype), f.margin, f.linear)
+    f = replace(f, noise=lambda s, n: p.f.noise(s, n).to(dtype))
     loss = margin.loss(f, p.images.to(dtype), p.labels, SIGMA.to(dtype), margin.Settings())
     loss.backward()
     assert loss.isfinite()
@@ -346,6 +386,7 @@ OWN = {
     "smoothadv": {"samples": 2},
     "macer": {"samples": 2},
     "consistency": {"samples": 3},
+    "smoothmix": {"steps": 2},
     "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
@@ -366,10 +407,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_ways_are_found() -> None:
     assert set(OWN) <= set(registry.names("training.ways"))
     with pytest.raises(
-        InputError, match="training must be one of consistency, gaussian, macer, margin, smoothadv, got 'none'"
+        InputError,
+        match="training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'none'",
     ):
         training.way("none")
-    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 1]
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))

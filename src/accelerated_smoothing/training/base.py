@@ -29,8 +29,8 @@ def step(
 ) -> loop.Step:
     """Return a training step of f.
 
-    A batch is (images, labels, rows, ascending, random). The rows [b] are the places of the images in `sigma_x`, which
-    the step changes there if `ascending`. The generator `random` draws all that the step needs.
+    A batch is (images, labels, rows, epoch, random). The rows [b] are the places of the images in `sigma_x`, which the
+    step changes there from the epoch `ascent_from` on. The generator `random` draws all that the step needs.
 
     Args:
         model: f.
@@ -53,7 +53,7 @@ def step(
         images: torch.Tensor,
         labels: torch.Tensor,
         rows: torch.Tensor,
-        ascending: bool,
+        epoch: int,
         random: torch.Generator,
     ) -> torch.Tensor:
         _, channels, height, width = images.shape
@@ -65,7 +65,7 @@ def step(
         def scaled(sigma: torch.Tensor, samples: int) -> torch.Tensor:
             return standard(len(sigma) * samples) * sigma.repeat_interleave(samples).view(-1, 1, 1, 1)
 
-        if ascending:
+        if settings.ascent and epoch >= settings.ascent_from:
             sigma_x[rows] = ascend(
                 f.frozen,
                 images,
@@ -75,7 +75,8 @@ def step(
                 range(settings.ascent),
                 settings.ascent_lr,
             )
-        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, partial(models.linear, model))
+        linear = partial(models.linear, model)
+        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random)
         return loss(smoothed, images, labels, sigma_x[rows], settings)
 
     return loop.Step(model, optimizer, batch_loss, settings.precision, device)
@@ -142,11 +143,10 @@ def train(
     sigma_x, everyone = torch.full((len(images),), sigma, device=device), torch.arange(len(images), device=device)
 
     def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
-        ascending = settings.ascent > 0 and epoch >= settings.ascent_from
         batches = loop.batches(images, everyone, settings.batch_size, settings.crop, settings.flip, random)
         for number, (batch, rows) in enumerate(batches):
             of_batch = loop.generator(seed, f"{purpose}/epoch{epoch}/batch{number}", device)
-            yield batch, labels[rows], rows, ascending, of_batch
+            yield batch, labels[rows], rows, epoch, of_batch
 
     @torch.inference_mode()
     def columns() -> dict[str, float]:

@@ -19,6 +19,8 @@ class Smoothed:
             are consecutive.
         margin: (p_a, p_b, sigma), each [b], to the certified radii [b] in [0,1] pixels.
         linear: returns what is linear in f behind a 1-Lipschitz map, if f is such a network.
+        epoch: of the training, from 0.
+        random: generator of what else a step draws.
     """
 
     forward: Callable[[torch.Tensor], torch.Tensor]
@@ -26,3 +28,5 @@ class Smoothed:
     noise: Callable[[torch.Tensor, int], torch.Tensor]
     margin: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
     linear: Callable[[], models.Linear]
+    epoch: int
+    random: torch.Generator

@@ -259,7 +259,7 @@ def measure(stage: Stage, config: Config, images: "Shape", device: "torch.device
         if stage.trains == "base":
             sigma_x, rows = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
             step = base.step(model, config.training, config.base, config.noise, sigma_x, device)
-            rest = (rows % images.classes, rows, config.base.ascent > 0, loop.generator(0, "measure", device))
+            rest = (rows % images.classes, rows, config.base.epochs - 1, loop.generator(0, "measure", device))
         else:
             step = surrogate.step(model, config.surrogate, device)
             rest = (torch.full((batch, images.classes), 1 / images.classes, device=device),)
