@@ -274,7 +274,10 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
         ({"dataset": {"test": "all"}}, "dataset.test must be first:stop:step as in Python, such as ':500' or '::20', "),
         ({"dataset": {"name": "mnist"}}, "dataset.name must be one of "),
         ({"results": "two words"}, "results must be a path of letters, digits, "),
-        ({"training": "magic"}, "training must be one of gaussian, macer, margin, smoothadv, got 'magic'"),
+        (
+            {"training": "magic"},
+            "training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'magic'",
+        ),
         ({"noise": "pink"}, "noise must be one of gaussian, laplace, uniform, got 'pink'"),
         ({"base": {"ascent": 1, "ascent_from": 90}}, "base.ascent_from must be less than epochs (90), got 90"),
     ],
@@ -443,7 +446,10 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"epochs": 3}, "papers.other.experiments.two.epochs is not a key of papers.other.experiments.two"),
         ({"n0": 0}, "papers.other.experiments.two.n0 must be at least 1, got 0"),
         ({"noise": "pink"}, "noise must be one of gaussian, laplace, uniform, got 'pink'"),
-        ({"training": "magic"}, "training must be one of gaussian, macer, margin, smoothadv, got 'magic'"),
+        (
+            {"training": "magic"},
+            "training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'magic'",
+        ),
         ({"seed": 3}, "papers.other.experiments.two.seed must be set at the top, for all experiments, got 3"),
         ({"results": "elsewhere"}, "papers.other.experiments.two.results must be set at the top, for all experiments"),
         ({"dataset": {"name": "digits"}}, "papers.other.experiments.two.dataset.name must be set at the top, for all"),
