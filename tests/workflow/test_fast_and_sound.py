@@ -151,9 +151,9 @@ def test_a_second_run_does_nothing(results: Path, snakemake) -> None:
 
 
 def test_a_change_of_the_surrogates_reruns_no_counting(results: Path, snakemake, edit) -> None:
-    other = "papers={fast-and-sound: {experiments: {replayed: {surrogate: {lr: 0.002}}}}}"
+    other = "papers={fast-and-sound: {common: {surrogate: {lr: 0.002}}}}"
     jobs = rerun(snakemake, "--config", other)
-    assert (jobs["surrogate"], jobs["predictions"], jobs["belief"]) == (2, 2, 1)
+    assert (jobs["surrogate"], jobs["predictions"], jobs["belief"]) == (2, 4, 2)
     assert not jobs.keys() & {"data", "base", "shard", "counts"}
     edit("training/surrogate.py", "def train(", "ANOTHER = 1\n\n\ndef train(")
     edited = rerun(snakemake)
