@@ -12,38 +12,44 @@ from pathlib import Path
 import pytest
 
 R = "results/tiny"
+ROOT = Path(__file__).parents[2]
 TINY = ("--configfile", "presets/tiny.yaml")
 Plan = Callable[..., dict[str, int]]
 
 
+def forget_times(folder: Path) -> None:
+    """Give all files times in any order, as git does."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    random.Random(0).shuffle(files)
+    for place, path in enumerate(files):
+        os.utime(path, (1e9 + place, 1e9 + place))
+
+
+def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Return the jobs by rule of a dry run."""
+    assert done.returncode == 0, done.stderr
+    text = done.stdout + done.stderr
+    if "Nothing to be done" in text:
+        return {}
+    stats = text.split("Job stats:")[1].split("total")[0]
+    return {rule: int(number) for rule, number in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE) if rule != "all"}
+
+
 @pytest.fixture
 def shipped(tiny: Path, tmp_path: Path) -> Path:
-    """A copy of a clone with its results, as git would leave it: files get their times in any order."""
+    """A copy of a clone with its results, as git would leave it."""
     leave = shutil.ignore_patterns(".snakemake", "logs", "other")
     folder = shutil.copytree(tiny.parents[1], tmp_path / "clone", ignore=leave)
     for images in (folder / R / "data").glob("*.npz"):
         images.unlink()
-    files = sorted(path for path in (folder / R).rglob("*") if path.is_file())
-    random.Random(0).shuffle(files)
-    for place, path in enumerate(files):
-        os.utime(path, (1e9 + place, 1e9 + place))
+    forget_times(folder / R)
     return folder
 
 
 @pytest.fixture
 def planned(shipped: Path, snakemake) -> Plan:
     """Jobs by rule of a dry run."""
-
-    def run(*words: str) -> dict[str, int]:
-        done = snakemake(*words, "-n", *TINY, folder=shipped)
-        assert done.returncode == 0, done.stderr
-        text = done.stdout + done.stderr
-        if "Nothing to be done" in text:
-            return {}
-        stats = text.split("Job stats:")[1].split("total")[0]
-        return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE) if rule != "all"}
-
-    return run
+    return lambda *words: jobs(snakemake(*words, "-n", *TINY, folder=shipped))
 
 
 def audit(shipped: Path, *targets: str) -> str:
@@ -105,3 +111,17 @@ def test_images_that_are_fetched_later_change_nothing(shipped: Path, planned: Pl
     assert "was not checked" not in words
     (shipped / R / "data/train.npz").write_bytes(b"other images")
     assert planned("all")["base"] == 2
+
+
+def test_cifar10_is_not_trained_again(clone: Path, snakemake, tmp_path: Path) -> None:
+    """The results in this repository: base classifiers and training counts."""
+    leave = shutil.ignore_patterns(".snakemake", "results")
+    folder = shutil.copytree(clone, tmp_path / "clone", ignore=leave)
+    shutil.copytree(ROOT / "results/cifar10", folder / "results/cifar10", ignore=shutil.ignore_patterns("logs"))
+    forget_times(folder / "results")
+    words = ("results/cifar10/table1.csv", "--configfile", "presets/cifar10.yaml", "-n")
+    plan = jobs(snakemake(*words, folder=folder))
+    assert "base" not in plan
+    assert plan["counts"] == 4  # of test images alone
+    again = jobs(snakemake(*words, "--config", "base={epochs: 31}", folder=folder))
+    assert (again["base"], again["counts"]) == (2, 6)
