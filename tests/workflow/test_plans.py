@@ -129,12 +129,22 @@ def test_all_of_the_paper_is_planned(snakemake) -> None:
     assert {rule: plan[rule] for rule in expected} == expected
 
 
-@pytest.mark.parametrize("target", ["results/table9.csv", "results/figure9.svg", "results/fars/table9_vs_paper.csv"])
+@pytest.mark.parametrize(
+    "target",
+    ["results/table9.csv", "results/tabel1.csv", "results/figure9.svg", "results/fars/table9_vs_paper.csv"],
+)
 def test_a_table_that_no_paper_has_ends_with_one_line(snakemake, target: str) -> None:
     done = snakemake("-n", target)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"{target}: must be one of the tables and figures table1, ")
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("target", "file"), [("table1", "table1.csv"), ("fars/figure3", "fars/figure3.svg")])
+def test_a_table_by_its_name_alone_ends_with_its_file(snakemake, target: str, file: str) -> None:
+    done = snakemake("-n", target)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"{target}: must be a file, such as results/{file}"
 
 
 def test_a_target_of_a_preset_names_the_preset(snakemake) -> None:

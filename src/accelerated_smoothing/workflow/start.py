@@ -57,6 +57,10 @@ def _stop(line: str) -> NoReturn:
 def _problem(target: str, run: Run, root: Path) -> str:
     """Return why this run cannot make a target; "" if that is not known, or the word is not a target."""
     path, results = Path(target), run.results
+    names = [name for paper in papers.papers() for name in papers.items(paper)]
+    if target in names:
+        suffix = ".svg" if "figure" in target else ".csv"
+        return f"must be a file, such as {results}/{target}{suffix}"
     if target.startswith("-") or "=" in target or not path.suffix:
         return ""
     if not path.is_relative_to(results) or results == "results":
@@ -66,9 +70,9 @@ def _problem(target: str, run: Run, root: Path) -> str:
                 return f"is a target of presets/{preset.name}; add --configfile presets/{preset.name}"
     if not path.is_relative_to(results):
         return ""
-    pattern = r"((?:[a-z-]+/)?(?:table|figure)\d+)(?:_vs_paper)?\.(?:csv|md|svg|png)"
+    folders = "|".join(f"{paper}/" for paper in papers.papers() if paper)
+    pattern = rf"((?:{folders})?[a-z]+\d+)(?:_vs_paper)?\.(?:csv|md|svg|png)"
     item = re.fullmatch(pattern, path.relative_to(results).as_posix())
-    names = [name for paper in papers.papers() for name in papers.items(paper)]
     if item and item[1] not in names:
         return f"must be one of the tables and figures {', '.join(names)}"
     paper = item[1].rpartition("/")[0] if item else ""
