@@ -30,3 +30,24 @@ class Smoothed:
     linear: Callable[[], models.Linear]
     epoch: int
     random: torch.Generator
+
+    def uphill(self, images: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor, length: float) -> torch.Tensor:
+        """Return a step of an attack: along the gradient of -log mean_i softmax(f(x + delta_i))_y, of a given length.
+
+        Args:
+            images: [b, *shape] x, where the attack is.
+            labels: [b] y.
+            noise: [b * samples, *shape] the delta; the samples of an image are consecutive.
+            length: of the step in l2, [0,1] pixels.
+
+        Returns:
+            [b, *shape] what is added to the images.
+        """
+        images = images.detach().requires_grad_()
+        copies = images.repeat_interleave(len(noise) // len(images), 0) + noise
+        log_p = self.frozen(copies).log_softmax(1).unflatten(0, (len(images), -1))
+        # The mean over samples is inside the logarithm; its constant changes no gradient.
+        objective = -log_p[torch.arange(len(images)), :, labels].logsumexp(1).sum()
+        (gradient,) = torch.autograd.grad(objective, images)
+        norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
+        return length * gradient / norm

@@ -1,7 +1,6 @@
 """Figure 1: the quality of surrogates against draws per training image."""
 
 import matplotlib.figure
-import numpy as np
 import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
@@ -14,12 +13,13 @@ from accelerated_smoothing.papers.label_budget import budgets
 TITLE = "Figure 1: surrogates against draws per training image"
 PANELS = {"divergence": "JS divergence (nats)", "kept": "ACR / Cohen's", "exceeds": "images that exceed"}
 
+LOSSES = {"jensen-shannon": "Jensen-Shannon", "cross-entropy": "Cross-entropy"}
+
 
 def label(row: pd.Series) -> str:
     """Return a way of training in words."""
-    words = str(row["loss"]).replace("-s", "-S") if row["loss"] != "cross-entropy" else "cross-entropy"
-    words = words[:1].upper() + words[1:] + (", fresh draws" if row["fresh"] else "")
-    return words + (", from f" if row["from_base"] else "")
+    fresh, start = (", fresh draws" if row["fresh"] else ""), (", from f" if row["from_base"] else "")
+    return LOSSES[row["loss"]] + fresh + start
 
 
 def lines(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -66,8 +66,8 @@ def words(logs: pd.DataFrame, settings: analysis.Settings) -> str:
             for way, rows in lines(table[table["sigma"] == sigma]).items()
         )
         parts.append(f"At σ = {sigma:g}, mean divergence with draws per training image: {ways}.")
-    shown = np.unique(list(PANELS.values()))
-    return f"Curves against draws per training image, a column for each σ: {', '.join(shown)}. {' '.join(parts)}"
+    shown = ", ".join(PANELS.values())
+    return f"Curves against draws per training image, a column for each σ: {shown}. {' '.join(parts)}"
 
 
 FIGURES = {

@@ -39,18 +39,9 @@ def attack(
     Returns:
         [b, *shape] in [0,1].
     """
-    import torch
-
     attacking = images
     for _ in range(settings.steps):
-        attacking = attacking.detach().requires_grad_()
-        copies = attacking.repeat_interleave(settings.samples, 0) + noise
-        log_p = f.frozen(copies).log_softmax(1).unflatten(0, (len(images), settings.samples))
-        # The mean over samples is inside the logarithm; its constant changes no gradient.
-        objective = -log_p[torch.arange(len(images)), :, labels].logsumexp(1).sum()
-        (gradient,) = torch.autograd.grad(objective, attacking)
-        norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
-        delta = attacking.detach() + 2 * settings.epsilon / settings.steps * gradient / norm - images
+        delta = attacking + f.uphill(attacking, labels, noise, 2 * settings.epsilon / settings.steps) - images
         delta *= (settings.epsilon / delta.flatten(1).norm(dim=1)).clamp_max(1).view(-1, 1, 1, 1)
         # Clamping comes last: as x itself is in the range, it lengthens delta in no coordinate.
         attacking = (images + delta).clamp(0, 1)

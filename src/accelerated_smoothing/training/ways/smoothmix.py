@@ -47,18 +47,10 @@ def attack(
     Returns:
         [steps] images [b, *shape] in [0,1].
     """
-    import torch
-
-    path, attacking = [], images
+    path: list[torch.Tensor] = []
     for _ in range(settings.steps):
-        attacking = attacking.detach().requires_grad_()
-        copies = attacking.repeat_interleave(settings.samples, 0) + noise
-        log_p = f.frozen(copies).log_softmax(1).unflatten(0, (len(images), settings.samples))
-        objective = -log_p[torch.arange(len(images)), :, labels].logsumexp(1).sum()
-        (gradient,) = torch.autograd.grad(objective, attacking)
-        norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
-        attacking = (attacking.detach() + settings.step_length * gradient / norm).clamp(0, 1)
-        path.append(attacking)
+        attacking = path[-1] if path else images
+        path.append((attacking + f.uphill(attacking, labels, noise, settings.step_length)).clamp(0, 1))
     return path
 
 
