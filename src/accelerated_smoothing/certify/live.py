@@ -112,11 +112,9 @@ def certify(
     assert images is not None
     pixels = images.pixels()
     engine = _engine(base, selection, pixels, images.meta, precision, device)
-    belief = evidence.belief and hashlib.sha256(repr(evidence.belief).encode()).hexdigest()
-    identity = {
+    identity = {  # of the draws: those that are saved serve any method and any plan
         **{key: selection.meta[key] for key in ("base", "sigma", "noise", "seed", "dataset", "split", "arithmetic")},
-        **{"method": method.__name__, "settings": settings.model_dump(mode="json"), "alpha": evidence.alpha},
-        **{"idx": selection.idx.tolist(), "sizes": list(sizes), "belief": belief},
+        **{"idx": selection.idx.tolist(), "sizes": list(sizes)},
         **{"images": hashlib.sha256(images.images.tobytes()).hexdigest(), "build": engine.build, "code": code},
     }
     checkpoint = Checkpoint(partial(output), identity, list(ARRAYS))

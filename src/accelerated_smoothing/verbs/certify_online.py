@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from accelerated_smoothing import config
-from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.command import Input
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.verbs import certify as replayed
@@ -27,7 +27,6 @@ class Arguments(replayed.Arguments, Computing):
         min_length=1, description="ascending nested numbers of draws, at which the method may look"
     )
     precision: config.Precision = Field("fp32", description="of f's passes")
-    output: Output = Field(description="certificates, .tsv")
 
 
 def needs(method: Any) -> tuple[str, ...]:
