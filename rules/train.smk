@@ -1,6 +1,6 @@
 rule base:
     input:
-        unpack(jobs.initial),
+        unpack(jobs.sources),
         train=jobs.images("train"),
         test=jobs.images("test"),
     output:
@@ -14,17 +14,17 @@ rule base:
     resources:
         **jobs.with_gpu("base"),
     params:
-        code=jobs.code("train-base", "base"),
+        code=jobs.code("train-base", "base", "teacher"),
         seed=jobs.main.seed,
         way=jobs.setting("training"),
         noise=jobs.setting("noise"),
-        initial=jobs.as_flags(jobs.initial),
+        sources=jobs.as_flags(jobs.sources),
         settings=jobs.section("base"),
         device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing train-base {params.way} --train {input.train} --test {input.test} "
-        "{params.initial} --sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} {params.settings} "
+        "{params.sources} --sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} {params.settings} "
         "{params.compute} --output {output.weights} 2> {log}"
 
 

@@ -212,6 +212,8 @@ WRONG = [
     (TRAIN, "--noise none", "--noise must be one of gaussian, laplace, uniform, got none"),
     (TRAIN, "--initial {folder}/none.safetensors", "none.safetensors: no such file"),
     (TRAIN, "--initial {base} --arch resnet14", "resnet14"),
+    (TRAIN, "--teacher {base}", "teacher must be none, since training is gaussian, got "),
+    (TRAIN.replace("gaussian", "crt"), "", "teacher must be weights, since training is crt, got none"),
     (TRAIN, "--ascent -1", "--ascent must be at least 0, got -1"),
     (TRAIN, "--sigma 0.0001", "--sigma must be"),
     (TRAIN, "--optimizer lion", "--optimizer must be sgd or adamw, got lion"),

@@ -13,11 +13,12 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from snakemake.utils import update_config
 
-from accelerated_smoothing import architectures, config
+from accelerated_smoothing import architectures, config, registry
 from accelerated_smoothing.config import Config
 from accelerated_smoothing.errors import InputError
 
 ROOT = Path(__file__).parents[2]
+WAYS = ", ".join(registry.names("training.ways"))
 
 
 def refused(settings: dict[Any, Any]) -> str:
@@ -128,9 +129,16 @@ def test_files_select_and_do_not_negate() -> None:
     for path in [ROOT / "config.yaml", *filter(None, PRESETS), *(ROOT / "papers").glob("*.yaml")]:
         lines = path.read_text().splitlines()
         nulls = {line.partition(":")[0].strip() for line in lines if line.partition("#")[0].rstrip().endswith(": null")}
-        assert nulls <= {"train_seed", "initial", "classifier", "embedding", "published", "precision", "batch_size"}, (
-            path
-        )
+        assert nulls <= {
+            "train_seed",
+            "initial",
+            "teacher",
+            "classifier",
+            "embedding",
+            "published",
+            "precision",
+            "batch_size",
+        }, path
 
 
 @pytest.mark.parametrize(
@@ -276,7 +284,7 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
         ({"results": "two words"}, "results must be a path of letters, digits, "),
         (
             {"training": "magic"},
-            "training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'magic'",
+            f"training must be one of {WAYS}, got 'magic'",
         ),
         ({"noise": "pink"}, "noise must be one of gaussian, laplace, uniform, got 'pink'"),
         ({"base": {"ascent": 1, "ascent_from": 90}}, "base.ascent_from must be less than epochs (90), got 90"),
@@ -448,7 +456,7 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"noise": "pink"}, "noise must be one of gaussian, laplace, uniform, got 'pink'"),
         (
             {"training": "magic"},
-            "training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'magic'",
+            f"training must be one of {WAYS}, got 'magic'",
         ),
         ({"seed": 3}, "papers.other.experiments.two.seed must be set at the top, for all experiments, got 3"),
         ({"results": "elsewhere"}, "papers.other.experiments.two.results must be set at the top, for all experiments"),
@@ -463,6 +471,16 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"initial": "two"}, "papers.other.experiments.two.initial must be one of one, got 'two'"),
         (
             {"initial": "one", "sigmas": [0.25, 0.5, 1.0]},
+            "experiments.two.sigmas must be among those of one [0.25, 0.5], got 1.0",
+        ),
+        (
+            {"training": "crt"},
+            "two.teacher must be an experiment of the same paper, since training is crt, got null",
+        ),
+        ({"teacher": "one"}, "two.teacher must be null, since training is gaussian, got one"),
+        ({"training": "crt", "teacher": "three"}, "two.teacher must be one of one, got 'three'"),
+        (
+            {"training": "crt", "teacher": "one", "sigmas": [0.25, 0.5, 1.0]},
             "experiments.two.sigmas must be among those of one [0.25, 0.5], got 1.0",
         ),
         ({"methods": {"m": {"certifier": "memory", "choice": "dice"}}}, "two.methods.m.choice "),
@@ -505,10 +523,26 @@ def test_the_architecture_of_a_program_is_its_suffix() -> None:
     assert Config(checkpoints=dict.fromkeys(mixed.sigmas, "a.pt2")).arch() == "exported"
 
 
-@pytest.mark.parametrize("key", ["initial", "embedding"])
+@pytest.mark.parametrize("key", ["initial", "teacher", "embedding"])
 def test_the_main_experiment_builds_on_no_other(key: str) -> None:
     base = {"base": {"arch": "linear", "crop": 0}, **MARGIN} if key == "embedding" else {}
+    base |= {"training": "crt"} if key == "teacher" else {}
     assert refused({key: "one", **base}) == f"{key} must be null in the main experiment, got 'one'; set it under papers"
+
+
+def test_a_way_with_a_teacher_is_of_a_paper() -> None:
+    assert refused({"training": "catrs"}) == (
+        "teacher must be an experiment of the same paper, since training is catrs, got null"
+    )
+
+
+@pytest.mark.parametrize("chain", [{"training": "crt", "teacher": "three"}, {"initial": "three"}])
+def test_a_teacher_is_trained_from_scratch(chain: dict[str, Any]) -> None:
+    """So experiments cannot wait for one another."""
+    experiments = {"one": chain, "two": {"training": "crt", "teacher": "one"}, "three": {}}
+    assert refused({"papers": {"other": {"experiments": experiments}}}) == (
+        "papers.other.experiments.two.teacher must be an experiment that trains from scratch, got 'one'"
+    )
 
 
 # Files.

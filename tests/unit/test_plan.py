@@ -18,7 +18,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.models import lipschitz
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.training import loop
-from accelerated_smoothing.workflow import plan
+from accelerated_smoothing.workflow import measuring, plan
 from accelerated_smoothing.workflow.jobs import Jobs
 
 from . import programs
@@ -50,7 +50,7 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, 
 def test_a_rate_makes_hours_and_limits(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], rate: float
 ) -> None:
-    monkeypatch.delattr(plan, "measure")
+    monkeypatch.delattr(measuring, "rate")
     rows, below = printed(capsys, *words)
     assert list(rows) == [*STAGES, "all"]
     whole = longest = 0.0
@@ -87,12 +87,12 @@ def test_programs_are_planned_at_the_configs_rate() -> None:
 
 
 def test_the_rate_of_a_program_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.01)
     file = programs.export(programs.seeded(programs.Net), tmp_path / "net.onnx")
     checkpoints = dict.fromkeys((0.12, 0.25, 0.5, 1.0), str(file))
     run = config.Config(dataset=config.Dataset(name="digits"), checkpoints=checkpoints)
     stage = plan.Stage("counts", run.arch(), jobs=1, passes=0, cost=0)
-    assert plan.measure(stage, run, plan.shape(run), torch.device("cpu")) > 0
+    assert measuring.rate(stage, run, plan.shape(run), torch.device("cpu")) > 0
 
 
 class Wildcards(SimpleNamespace):
@@ -161,7 +161,7 @@ def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr(plan, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: now))
     return pass_by
 
 
@@ -185,16 +185,16 @@ def test_a_rate_is_images_per_second(
     def count(engine: Any, images: Any, sigma: float, samples: int, *_: Any, **__: Any) -> None:
         work(len(images) * samples)
 
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.05)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.05)
     monkeypatch.setattr(loop.Step, "__call__", step)
     monkeypatch.setattr(sampling, "count_predictions", count)
     settings = config.read([Path(name) for name in FILES])
     stage = next(stage for stage in plan.stages(settings.experiments()) if stage.trains == trains)
-    assert plan.measure(stage, settings, plan.shape(settings), torch.device("cpu")) == pytest.approx(50_000)
+    assert measuring.rate(stage, settings, plan.shape(settings), torch.device("cpu")) == pytest.approx(50_000)
 
 
 def test_measured_rates_make_hours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.02)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.02)
     rows, below = printed(capsys, "--measure", "--device", "cpu", "--threads", "1")
     rates = {name: float(rows[name][5]) for name in STAGES}
     assert all(rate > 0 for rate in rates.values())
@@ -225,7 +225,7 @@ def test_experiments_with_embeddings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, wanted: dict[str, int]
 ) -> None:
     """What needs no counts plans none; a backbone embeds both splits, in float64."""
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.02)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.02)
     for words in ((), ("--measure", "--device", "cpu", "--threads", "1")):
         rows, _ = printed(capsys, "--experiment", f"fars/{name}", *words)
         for stage, images in wanted.items():
@@ -353,22 +353,22 @@ def test_only_the_same_papers_experiments_are_embedded(fars: dict[str, config.Co
 def test_networks_on_embeddings_are_as_wide_as_these(
     fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch, name: str, weights: int, measured: bool
 ) -> None:
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.01)
-    monkeypatch.setattr(plan, "weights", lambda *arguments: calls.append(arguments) or 4)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.01)
+    monkeypatch.setattr(measuring, "weights", lambda *arguments: calls.append(arguments) or 4)
     calls: list[Any] = []
     home = f"fars/{name}/"
     text = plan.report(fars, torch.device("cpu") if measured else None, home)
     monkeypatch.undo()
     assert fars[home].base.arch in text
     (arguments,) = calls
-    assert plan.weights(*arguments) * len(fars[home].sigmas) == 4 * weights  # float32
+    assert measuring.weights(*arguments) * len(fars[home].sigmas) == 4 * weights  # float32
 
 
 def test_embeddings_are_measured_in_their_own_arithmetic(
     fars: dict[str, config.Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = {"base": 10.0, "": 20.0, "exact": 5.0}
-    monkeypatch.setattr(plan, "measure", lambda stage, *_: rates["exact" if stage.exact else stage.trains])
+    monkeypatch.setattr(measuring, "rate", lambda stage, *_: rates["exact" if stage.exact else stage.trains])
     lines = plan.report(fars, torch.device("cpu"), "fars/backbone/").splitlines()
     assert [line.split()[6] for line in lines[1:3]] == ["10", "5"]
     assert "rate: 20}" in lines[-2 if "GPU-hours" in lines[-1] else -1]
@@ -384,12 +384,12 @@ def test_a_backbones_passes_are_timed_in_float64(
         spend(1e-3)
         return images
 
-    monkeypatch.setattr(plan, "MEASURE_SECONDS", 0.05)
+    monkeypatch.setattr(measuring, "MEASURE_SECONDS", 0.05)
     monkeypatch.setattr(lipschitz, "linear", lambda model: models.Linear(features, *model[1].fc.parameters()))
     stage = plan.stages(fars, "fars/backbone/")[1]
     shape = plan.shape(fars[""])
     # 100 images a millisecond.
-    assert plan.measure(stage, fars["fars/backbone/"], shape, torch.device("cpu")) == pytest.approx(1e5)
+    assert measuring.rate(stage, fars["fars/backbone/"], shape, torch.device("cpu")) == pytest.approx(1e5)
     assert {(tuple(images.shape), images.dtype) for images in batches} == {((100, 1, 8, 8), torch.float64)}
 
 

@@ -22,7 +22,7 @@ from accelerated_smoothing import architectures, data, models
 from accelerated_smoothing.architectures import sll as sll_names
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.models.families.sll import SMALLEST, Narrowing, Padding, Scaled, Sll, SllConv, SllDense
-from accelerated_smoothing.workflow import plan
+from accelerated_smoothing.workflow import measuring
 
 # Of a Jacobian's norm: sums of some hundred products, each rounded to half a last bit, and float32 has 2^-24 for that.
 ROUNDED = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -539,4 +539,4 @@ def test_a_plan_knows_their_weights() -> None:
     for arch, channels, side in (("sll8-1", 3, 8), ("linear", 256, 1), ("mlp-16", 256, 1)):
         model = models.build(arch, 10, [0.5] * channels, [0.25] * channels)
         whole = data.Shape(train=1, test=1, classes=10, channels=channels, size=side)
-        assert plan.weights(arch, whole) == sum(4 * tensor.numel() for tensor in model.state_dict().values())
+        assert measuring.weights(arch, whole) == sum(4 * tensor.numel() for tensor in model.state_dict().values())

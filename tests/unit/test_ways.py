@@ -20,7 +20,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise.distributions import gaussian as distribution
 from accelerated_smoothing.sigmas.ways.ascent import FLOOR, ascend
 from accelerated_smoothing.training import base, loop
-from accelerated_smoothing.training.ways import consistency, gaussian, macer, margin, smoothadv, smoothmix
+from accelerated_smoothing.training.ways import catrs, consistency, crt, gaussian, macer, margin, smoothadv, smoothmix
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)
@@ -118,6 +118,84 @@ def test_smoothmix_begins_as_noise_augmentation() -> None:
     p, plain = problem(2), consistency.Settings(samples=2, weight=0, entropy=0)
     loss = smoothmix.loss(p.f, p.images, p.labels, SIGMA, smoothmix.Settings(samples=2))
     assert loss.item() == pytest.approx(consistency.loss(p.f, p.images, p.labels, SIGMA, plain).item(), rel=1e-12)
+
+
+def taught(p: SimpleNamespace, teacher: torch.Tensor) -> base.Smoothed:
+    """The f of a problem with another linear classifier as its teacher."""
+    return replace(p.f, teacher=lambda x: x.flatten(1) @ teacher.T)
+
+
+def test_crt_is_the_distance_of_two_logits() -> None:
+    p, teacher = problem(1), torch.randn(CLASSES, math.prod(SHAPE), dtype=torch.float64)
+    expected = []
+    for i in range(len(SIGMA)):
+        x = (p.images[i] + SIGMA[i] * p.eps[i, 0]).numpy().ravel()
+        expected.append(np.linalg.norm(p.weights.detach().numpy() @ x - teacher.numpy() @ x))
+    loss = crt.loss(taught(p, teacher), p.images, p.labels, SIGMA, crt.Settings())
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-12)
+    alike = crt.loss(taught(p, p.weights.detach()), p.images, p.labels, SIGMA, crt.Settings())
+    assert alike.item() == 0
+    assert torch.autograd.grad(alike, p.weights)[0].isfinite().all()
+
+
+@pytest.mark.parametrize(("epsilon", "steps"), [(0.5, 1), (0.3, 4), (0.0, 2)])
+def test_catrs_is_its_parts(epsilon: float, steps: int) -> None:
+    """With an f that is linear, so that gradients can be written out, and the numbers of kept copies drawn again."""
+    m = 3
+    p, settings = problem(m, scale=0.3), catrs.Settings(samples=m, steps=steps, epsilon=epsilon, weight=2)
+    weights, teacher = p.weights.detach().numpy(), torch.randn(CLASSES, math.prod(SHAPE), dtype=torch.float64)
+    for i in (0, 1, 2):  # of which f is sure on most copies
+        p.labels[i] = int(sum(softmax(logits(p, p.images[i].numpy(), i, j)) for j in range(m)).argmax())
+    z = np.array([[logits(p, p.images[i].numpy(), i, j) for j in range(m)] for i in range(len(SIGMA))])
+    right = (z.argmax(2) == p.labels.numpy()[:, None]).mean(1)
+    kept = torch.binomial(
+        torch.full((len(SIGMA),), m, dtype=torch.float64),
+        torch.from_numpy(right),
+        generator=torch.Generator().manual_seed(8),
+    ).clamp_min(1)
+    assert {1, m} <= set(kept.tolist())  # both parts of the loss are tried
+    expected = []
+    for i, label in enumerate(p.labels.tolist()):
+        x, k = p.images[i].numpy(), int(kept[i])
+        low = sum(sorted(-log_softmax(own)[label] for own in z[i])[:k]) / m
+        noisy = [x + SIGMA[i].item() * p.eps[i, j].numpy() for j in range(m)]
+        answers = [(teacher.numpy() @ copy.ravel()).argmax() for copy in noisy]
+        target, worst = np.bincount(answers, minlength=CLASSES) / m, []
+        for copy_ in noisy:
+            delta = copy_ - x
+            attacking = delta
+            for _ in range(steps):
+                gradient = ((softmax(weights @ (x + attacking).ravel()) - target) @ weights).reshape(x.shape)
+                moved = attacking + 2 * epsilon / steps * gradient / np.linalg.norm(gradient) - delta
+                attacking = delta + moved * min(1, epsilon / max(np.linalg.norm(moved), 1e-300))
+            back = (attacking - attacking.mean()) / attacking.std() * delta.std() + delta.mean()
+            worst.append(entropy(target, softmax(weights @ (x + back).ravel())))
+        expected.append(low + 2 * (k == m) * max(worst))
+    loss = catrs.loss(taught(p, teacher), p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(np.mean(expected), rel=1e-10)
+    assert torch.autograd.grad(loss, p.weights)[0].isfinite().all()
+
+
+def test_catrs_of_one_copy_without_the_worst_is_gaussian() -> None:
+    p = problem(1)
+    f = taught(p, torch.zeros_like(p.weights))
+    loss = catrs.loss(f, p.images, p.labels, SIGMA, catrs.Settings(samples=1, weight=0))
+    plain = gaussian.loss(p.f, p.images, p.labels, SIGMA, gaussian.Settings())
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-12)  # their means sum in another order
+
+
+def test_the_labels_of_catrs_are_those_of_counts() -> None:
+    """The expected divergence over the teacher's answers is that to its counts of many draws, but for a constant."""
+    torch.manual_seed(1)
+    p = np.array([0.6, 0.3, 0.1])
+    answers = torch.from_numpy(np.random.default_rng(0).multinomial(4, p, 200_000) / 4)
+    first, second = torch.randn(2, 3, dtype=torch.float64)
+    gap = catrs.divergence(answers, first.expand(len(answers), 3)) - catrs.divergence(
+        answers, second.expand(len(answers), 3)
+    )
+    whole = torch.from_numpy(p)[None]
+    exact = catrs.divergence(whole, first[None]) - catrs.divergence(whole, second[None])
+    assert abs(gap.mean() - exact) < 5 * gap.std() / len(gap) ** 0.5  # five standard errors
 
 
 def slow_attack(p: SimpleNamespace, i: int, settings: smoothadv.Settings) -> np.ndarray:
@@ -376,8 +454,13 @@ def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
 
 
 @pytest.fixture(scope="module")
-def splits(digits: SimpleNamespace) -> SimpleNamespace:
-    return SimpleNamespace(train=data.read(digits.train, ":200"), test=data.read(digits.test, ":60"))
+def splits(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    train, teacher = data.read(digits.train, ":200"), tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    torch.manual_seed(5)
+    about = {key: train.meta[key] for key in ("dataset", "classes", "mean", "std")}
+    model = models.build("resnet14", about["classes"], about["mean"], about["std"])
+    models.save(teacher, model, {"kind": "base", "arch": "resnet14", "sigma": 0.25, **about})
+    return SimpleNamespace(train=train, test=data.read(digits.test, ":60"), teacher=teacher)
 
 
 SMALL = {"arch": "resnet8", "epochs": 3, "batch_size": 64, "lr": 0.05, "crop": 1, "flip": False}
@@ -387,6 +470,8 @@ OWN = {
     "macer": {"samples": 2},
     "consistency": {"samples": 3},
     "smoothmix": {"steps": 2},
+    "crt": {},
+    "catrs": {"samples": 2, "steps": 2},
     "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
@@ -396,7 +481,8 @@ def trained(
     splits: SimpleNamespace, output: Path, way: str, seed: int = 0, initial: Path | None = None, **more: object
 ) -> dict[str, torch.Tensor]:
     settings = training.way(way).Settings(**SMALL | OWN[way] | more)
-    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial, code="")
+    teacher = splits.teacher if hasattr(training.way(way), "lessons") else None
+    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial, teacher, code="")
     return models.load(output, "base")[0].state_dict()
 
 
@@ -408,10 +494,10 @@ def test_ways_are_found() -> None:
     assert set(OWN) <= set(registry.names("training.ways"))
     with pytest.raises(
         InputError,
-        match="training must be one of consistency, gaussian, macer, margin, smoothadv, smoothmix, got 'none'",
+        match=f"training must be one of {', '.join(registry.names('training.ways'))}, got 'none'",
     ):
         training.way("none")
-    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1]
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1, 24, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))

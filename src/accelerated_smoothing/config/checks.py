@@ -198,6 +198,7 @@ def shared(key: str, config: "Config", main: "Config") -> None:
         "training",
         "noise",
         "initial",
+        "teacher",
         "embedding",
         "dataset.train",
         "sampling.precision",
@@ -221,23 +222,51 @@ def paper(name: str, experiments: Mapping[str, "Config"]) -> None:
         key = f"papers.{name}.experiments.{experiment}"
         others = [other for other in experiments if other != experiment]
         initial(key, config, others, experiments)
+        teacher(key, config, others, experiments)
         embedding(key, config, others, experiments)
 
 
 def initial(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
     if config.initial is None:
         return
-    one_of(f"{key}.initial", config.initial, others)
-    first = experiments[config.initial]
-    for sigma in sorted(set(config.sigmas) - set(first.sigmas)):
-        raise ValueError(f"{key}.sigmas must be among those of {config.initial} {first.sigmas}, got {sigma}")
+    first = source(key, "initial", config, others, experiments)
     for sigma in config.sigmas:
         if of_file(first.checkpoints.get(sigma, "")):
             raise ValueError(f"{key}.initial must be weights, got {config.initial!r}, a program at sigma {sigma}")
     if config.base.arch != first.base.arch:
         raise ValueError(f"{key}.base.arch must be {first.base.arch}, as in {config.initial}, got {config.base.arch!r}")
-    if first.initial:
-        raise ValueError(f"{key}.initial must be an experiment that trains from scratch, got {config.initial!r}")
+
+
+def teacher(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
+    taught(f"{key}.teacher", config)
+    if config.teacher is None:
+        return
+    first = source(key, "teacher", config, others, experiments)
+    if first.embedding != config.embedding:
+        raise ValueError(f"{key}.teacher must have the same embedding, got {config.teacher!r}")
+
+
+def taught(key: str, config: "Config") -> None:
+    """Check that a way of training has a teacher if it needs one."""
+    needed = hasattr(registry.load("training.ways", config.training), "lessons")
+    if needed != (config.teacher is not None):
+        wanted = "an experiment of the same paper" if needed else "null"
+        got = config.teacher or "null"
+        raise ValueError(f"{key} must be {wanted}, since training is {config.training}, got {got}")
+
+
+def source(
+    key: str, field: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]
+) -> "Config":
+    """Return the experiment of the same paper whose base classifiers the training of another one reads."""
+    name = getattr(config, field)
+    one_of(f"{key}.{field}", name, others)
+    first = experiments[name]
+    for sigma in sorted(set(config.sigmas) - set(first.sigmas)):
+        raise ValueError(f"{key}.sigmas must be among those of {name} {first.sigmas}, got {sigma}")
+    if first.initial or first.teacher:  # so there are no circles
+        raise ValueError(f"{key}.{field} must be an experiment that trains from scratch, got {name!r}")
+    return first
 
 
 def embedding(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:

@@ -53,6 +53,9 @@ class Config(Section):
     initial: Name | None = Field(
         None, description="experiment of the same paper from whose weights training starts; null: random weights"
     )
+    teacher: Name | None = Field(
+        None, description="experiment of the same paper whose base classifier teaches crt and catrs; null: none"
+    )
     classifier: Literal["main"] | None = Field(
         None, description="main: use the base classifiers of the main experiment, and equal counts; null: its own"
     )

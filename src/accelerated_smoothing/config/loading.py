@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from accelerated_smoothing import registry
+from accelerated_smoothing.config import checks
 from accelerated_smoothing.config.errors import one_line
 from accelerated_smoothing.config.experiment import Config
 from accelerated_smoothing.config.papers import merge
@@ -32,9 +33,13 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Config:
         values = {"papers": {path.stem: read_yaml(path) for path in sorted(Path(folder, "papers").glob("*.yaml"))}}
         merge(values, settings)
     config = check(Config, values)
-    for key in ("initial", "embedding", "classifier", "published"):
+    for key in ("initial", "teacher", "embedding", "classifier", "published"):
         if name := getattr(config, key):
             raise InputError(f"{key} must be null in the main experiment, got {name!r}; set it under papers")
+    try:
+        checks.taught("teacher", config)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     return config
 
 

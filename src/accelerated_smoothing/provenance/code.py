@@ -24,7 +24,7 @@ ROOT = PACKAGE.parents[1]
 CARRIERS = {
     *("cli", "command", "config", "errors", "files", "progress", "registry"),
     *("provenance", "provenance.audit", "provenance.code", "provenance.planned", "provenance.records"),
-    *("workflow", "workflow.cluster", "workflow.plan"),
+    *("workflow", "workflow.cluster", "workflow.measuring", "workflow.plan"),
 }
 # Packages whose name is not that of their module.
 DISTRIBUTIONS = {"art": "adversarial-robustness-toolbox", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}

@@ -17,7 +17,11 @@ PLUGINS = {"way": "training.ways"}
 
 
 class Way(Protocol):
-    """What a module in `ways/` offers. It imports torch in its functions alone."""
+    """What a module in `ways/` offers. It imports torch in its functions alone.
+
+    A way that learns from a teacher offers `lessons(settings)`, too: how many noisy copies of an image the teacher
+    predicts in one step.
+    """
 
     @property
     def Settings(self) -> "type[Base]":  # noqa: N802

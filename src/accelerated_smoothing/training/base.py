@@ -25,7 +25,13 @@ from accelerated_smoothing.training.smoothed import Smoothed
 
 
 def step(
-    model: nn.Sequential, way: str, settings: Base, noise: str, sigma_x: torch.Tensor, device: torch.device
+    model: nn.Sequential,
+    way: str,
+    settings: Base,
+    noise: str,
+    sigma_x: torch.Tensor,
+    device: torch.device,
+    teacher: nn.Module | None = None,
 ) -> loop.Step:
     """Return a training step of f.
 
@@ -39,6 +45,7 @@ def step(
         noise: the distribution's name.
         sigma_x: [n] of all training images, on the device.
         device: to train on.
+        teacher: in evaluation mode, for a way that learns from one.
     """
     loss, distribution = training.way(way).loss, noises.distribution(noise)
     parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
@@ -47,6 +54,7 @@ def step(
         optimizer = torch.optim.AdamW(parameters, lr, betas=(settings.momentum, 0.999), weight_decay=decay)
     else:
         optimizer = torch.optim.SGD(parameters, lr, momentum=settings.momentum, weight_decay=decay)
+    lessons = teacher and loop.placed(teacher.requires_grad_(False), device)
 
     def batch_loss(
         f: loop.Step,
@@ -76,7 +84,8 @@ def step(
                 settings.ascent_lr,
             )
         linear = partial(models.linear, model)
-        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random)
+        answers = lessons and partial(f.run, lessons)
+        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random, answers)
         return loss(smoothed, images, labels, sigma_x[rows], settings)
 
     return loop.Step(model, optimizer, batch_loss, settings.precision, device)
@@ -93,6 +102,7 @@ def train(
     seed: int,
     device: torch.device,
     initial: Path | None = None,
+    teacher: Path | None = None,
     *,
     code: str,
 ) -> None:
@@ -109,12 +119,17 @@ def train(
         seed: the root seed.
         device: to train on.
         initial: weights to start from; None for random ones.
+        teacher: weights of the classifier that the way learns from, if it learns from one.
         code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
         InputError: `way` or `noise` is not the name of a plug-in, the network is for images of another size, or the
-            initial weights are of another network or data set.
+            initial weights are of another network or data set, or the way needs a teacher that is not given, or
+            the other way round.
     """
+    if hasattr(training.way(way), "lessons") != (teacher is not None):
+        got = teacher or "none"
+        raise InputError(f"teacher must be {'none' if teacher else 'weights'}, since training is {way}, got {got}")
     description = {
         "kind": "base",
         "arch": settings.arch,
@@ -140,6 +155,7 @@ def train(
         torch.from_numpy(test.pixels()).to(device),
         torch.from_numpy(test.labels).to(device),
     )
+    taught_by = models.load(teacher, "base", train.meta)[0] if teacher else None
     sigma_x, everyone = torch.full((len(images),), sigma, device=device), torch.arange(len(images), device=device)
 
     def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
@@ -159,7 +175,7 @@ def train(
         return accuracy | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
 
     loop.run(
-        step(model, way, settings, noise, sigma_x, device),
+        step(model, way, settings, noise, sigma_x, device, taught_by),
         epoch_batches,
         images=len(images),
         epochs=settings.epochs,
@@ -173,6 +189,7 @@ def train(
             "code": code,
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             "initial": sha256(initial) if initial else None,
+            "teacher": sha256(teacher) if teacher else None,
             **settings.model_dump(mode="json"),
         },
         evaluate=columns,

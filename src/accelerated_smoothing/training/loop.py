@@ -28,6 +28,7 @@ from accelerated_smoothing.config import Base, Surrogate
 from accelerated_smoothing.files import atomic, write_text
 from accelerated_smoothing.progress import Resumable
 
+Network = Callable[[torch.Tensor], torch.Tensor]
 RISE = 0.3  # share of a one-cycle training in which the learning rate rises
 
 
@@ -89,6 +90,13 @@ def schedule(settings: Base | Surrogate) -> Callable[[float], float]:
     return one_cycle if settings.schedule == "one-cycle" else steps
 
 
+def placed(model: nn.Module, device: torch.device) -> Network:
+    """Move a model to the device, in channels-last memory, and return what runs it."""
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Compiling gains nothing on a CPU, and needs a C++ compiler.
+    return models.compiled(model) if device.type == "cuda" else model
+
+
 class Step:
     """One step of training: a batch in, its loss out, left on the device.
 
@@ -111,16 +119,19 @@ class Step:
             fit = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if fit else "fp32"
         self.precision = precision
-        self.model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.model = model.train()
         self.optimizer, self.loss, self.device = optimizer, loss, device
         self.passes = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-        # Compiling gains nothing on a CPU, and needs a C++ compiler.
-        self.network = models.compiled(self.model) if device.type == "cuda" else self.model
+        self.network = placed(self.model, device)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the logits of images [n, *shape], in float32."""
+        return self.run(self.network, inputs)
+
+    def run(self, network: Network, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the logits of any network on images [n, *shape], in float32."""
         with self.passes:
-            logits = self.network(inputs)
+            logits = network(inputs)
         return logits.float()
 
     def frozen(self, inputs: torch.Tensor) -> torch.Tensor:

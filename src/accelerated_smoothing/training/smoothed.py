@@ -21,6 +21,8 @@ class Smoothed:
         linear: returns what is linear in f behind a 1-Lipschitz map, if f is such a network.
         epoch: of the training, from 0.
         random: generator of what else a step draws.
+        teacher: images [m, *shape] to float32 logits [m, classes] of another classifier, without gradients; for ways
+            that offer `lessons`.
     """
 
     forward: Callable[[torch.Tensor], torch.Tensor]
@@ -30,6 +32,7 @@ class Smoothed:
     linear: Callable[[], models.Linear]
     epoch: int
     random: torch.Generator
+    teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def uphill(self, images: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor, length: float) -> torch.Tensor:
         """Return a step of an attack: along the gradient of -log mean_i softmax(f(x + delta_i))_y, of a given length.
@@ -43,11 +46,28 @@ class Smoothed:
         Returns:
             [b, *shape] what is added to the images.
         """
-        images = images.detach().requires_grad_()
-        copies = images.repeat_interleave(len(noise) // len(images), 0) + noise
-        log_p = self.frozen(copies).log_softmax(1).unflatten(0, (len(images), -1))
-        # The mean over samples is inside the logarithm; its constant changes no gradient.
-        objective = -log_p[torch.arange(len(images)), :, labels].logsumexp(1).sum()
-        (gradient,) = torch.autograd.grad(objective, images)
-        norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
-        return length * gradient / norm
+
+        def objective(points: torch.Tensor) -> torch.Tensor:
+            copies = points.repeat_interleave(len(noise) // len(points), 0) + noise
+            log_p = self.frozen(copies).log_softmax(1).unflatten(0, (len(points), -1))
+            # The mean over samples is inside the logarithm; its constant changes no gradient.
+            return -log_p[torch.arange(len(points)), :, labels].logsumexp(1)
+
+        return steepest(objective, images, length)
+
+
+def steepest(objective: Callable[[torch.Tensor], torch.Tensor], points: torch.Tensor, length: float) -> torch.Tensor:
+    """Return a step of a given length along the gradient of an objective.
+
+    Args:
+        objective: [n, *shape] to values [n]; each value depends on its own point alone.
+        points: [n, *shape].
+        length: of the step in l2.
+
+    Returns:
+        [n, *shape] what is added to the points; 0 where the gradient is 0.
+    """
+    points = points.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(objective(points).sum(), points)
+    norm = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny).view(-1, 1, 1, 1)
+    return length * gradient / norm

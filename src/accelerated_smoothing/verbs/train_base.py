@@ -22,6 +22,7 @@ class Arguments(Seeded, Distributed, Computing):
     output: Output = Field(description="weights")
     sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels")
     initial: Input | None = Field(None, description="weights to start from, instead of fresh ones")
+    teacher: Input | None = Field(None, description="weights of the base classifier that crt and catrs learn from")
 
 
 def run(arguments: Any) -> None:
@@ -39,5 +40,6 @@ def run(arguments: Any) -> None:
         arguments.seed,
         device(arguments),
         arguments.initial,
+        arguments.teacher,
         code=code.digest("train-base", code.facts(arguments)),
     )

@@ -99,11 +99,11 @@ class Inputs:
         sigma, depths = float(wildcards.sigma), self.experiment(wildcards).depths()
         return [self.run.surrogate(wildcards.home, sigma, depth) for depth in depths]
 
-    def initial(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights that training starts from, if the experiment names some."""
-        initial = self.experiment(wildcards).initial
-        paper = Path(wildcards.home).parent
-        return {"initial": self._base(f"{paper}/{initial}/", wildcards.sigma)} if initial else {}
+    def sources(self, wildcards: Any) -> dict[str, str]:
+        """Return the weights that training starts from or learns from, if the experiment names some."""
+        experiment, paper = self.experiment(wildcards), Path(wildcards.home).parent
+        named = {"initial": experiment.initial, "teacher": experiment.teacher}
+        return {flag: self._base(f"{paper}/{name}/", wildcards.sigma) for flag, name in named.items() if name}
 
     def surrogate_base(self, wildcards: Any) -> dict[str, str]:
         """Return the weights of the base classifier, if the training of a surrogate starts from them."""

@@ -95,7 +95,7 @@ class Jobs(Inputs):
         """Return a function of wildcards: the digest of the code that a verb can run.
 
         Args:
-            networks: the networks that the verb loads: "base", "backbone", "surrogate", "surrogates".
+            networks: the networks that the verb loads: "base", "backbone", "teacher", "surrogate", "surrogates".
         """
 
         def digest(wildcards: Any) -> str:
@@ -137,6 +137,9 @@ class Jobs(Inputs):
             names.append(experiment.archs()[float(wildcards.get("sigma", experiment.timing.sigma))])
         if "backbone" in networks and backbone:
             names.append(self.run.experiments[backbone].base.arch)
+        if "teacher" in networks and experiment.teacher:
+            teacher = self.run.experiments[f"{wildcards.home.split('/')[0]}/{experiment.teacher}/"]
+            names.append(teacher.archs()[float(wildcards.sigma)])
         if "surrogate" in networks or ("surrogates" in networks and experiment.depths()):
             names.append(f"resnet{experiment.depths()[0]}")
         return names

@@ -4,16 +4,15 @@ Hours follow from one rate, the config's `shards.rate`, or from rates that are m
 """
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import cost, embeds, of_file, rescaling, sll
+from accelerated_smoothing.architectures import cost, embeds, rescaling, sll
 from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder, trainer
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.workflow import measuring
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 TRAINING_COST = 3  # passes that one forward and backward costs, where only the rate of predicting is known
 EXACT_COST = 20  # passes that one in float64 costs, where only the rate of predicting is known
-MEASURE_SECONDS = 2.0
 THROUGH = ("timing", "attacks")  # stages of a head that also run the backbone
 
 
@@ -142,7 +140,7 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     images, base, sigmas = shape(config), config.base, len(config.sigmas)
     trained = 0 if config.classifier else sigmas - len(config.checkpoints)
     passes = trained * base.epochs * images.train
-    step = copies(config) + rescaling(base.arch) / base.batch_size
+    step = copies(experiments, home) + rescaling(base.arch) / base.batch_size
     jobs = []
     if trained:
         jobs.append(Stage("base", base.arch, trained, passes, passes * TRAINING_COST * step, trains="base"))
@@ -199,12 +197,19 @@ def _timing_and_attacks(experiments: Mapping[str, Config], home: str) -> list[St
     return jobs
 
 
-def copies(config: Config) -> float:
-    """Return how many copies of an image go forward and backward in a training step of f, the mean over epochs."""
-    base = config.base
+def copies(experiments: Mapping[str, Config], home: str) -> float:
+    """Return how many copies of an image go forward and backward in a training step of f, the mean over epochs.
+
+    Copies that a teacher predicts count by what they cost.
+    """
+    config = experiments[home]
+    base, way = config.base, registry.load("training.ways", config.training)
     ascending = max(1 - base.ascent_from / base.epochs, 0)
-    passes: int = registry.load("training.ways", config.training).passes(base)
-    return passes + base.ascent * base.ascent_samples * ascending
+    passes: float = way.passes(base) + base.ascent * base.ascent_samples * ascending
+    if config.teacher:
+        teacher = experiments[f"{home.split('/')[0]}/{config.teacher}/"].arch()
+        passes += way.lessons(base) / TRAINING_COST * cost(teacher) / cost(base.arch)
+    return passes
 
 
 def limits(experiments: Mapping[str, Config], home: str = "") -> dict[str, int]:
@@ -220,84 +225,6 @@ def limits(experiments: Mapping[str, Config], home: str = "") -> dict[str, int]:
     return {name: 30 + math.ceil(2 * expected) for name, expected in minutes.items()}
 
 
-def network(arch: str, images: "Shape") -> "torch.nn.Sequential":
-    """Return a network with random weights for images of this shape."""
-    from accelerated_smoothing import models
-
-    return models.build(arch, images.classes, [0.5] * images.channels, [0.25] * images.channels)
-
-
-def weights(arch: str, images: "Shape") -> int:
-    """Return the bytes of a network's weights."""
-    import torch
-
-    with torch.device("meta"):  # takes no memory and no time
-        return sum(tensor.nbytes for tensor in network(arch, images).state_dict().values())
-
-
-def measure(stage: Stage, config: Config, images: "Shape", device: "torch.device") -> float:
-    """Return the images per second of a stage on this machine, from noise to counts or in training.
-
-    Weights are random, but for a program. If sigmas ascend in training, they do so in every measured step.
-    """
-    import numpy as np
-    import torch
-
-    from accelerated_smoothing import models
-    from accelerated_smoothing.counting import engines, sampling
-    from accelerated_smoothing.models import embedding, importing
-    from accelerated_smoothing.training import base, loop, surrogate
-
-    size = (images.channels, images.size, images.size)
-    file = next((file for file in config.checkpoints.values() if of_file(file) == stage.arch), "")
-    about = {"dataset": config.dataset.name, "classes": images.classes, "mean": [0.0] * images.channels}
-    model = importing.program(Path(file), stage.arch, about, 0)[0] if file else network(stage.arch, images)
-    if stage.trains:
-        batch = getattr(config, stage.trains).batch_size
-        inputs = torch.rand((batch, *size), device=device).to(memory_format=torch.channels_last)
-        rest: tuple[object, ...]
-        if stage.trains == "base":
-            sigma_x, rows = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
-            step = base.step(model, config.training, config.base, config.noise, sigma_x, device)
-            rest = (rows % images.classes, rows, config.base.epochs - 1, loop.generator(0, "measure", device))
-        else:
-            step = surrogate.step(model, config.surrogate, device)
-            rest = (torch.full((batch, images.classes), 1 / images.classes, device=device),)
-
-        def work(amount: int) -> None:
-            for _ in range(0, amount, batch):
-                loss = step(inputs, *rest)
-            loss.item()
-    elif stage.exact:
-        batch = embedding.BATCH
-        linear = models.exact(model.eval().to(device))
-        pixels = torch.rand((batch, *size), dtype=torch.float64, device=device)
-
-        def work(amount: int) -> None:
-            with torch.inference_mode():
-                for _ in range(0, amount, batch):
-                    linear.features(pixels).cpu()
-    else:
-        sampled, batch = config.sampling, 256
-        engine = engines.build(
-            model.eval(), size, device=device, precision=sampled.precision, batch_size=sampled.batch_size
-        )
-
-        def work(amount: int) -> None:
-            image = np.zeros((1, *size), np.float32)
-            sampling.count_predictions(engine, image, 0.25, amount, 0, classes=images.classes)
-
-    amount = batch
-    while True:
-        work(amount)  # the first run is slower
-        start = time.perf_counter()
-        work(amount)
-        seconds = time.perf_counter() - start
-        if seconds > MEASURE_SECONDS / 2:
-            return amount / seconds
-        amount *= 2
-
-
 def report(experiments: Mapping[str, Config], device: "torch.device | None", home: str = "") -> str:
     """Return the plan of one experiment as text.
 
@@ -311,7 +238,7 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
         counts = Stage("counts", config.arch(), jobs=0, passes=0, cost=0)  # its rate is needed if nothing is counted
         own = [stage for stage in stages(experiments, home) if not (config.embedding and stage.name in THROUGH)]
         kinds = {(stage.arch, stage.trains, stage.exact): stage for stage in [counts, *own]}
-        measured = {kind: measure(stage, config, images, device) for kind, stage in kinds.items()}
+        measured = {kind: measuring.rate(stage, config, images, device) for kind, stage in kinds.items()}
         shards = config.shards.model_copy(update={"rate": float(f"{measured[config.arch(), '', False]:.3g}")})
         config = config.model_copy(update={"shards": shards})
         experiments = {**experiments, home: config}
@@ -322,7 +249,7 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
     hours = longest = disk = 0.0
     for stage in jobs:
         speed = measured.get((stage.arch, stage.trains, stage.exact)) or rate * stage.passes / max(stage.cost, 1)
-        size = stage.jobs * weights(stage.arch, images) if stage.trains else stage.disk
+        size = stage.jobs * measuring.weights(stage.arch, images) if stage.trains else stage.disk
         hours, disk = hours + stage.passes / speed / 3600, disk + size
         longest += stage.jobs * limit[stage.name] / 60
         lines.append(
