@@ -15,7 +15,7 @@ rule base:
         **jobs.with_gpu("base"),
     params:
         code=jobs.code("train-base", "base", "teacher"),
-        seed=jobs.main.seed,
+        seed=jobs.seed,
         way=jobs.setting("training"),
         noise=jobs.setting("noise"),
         sources=jobs.as_flags(jobs.sources),
@@ -52,7 +52,30 @@ rule imported_base:
         "--images {input.images} --sigma {params.sigma} --output {output.weights} 2> {log}"
 
 
-ruleorder: imported_base > base
+rule assembled_base:
+    input:
+        unpack(jobs.sources),
+    output:
+        weights=f"{R}/{{home}}base/sigma{{sigma}}.safetensors",
+    log:
+        f"{R}/logs/{{home}}base/sigma{{sigma}}.log",
+    wildcard_constraints:
+        home=anyof(jobs.assembled),
+    localrule: True
+    conda:
+        "../envs/models.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        code=jobs.code_of_assembly,
+        arch=jobs.setting("base", "arch"),
+    shell:
+        "exec python -m accelerated_smoothing assemble {input.members} --arch {params.arch} --output {output.weights} "
+        "2> {log}"
+
+
+ruleorder: imported_base > assembled_base > base
 
 
 rule embeddings:

@@ -537,12 +537,51 @@ def test_a_way_with_a_teacher_is_of_a_paper() -> None:
 
 
 @pytest.mark.parametrize("chain", [{"training": "crt", "teacher": "three"}, {"initial": "three"}])
-def test_a_teacher_is_trained_from_scratch(chain: dict[str, Any]) -> None:
-    """So experiments cannot wait for one another."""
+def test_experiments_build_on_one_another_in_no_circle(chain: dict[str, Any]) -> None:
     experiments = {"one": chain, "two": {"training": "crt", "teacher": "one"}, "three": {}}
-    assert refused({"papers": {"other": {"experiments": experiments}}}) == (
-        "papers.other.experiments.two.teacher must be an experiment that trains from scratch, got 'one'"
-    )
+    assert config.load({"papers": {"other": {"experiments": experiments}}})
+    experiments["three"] = {"initial": "two"}
+    message = refused({"papers": {"other": {"experiments": experiments}}})
+    start = "papers.other.experiments must not build on one another in a circle, got "
+    assert message.startswith(start)
+    names = message.removeprefix(start).split(" <- ")
+    assert names[0] == names[-1]
+    assert set(names) == {"one", "two", "three"}
+
+
+ENSEMBLE = {"a": {"train_seed": 1}, "b": {"train_seed": 2}, "c": {"base": {"arch": "resnet20"}}}
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"base": {"arch": "ensemble2-resnet110"}}, "members must be 2 names for ensemble2-resnet110, got []"),
+        ({"members": ["a", "b"]}, "members must be 0 names for resnet110, got ['a', 'b']"),
+        (
+            {"members": ["a", "c"], "base": {"arch": "ensemble2-resnet110"}},
+            "members must have base.arch resnet110, got 'c' with resnet20",
+        ),
+        ({"members": ["a", "d"], "base": {"arch": "ensemble2-resnet110"}}, "members must be one of a, b, c, got 'd'"),
+        (
+            {"base": {"arch": "consensus3of2-resnet110"}},
+            "base.arch must have at least as many members as shall agree, got 'consensus3of2-resnet110'",
+        ),
+        (
+            {"base": {"arch": "ensemble2-linear"}},
+            "base.arch must be made of networks on images, such as ensemble3-resnet20, got 'ensemble2-linear'",
+        ),
+    ],
+)
+def test_members_fit_the_architecture(own: dict[str, Any], message: str) -> None:
+    papers = {"papers": {"other": {"experiments": {**ENSEMBLE, "whole": own}}}}
+    assert refused(papers) == f"papers.other.experiments.whole.{message}"
+
+
+def test_an_ensemble_is_of_seeds() -> None:
+    whole = {"members": ["a", "b"], "base": {"arch": "ensemble2-resnet110"}}
+    experiments = config.load({"papers": {"other": {"experiments": {**ENSEMBLE, "whole": whole}}}}).experiments()
+    assert [experiments[f"other/{name}/"].draws_seed("train") for name in ("a", "b")] == [1, 2]
+    assert experiments["other/whole/"].archs()[0.25] == "ensemble2-resnet110"
 
 
 # Files.

@@ -471,6 +471,8 @@ OWN = {
     "consistency": {"samples": 3},
     "smoothmix": {"steps": 2},
     "crt": {},
+    "clean": {},
+    "stability": {},
     "catrs": {"samples": 2, "steps": 2},
     "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
@@ -497,7 +499,7 @@ def test_ways_are_found() -> None:
         match=f"training must be one of {', '.join(registry.names('training.ways'))}, got 'none'",
     ):
         training.way("none")
-    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1, 24, 1]
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1, 1, 1, 24, 1]
 
 
 @pytest.mark.parametrize("way", list(OWN))

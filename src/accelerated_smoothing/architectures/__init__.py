@@ -20,8 +20,8 @@ PROGRAMS = {".onnx": "onnx", ".pt2": "exported"}  # architectures of programs, b
 class Family(Protocol):
     """What a module here offers.
 
-    It may also offer `hidden(arch)`, the widths of the hidden layers of a network on embeddings, and
-    `rescaling(arch)`, see the function below.
+    It may also offer `hidden(arch)`, the widths of the hidden layers of a network on embeddings, and `rescaling(arch)`,
+    `parts(arch)` and `learns(arch)`, see the functions below.
 
     Attributes:
         PATTERN: regular expression of its names; a literal, since it is read without importing the module.
@@ -71,6 +71,35 @@ def family(arch: str) -> str:
             return name
     examples = ", ".join(filter(None, (literals["EXAMPLES"] for literals in _literals().values())))
     raise ValueError(f"must be an architecture such as {examples}, got {arch!r}")
+
+
+def parts(arch: str) -> list[str]:
+    """Return the architectures of the networks that a network is made of; [] for one that is made of none.
+
+    Raises:
+        ValueError: `arch` is not the name of an architecture.
+    """
+    offered = getattr(_family(arch), "parts", None)
+    return offered(arch) if offered else []
+
+
+def families(arch: str) -> set[str]:
+    """Return the names of the families of an architecture and of all its parts.
+
+    Raises:
+        ValueError: `arch` is not the name of an architecture.
+    """
+    return {family(arch)}.union(*map(families, parts(arch)))
+
+
+def learns(arch: str) -> bool:
+    """Return whether a network has weights that none of its parts has.
+
+    Raises:
+        ValueError: `arch` is not the name of an architecture.
+    """
+    offered = getattr(_family(arch), "learns", None)
+    return offered(arch) if offered else True
 
 
 def of_file(path: str) -> str | None:

@@ -6,10 +6,11 @@ Every function raises a ValueError if its check fails.
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import embeds, head, of_file, side
+from accelerated_smoothing.architectures import embeds, head, of_file, parts, side
 from accelerated_smoothing.config.plugins import dataset_shape
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def shared(key: str, config: "Config", main: "Config") -> None:
         "noise",
         "initial",
         "teacher",
+        "members",
         "embedding",
         "dataset.train",
         "sampling.precision",
@@ -223,13 +225,15 @@ def paper(name: str, experiments: Mapping[str, "Config"]) -> None:
         others = [other for other in experiments if other != experiment]
         initial(key, config, others, experiments)
         teacher(key, config, others, experiments)
+        members(key, config, others, experiments)
         embedding(key, config, others, experiments)
+    circles(f"papers.{name}.experiments", experiments)
 
 
 def initial(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
     if config.initial is None:
         return
-    first = source(key, "initial", config, others, experiments)
+    first = source(key, "initial", config.initial, config, others, experiments)
     for sigma in config.sigmas:
         if of_file(first.checkpoints.get(sigma, "")):
             raise ValueError(f"{key}.initial must be weights, got {config.initial!r}, a program at sigma {sigma}")
@@ -241,7 +245,7 @@ def teacher(key: str, config: "Config", others: Sequence[str], experiments: Mapp
     taught(f"{key}.teacher", config)
     if config.teacher is None:
         return
-    first = source(key, "teacher", config, others, experiments)
+    first = source(key, "teacher", config.teacher, config, others, experiments)
     if first.embedding != config.embedding:
         raise ValueError(f"{key}.teacher must have the same embedding, got {config.teacher!r}")
 
@@ -256,17 +260,35 @@ def taught(key: str, config: "Config") -> None:
 
 
 def source(
-    key: str, field: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]
+    key: str, field: str, name: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]
 ) -> "Config":
-    """Return the experiment of the same paper whose base classifiers the training of another one reads."""
-    name = getattr(config, field)
+    """Return the experiment of the same paper whose base classifiers another one reads."""
     one_of(f"{key}.{field}", name, others)
     first = experiments[name]
     for sigma in sorted(set(config.sigmas) - set(first.sigmas)):
         raise ValueError(f"{key}.sigmas must be among those of {name} {first.sigmas}, got {sigma}")
-    if first.initial or first.teacher:  # so there are no circles
-        raise ValueError(f"{key}.{field} must be an experiment that trains from scratch, got {name!r}")
     return first
+
+
+def members(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
+    wanted = parts(config.base.arch)
+    if len(config.members) != len(wanted):
+        raise ValueError(f"{key}.members must be {len(wanted)} names for {config.base.arch}, got {config.members}")
+    for name, arch in zip(config.members, wanted, strict=True):
+        own = source(key, "members", name, config, others, experiments).arch()
+        if own != arch:
+            raise ValueError(f"{key}.members must have base.arch {arch}, got {name!r} with {own}")
+
+
+def circles(key: str, experiments: Mapping[str, "Config"]) -> None:
+    """Check that no experiment builds on itself."""
+    built = {
+        name: {*config.members, *filter(None, (config.initial, config.teacher))} for name, config in experiments.items()
+    }
+    try:
+        TopologicalSorter(built).prepare()
+    except CycleError as error:
+        raise ValueError(f"{key} must not build on one another in a circle, got {' <- '.join(error.args[1])}") from None
 
 
 def embedding(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:

@@ -56,6 +56,9 @@ class Config(Section):
     teacher: Name | None = Field(
         None, description="experiment of the same paper whose base classifier teaches crt and catrs; null: none"
     )
+    members: list[Name] = Field(
+        [], description="experiments of the same paper whose base classifiers base.arch is made of, if of any"
+    )
     classifier: Literal["main"] | None = Field(
         None, description="main: use the base classifiers of the main experiment, and equal counts; null: its own"
     )
@@ -71,7 +74,7 @@ class Config(Section):
     sampling: Sampling = Sampling()
     train_samples: int = Field(100000, ge=1, description="draws per training image; the paper takes N")
     train_seed: Seed | None = Field(
-        None, description="root of the draws of training images and of surrogates' weights; null: seed"
+        None, description="root of all that is trained and of the draws of training images; null: seed"
     )
     shards: Shards = Shards()
     variance: Variance = Variance()

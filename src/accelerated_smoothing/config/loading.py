@@ -33,9 +33,10 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Config:
         values = {"papers": {path.stem: read_yaml(path) for path in sorted(Path(folder, "papers").glob("*.yaml"))}}
         merge(values, settings)
     config = check(Config, values)
-    for key in ("initial", "teacher", "embedding", "classifier", "published"):
+    for key in ("initial", "teacher", "members", "embedding", "classifier", "published"):
         if name := getattr(config, key):
-            raise InputError(f"{key} must be null in the main experiment, got {name!r}; set it under papers")
+            unset = "[]" if key == "members" else "null"
+            raise InputError(f"{key} must be {unset} in the main experiment, got {name!r}; set it under papers")
     try:
         checks.taught("teacher", config)
     except ValueError as error:

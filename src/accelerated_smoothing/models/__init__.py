@@ -5,7 +5,7 @@ file whose metadata names the architecture and the input.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import embeds, family
+from accelerated_smoothing.architectures import embeds, family, parts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import atomic
 from accelerated_smoothing.models.folding import fold
@@ -26,6 +26,7 @@ __all__ = [
     "Family",
     "Linear",
     "Normalize",
+    "assemble",
     "build",
     "compiled",
     "exact",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 PLUGINS = {"family": "models.families"}
+INPUT = ("dataset", "classes", "mean", "std")  # what a description says about the images and their classes
 
 
 class Family(Protocol):
@@ -115,6 +117,31 @@ def load(path: Path, kind: str, images: dict[str, Any] | None = None) -> tuple[n
     if embeds(description["arch"]) and (tensors["0.std"] != 1).any():
         raise InputError(f"{path} must divide pixels by 1, got {tensors['0.std'].flatten().tolist()}; train it again")
     return model.eval(), description
+
+
+def assemble(model: nn.Sequential, members: Sequence[Path], description: dict[str, Any]) -> None:
+    """Put the weights of base classifiers into the members of a network that is made of them.
+
+    Args:
+        model: new, of such an architecture.
+        members: weight files.
+        description: of the model.
+
+    Raises:
+        InputError: a file is of another architecture or data set, or there are more or fewer files than members.
+    """
+    wanted = parts(description["arch"])
+    if len(members) != len(wanted):
+        raise InputError(
+            f"members must be {len(wanted)} files of weights for {description['arch']}, got {len(members)}"
+        )
+    for place, (path, arch) in enumerate(zip(members, wanted, strict=True)):
+        member, stored = load(path, "base")
+        for key, value in {"arch": arch, **{key: description[key] for key in INPUT}}.items():
+            if stored[key] != value:
+                raise InputError(f"{path} must be made for {key} {value}, got {stored[key]}")
+        network: Any = model[1]
+        network.members[place].load_state_dict(member[1].state_dict())
 
 
 def take(model: nn.Sequential, program: torch.Tensor, path: Path) -> None:

@@ -36,6 +36,18 @@ def fold(model: nn.Sequential) -> tuple[torch.Tensor, nn.Module]:
                 setattr(module, name, nn.utils.fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
     if (normalize.std != 1).any():
-        first = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
-        first.weight.data /= normalize.std.view(-1, *[1] * (first.weight.dim() - 2))
+        divide(network, normalize.std)
     return normalize.mean.cpu().clone(), network
+
+
+def divide(network: nn.Module, std: torch.Tensor) -> None:
+    """Let a network divide its input by the standard deviations [channels, 1, 1]: in its first layer.
+
+    A network that is not a chain from its first layer offers a method `divide(std)`.
+    """
+    own: Callable[[torch.Tensor], None] | None = getattr(network, "divide", None)
+    if own:
+        own(std)
+        return
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear))
+    first.weight.data /= std.view(-1, *[1] * (first.weight.dim() - 2))

@@ -40,7 +40,7 @@ def facts(arguments: Arguments) -> dict[str, set[str]]:
     """
     stated = arguments.facts()
     names = {fact: set(values) for fact, values in stated.items()}
-    names |= {"family": {architectures.family(arch) for arch in names["arch"]}} if "arch" in names else {}
+    names |= {"family": set().union(*map(architectures.families, names["arch"]))} if "arch" in names else {}
     for path in arguments.paths(Role.INPUT):
         if path.is_file():
             for fact, values in header(describe(path)).items():
@@ -53,7 +53,7 @@ def header(description: Mapping[str, object]) -> dict[str, set[str]]:
     """Return the facts in the description of a file."""
     names: dict[str, set[str]] = {}
     if "arch" in description:
-        names["family"] = {architectures.family(str(description["arch"]))}
+        names["family"] = architectures.families(str(description["arch"]))
     elif description.get("noise"):  # of weights it is that of the training, which a reader of weights does not load
         names["noise"] = set(str(description["noise"]).split(" and "))
     if description.get("kind") == "sigmas":

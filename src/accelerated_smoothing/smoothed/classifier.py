@@ -171,7 +171,7 @@ class Smoothed:
         identity = {}
         if output is not None:
             known = facts(self.model, noise)
-            families = {architectures.family(arch) for arch in known["arch"]}
+            families = set().union(*map(architectures.families, known["arch"]))
             digest = code.digest(VERB, {"noise": known["noise"], "family": families})
             identity = {"images": inputs.fingerprint(images), "build": engine.build, "code": digest}
         return Blocks(engine, classifier.classes, images, meta, output, identity, show)

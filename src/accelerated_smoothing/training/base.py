@@ -5,7 +5,7 @@ steps of `sigmas.ways.ascent` from its last value, and then f takes a step under
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from accelerated_smoothing import models, training
 from accelerated_smoothing import noise as noises
-from accelerated_smoothing.architectures import side
+from accelerated_smoothing.architectures import learns, parts, side
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
@@ -48,7 +48,8 @@ def step(
         teacher: in evaluation mode, for a way that learns from one.
     """
     loss, distribution = training.way(way).loss, noises.distribution(noise)
-    parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
+    parameters = [weight for weight in model.parameters() if weight.requires_grad]
+    lr, decay = settings.lr, settings.weight_decay
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "adamw":
         optimizer = torch.optim.AdamW(parameters, lr, betas=(settings.momentum, 0.999), weight_decay=decay)
@@ -103,6 +104,7 @@ def train(
     device: torch.device,
     initial: Path | None = None,
     teacher: Path | None = None,
+    members: Sequence[Path] = (),
     *,
     code: str,
 ) -> None:
@@ -120,12 +122,13 @@ def train(
         device: to train on.
         initial: weights to start from; None for random ones.
         teacher: weights of the classifier that the way learns from, if it learns from one.
+        members: weights of the members of a network that is made of them.
         code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
-        InputError: `way` or `noise` is not the name of a plug-in, the network is for images of another size, or the
-            initial weights are of another network or data set, or the way needs a teacher that is not given, or
-            the other way round.
+        InputError: `way` or `noise` is not the name of a plug-in, the network is for images of another size or has
+            nothing to train, the initial weights or members are of another network or data set, or a teacher is given
+            to a way that needs none, or is not given to one that does.
     """
     if hasattr(training.way(way), "lessons") != (teacher is not None):
         got = teacher or "none"
@@ -136,8 +139,10 @@ def train(
         "sigma": sigma,
         "training": way,
         "noise": noise,
-        **{key: train.meta[key] for key in ("dataset", "classes", "mean", "std")},
+        **{key: train.meta[key] for key in models.INPUT},
     }
+    if not learns(settings.arch):
+        raise InputError(f"arch must have weights to train, got {settings.arch!r}; the verb assemble makes an ensemble")
     height, width = train.images.shape[2:]
     if side(settings.arch) not in (None, height) or (side(settings.arch) and height != width):
         raise InputError(f"arch must be for images of {height}x{width} pixels, got {settings.arch!r}")
@@ -145,9 +150,11 @@ def train(
     if initial is None:
         torch.manual_seed(loop.generator(seed, f"{purpose}/weights", torch.device("cpu")).initial_seed())
         model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
+        if members or parts(settings.arch):
+            models.assemble(model, members, description)
     else:
         model, stored = models.load(initial, "base")
-        for key in ("arch", "dataset", "classes", "mean", "std"):
+        for key in ("arch", *models.INPUT):
             if stored[key] != description[key]:
                 raise InputError(f"{initial} must be made for {key} {description[key]}, got {stored[key]}")
     images, labels = torch.from_numpy(train.pixels()).to(device), torch.from_numpy(train.labels).to(device)
@@ -190,6 +197,7 @@ def train(
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             "initial": sha256(initial) if initial else None,
             "teacher": sha256(teacher) if teacher else None,
+            "members": [sha256(member) for member in members],
             **settings.model_dump(mode="json"),
         },
         evaluate=columns,

@@ -120,6 +120,7 @@ class Step:
             precision = "bf16" if fit else "fp32"
         self.precision = precision
         self.model = model.train()
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer, self.loss, self.device = optimizer, loss, device
         self.passes = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         self.network = placed(self.model, device)
@@ -136,9 +137,13 @@ class Step:
 
     def frozen(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the same in evaluation mode and with constant weights, for gradients with respect to the inputs."""
-        self.model.eval().requires_grad_(False)
+        self.model.eval()
+        for weight in self.weights:
+            weight.requires_grad_(False)
         logits = self.forward(inputs)
-        self.model.train().requires_grad_(True)
+        self.model.train()
+        for weight in self.weights:
+            weight.requires_grad_(True)
         return logits
 
     def __call__(self, *batch: Any) -> torch.Tensor:

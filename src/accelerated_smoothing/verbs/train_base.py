@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from accelerated_smoothing import config
-from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.command import Input, Inputs, Output
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.verbs._flags import Computing, Distributed, Seeded, device
 
@@ -22,6 +22,7 @@ class Arguments(Seeded, Distributed, Computing):
     output: Output = Field(description="weights")
     sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels")
     initial: Input | None = Field(None, description="weights to start from, instead of fresh ones")
+    members: Inputs = Field([], description="weights of the members of a network that is made of them")
     teacher: Input | None = Field(None, description="weights of the base classifier that crt and catrs learn from")
 
 
@@ -41,5 +42,6 @@ def run(arguments: Any) -> None:
         device(arguments),
         arguments.initial,
         arguments.teacher,
+        arguments.members,
         code=code.digest("train-base", code.facts(arguments)),
     )

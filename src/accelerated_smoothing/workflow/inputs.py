@@ -9,6 +9,7 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 
+from accelerated_smoothing.architectures import learns
 from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.workflow import plan, shipped
@@ -99,11 +100,21 @@ class Inputs:
         sigma, depths = float(wildcards.sigma), self.experiment(wildcards).depths()
         return [self.run.surrogate(wildcards.home, sigma, depth) for depth in depths]
 
-    def sources(self, wildcards: Any) -> dict[str, str]:
-        """Return the weights that training starts from or learns from, if the experiment names some."""
+    def sources(self, wildcards: Any) -> dict[str, list[str]]:
+        """Return the weights that a base classifier starts from, learns from or is made of, if there are some."""
         experiment, paper = self.experiment(wildcards), Path(wildcards.home).parent
-        named = {"initial": experiment.initial, "teacher": experiment.teacher}
-        return {flag: self._base(f"{paper}/{name}/", wildcards.sigma) for flag, name in named.items() if name}
+        single = {"initial": experiment.initial, "teacher": experiment.teacher}
+        named = {flag: [name] for flag, name in single.items() if name} | {"members": experiment.members}
+        return {
+            flag: [self._base(f"{paper}/{name}/", wildcards.sigma) for name in names]
+            for flag, names in named.items()
+            if names
+        }
+
+    @property
+    def assembled(self) -> list[str]:
+        """Return the experiments whose base classifiers are made of others without any training."""
+        return [home for home, each in self.run.experiments.items() if not learns(each.base.arch)]
 
     def surrogate_base(self, wildcards: Any) -> dict[str, str]:
         """Return the weights of the base classifier, if the training of a surrogate starts from them."""

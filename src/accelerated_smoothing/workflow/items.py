@@ -143,7 +143,7 @@ class Items:
         main = self.run.config()
         facts = {"notebook": [f"notebooks/{wildcards.notebook}.ipynb"], "noise": [main.noise]}
         if wildcards.notebook in EXAMPLES:
-            facts["family"] = [architectures.family(main.archs()[main.figure_sigmas[0]])]
+            facts["family"] = sorted(architectures.families(main.archs()[main.figure_sigmas[0]]))
         return code.digest("notebook", facts)
 
     def page_inputs(self, wildcards: Any) -> list[str]:

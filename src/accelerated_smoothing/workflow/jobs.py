@@ -115,7 +115,8 @@ class Jobs(Inputs):
             if wildcards.get("method"):
                 facts["certifier"] = [experiment.methods[wildcards.method]["certifier"]]
                 loaded += experiment.certifier(wildcards.method).NEEDS
-            facts["family"] = [architectures.family(arch) for arch in self._architectures(wildcards, loaded)]
+            archs = self._architectures(wildcards, loaded)
+            facts["family"] = sorted(set[str]().union(*map(architectures.families, archs)))
             return code.digest(verb, facts)
 
         return digest
@@ -126,6 +127,10 @@ class Jobs(Inputs):
 
     def code_of_data(self) -> str:
         return code.digest("data", {"dataset": [self.main.dataset.name]})
+
+    def code_of_assembly(self, wildcards: Any) -> str:
+        arch = self.experiment(wildcards).base.arch
+        return code.digest("assemble", {"family": architectures.families(arch)})
 
     def code_of_import(self, wildcards: Any) -> str:
         return code.digest("import-base", {"family": [architectures.family(self.checkpoints[wildcards.imported].arch)]})
@@ -194,7 +199,7 @@ class Jobs(Inputs):
         return flags(section.model_copy(update={"from_base": self.from_base(wildcards)}))
 
     def seed(self, wildcards: Any) -> int:
-        """Return the root seed of the draws of a split, and of the surrogates that learn from them."""
+        """Return the root seed of the draws of a split, or of what is trained."""
         seed: int = self.experiment(wildcards).draws_seed(wildcards.get("split", "train"))
         return seed
 

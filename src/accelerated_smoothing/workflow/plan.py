@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import cost, embeds, rescaling, sll
+from accelerated_smoothing.architectures import cost, embeds, learns, rescaling, sll
 from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder, trainer
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.workflow import measuring
@@ -138,7 +138,7 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     """Return the training of the base classifiers, and the embedding of all images by a backbone."""
     config = experiments[home]
     images, base, sigmas = shape(config), config.base, len(config.sigmas)
-    trained = 0 if config.classifier else sigmas - len(config.checkpoints)
+    trained = sigmas - len(config.checkpoints) if learns(base.arch) and not config.classifier else 0
     passes = trained * base.epochs * images.train
     step = copies(experiments, home) + rescaling(base.arch) / base.batch_size
     jobs = []

@@ -1,0 +1,61 @@
+"""Networks made of networks, called members, of one architecture on images.
+
+`ensemble3-resnet20` has the mean logits of three ResNet-20s, `sween3-resnet20` a weighted mean of their softmaxes, and
+`consensus2of3-resnet20` the mean logits of the first two if these two agree on the class, else of all three.
+`denoised-resnet20` has a denoiser before one ResNet-20.
+"""
+
+import re
+
+from accelerated_smoothing import architectures
+from accelerated_smoothing.architectures import LAYER
+
+PATTERN = r"(ensemble[1-9]\d*|sween[1-9]\d*|consensus[1-9]\d*of[1-9]\d*|denoised)-.+"
+EXAMPLES = "ensemble3-resnet20, denoised-resnet20"
+LIPSCHITZ = False
+DENOISER = (5, 32)  # layers and channels
+PIXELS = 32 * 32
+
+
+def kind(arch: str) -> str:
+    """Return "ensemble", "sween", "consensus" or "denoised"."""
+    return arch[: re.match("[a-z]*", arch).end()]  # type: ignore[union-attr]
+
+
+def parts(arch: str) -> list[str]:
+    """Return the architecture of each member.
+
+    Raises:
+        ValueError: a member is not a network on images with weights of its own, or there are too few members.
+    """
+    head, _, member = arch.partition("-")
+    if architectures.family(member) in ("ensemble", "program", "heads"):
+        raise ValueError(f"must be made of networks on images, such as ensemble3-resnet20, got {arch!r}")
+    if kind(arch) == "denoised":
+        return [member]
+    first, *rest = [int(number) for number in re.findall(r"\d+", head)]
+    if rest and rest[0] < first:
+        raise ValueError(f"must have at least as many members as shall agree, got {arch!r}")
+    return [member] * (rest or [first])[0]
+
+
+def agreeing(arch: str) -> int:
+    """Return how many members must agree for the others not to matter; 0: the others always do."""
+    return int(arch.removeprefix("consensus").partition("of")[0]) if kind(arch) == "consensus" else 0
+
+
+def learns(arch: str) -> bool:
+    """Return whether the network has weights beside those of its members."""
+    return kind(arch) in ("sween", "denoised")
+
+
+def cost(arch: str) -> float:
+    """Return the cost of a pass, in layers of a CIFAR ResNet, on images of 32 pixels a side."""
+    layers, channels = DENOISER
+    denoiser = 9 * PIXELS * ((layers - 2) * channels**2 + 2 * 3 * channels) / LAYER
+    return sum(map(architectures.cost, parts(arch))) + (denoiser if kind(arch) == "denoised" else 0)
+
+
+def side(arch: str) -> int | None:
+    """Return the pixels a side of the images that the members are made for; None if any size fits."""
+    return architectures.side(parts(arch)[0])
