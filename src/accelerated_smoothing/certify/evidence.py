@@ -22,6 +22,8 @@ class Evidence:
         selection: counts of the base classifier.
         estimation: counts from independent draws, stored or made when a method asks for them.
         pilot: counts that plan the estimation draws, from independent draws.
+        lower_selection, lower_estimation: counts at smaller sigmas, in descending order, each of a base classifier of
+            its own; [] if there are none.
         images: the images.
         predictions: what the surrogates predict for the images.
         belief: about the probability of the top class, calibrated on held-out images.
@@ -36,6 +38,8 @@ class Evidence:
     selection: Counts | None = None
     estimation: Tallies | None = None
     pilot: Counts | None = None
+    lower_selection: list[Counts] | None = None
+    lower_estimation: list[Counts] | None = None
     images: Images | None = None
     predictions: Predictions | None = None
     belief: Belief | None = None
@@ -52,6 +56,7 @@ class Evidence:
 
     def take(self, rows: np.ndarray) -> "Evidence":
         """Return the evidence for the images in these rows; its counts must be stored."""
+        assert not self.lower_selection
         names = ("selection", "estimation", "pilot", "images", "predictions")
         parts = {name: getattr(self, name) for name in names}
         return replace(self, **{name: part.take(rows) for name, part in parts.items() if part is not None})
@@ -81,12 +86,34 @@ class Evidence:
             raise InputError("the counts must have the same sigma per image, got others; count again")
         for key in ("dataset", "split"):
             _same(key, [part.meta[key] for part in parts], "pass files of one split")
+        self._check_lower()
         if len({part.meta["purpose"] for part in counts}) < len(counts):
             raise InputError("the counts must be independent draws, got the same draws twice")
         if self.predictions and not self.predictions.meta["held_out"] and self.predictions.meta["split"] == "train":
             raise InputError("--predictions must be of images whose draws trained no surrogate, got the train split")
         if self.belief and any(part.meta["split"] == self.belief.meta["split"] for part in parts):
             raise InputError(f"--belief must come from another split, got one of the {self.belief.meta['split']} split")
+
+    def _check_lower(self) -> None:
+        """Check the counts at smaller sigmas.
+
+        Raises:
+            InputError: the first fault.
+        """
+        lower = list(zip(self.lower_selection or [], self.lower_estimation or [], strict=False))
+        if len(self.lower_selection or []) != len(self.lower_estimation or []):
+            raise InputError("--lower-selection must be as many files as --lower-estimation, got others")
+        for selection, estimation in lower:
+            Evidence(self.alpha, self.n0, selection, estimation).check(("selection", "estimation"))
+        counts = [part for part in (self.selection, *(first for first, _ in lower)) if part is not None]
+        for part in counts[1:]:
+            if not np.array_equal(part.idx, counts[0].idx):
+                raise InputError("the inputs must be for the same images, got others; pass one split and one slice")
+        for key in ("dataset", "split", "noise", "classes"):
+            _same(key, [part.meta.get(key) for part in counts], "pass files of one experiment")
+        sigmas = [part.sigma for part in counts]
+        if sigmas != sorted(set(sigmas), reverse=True):
+            raise InputError(f"--lower-selection must be counts at smaller and smaller sigmas, got {sigmas}")
 
 
 def _same(key: str, values: list[object], advice: str) -> None:

@@ -32,6 +32,12 @@ def lower_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> np.ndarray:
     return np.where(k > 0, p.reshape(k.shape), 0.0)
 
 
+def upper_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> np.ndarray:
+    """Return the one-sided Clopper-Pearson bound from above, with the arguments of `lower_bound`; never too small."""
+    complement = lower_bound(np.subtract(n, k), n, alpha)
+    return np.where(complement > 0, np.nextafter(1 - complement, 1), 1.0)  # the difference is rounded
+
+
 def randomized_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike, u: ArrayLike) -> np.ndarray:
     """Return the randomized Clopper-Pearson bound, the uniformly most accurate one (Lehmann and Romano 2005, 3.5).
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from accelerated_smoothing.command import Input, Output
+from accelerated_smoothing.command import Input, Inputs, Output
 from accelerated_smoothing.verbs._flags import Confident, Sliced
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ EVIDENCE = {
     "selection": "counts that select or verify the top class",
     "estimation": "counts that the bound comes from",
     "pilot": "counts that plan the estimation draws",
+    "lower_selection": "counts at smaller sigmas that select the class, in descending order",
+    "lower_estimation": "counts at smaller sigmas that bounds come from, in descending order",
     "images": "the images",
     "predictions": "what surrogates predict for the images",
     "belief": "calibrated belief about the probability of the top class",
@@ -39,7 +41,13 @@ class Arguments(Sliced, Confident):
 
 def evidence_flags(method: Any) -> dict[str, Any]:
     """Return the flags of the evidence that a method needs."""
-    return {need: (Input, Field(description=EVIDENCE[need])) for need in method.NEEDS}
+    lists = ("lower_selection", "lower_estimation")
+    return {
+        need: (Inputs, Field([], description=EVIDENCE[need]))
+        if need in lists
+        else (Input, Field(description=EVIDENCE[need]))
+        for need in method.NEEDS
+    }
 
 
 EXTRA = evidence_flags
@@ -62,10 +70,15 @@ def evidence(arguments: Any, method: Any, needs: tuple[str, ...], **more: Any) -
     from accelerated_smoothing.certify.evidence import Evidence
     from accelerated_smoothing.counting import counts, predictions
 
-    read: dict[str, Callable[[Path], Any]] = {
+    def every(paths: list[Path]) -> list[counts.Counts]:
+        return [counts.read(path) for path in paths]
+
+    read: dict[str, Callable[[Any], Any]] = {
         "selection": counts.read,
         "estimation": counts.read,
         "pilot": counts.read,
+        "lower_selection": every,
+        "lower_estimation": every,
         "predictions": predictions.read,
         "belief": beliefs.read,
         "images": lambda path: data.read(path, arguments.slice),

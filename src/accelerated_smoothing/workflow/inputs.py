@@ -147,7 +147,7 @@ class Inputs:
         """Return the images, sizes and shards of one kind of counting."""
         return plan.counting(self.run.experiments[wildcards.home], wildcards.split, wildcards.purpose)
 
-    def evidence(self, wildcards: Any) -> dict[str, str]:
+    def evidence(self, wildcards: Any) -> dict[str, str | list[str]]:
         """Return the files that a method needs, by the names in its NEEDS."""
         experiment, home = self.experiment(wildcards), f"{self.run.results}/{wildcards.home}"
         settings = experiment.method(wildcards.method)
@@ -157,8 +157,13 @@ class Inputs:
         counts = {purpose: f"{home}counts/{level}/test-{purpose}.npz" for purpose in PURPOSES}
         if not choice:
             counts = {purpose: self.counts(purpose)(wildcards) for purpose in PURPOSES}
-        files = {
+        lower = [sigma for sigma in reversed(experiment.sigmas) if sigma < float(wildcards.sigma)]
+        files: dict[str, str | list[str]] = {
             **counts,
+            **{
+                f"lower_{purpose}": [self.run.counts(wildcards.home, sigma, "test", purpose) for sigma in lower]
+                for purpose in ("selection", "estimation")
+            },
             "predictions": f"{home}surrogates/sigma{wildcards.sigma}/predictions-test.npz",
             "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
             "images": self.images("test")(wildcards),
