@@ -22,13 +22,13 @@ class Evidence:
         selection: counts of the base classifier.
         estimation: counts from independent draws, stored or made when a method asks for them.
         pilot: counts that plan the estimation draws, from independent draws.
-        lower_selection, lower_estimation: counts at smaller sigmas, in descending order, each of a base classifier of
-            its own; [] if there are none.
         images: the images.
         predictions: what the surrogates predict for the images.
         belief: about the probability of the top class, calibrated on held-out images.
         surrogate: weight file of the surrogate h.
         base: weight file of the base classifier f.
+        lower_selection, lower_estimation: counts at smaller sigmas, in descending order, each of a base classifier of
+            its own; [] if there are none.
         experiment: name of the experiment in the log, such as "main" or "fars/mlp".
         method: name of the method in the log, such as "cohen" or "resnet20".
     """
@@ -38,13 +38,13 @@ class Evidence:
     selection: Counts | None = None
     estimation: Tallies | None = None
     pilot: Counts | None = None
-    lower_selection: list[Counts] | None = None
-    lower_estimation: list[Counts] | None = None
     images: Images | None = None
     predictions: Predictions | None = None
     belief: Belief | None = None
     surrogate: Path | None = None
     base: Path | None = None
+    lower_selection: list[Counts] | None = None
+    lower_estimation: list[Counts] | None = None
     experiment: str = "main"
     method: str = "unnamed"
 
