@@ -16,7 +16,7 @@ from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import read_arrays, write_arrays
 from accelerated_smoothing.sigmas import choosing
 from accelerated_smoothing.sigmas import chosen as sigmas
-from accelerated_smoothing.sigmas.ways import ascent, grid
+from accelerated_smoothing.sigmas.ways import ascent, grid, qcrs
 
 Z, WEIGHTS = np.polynomial.hermite_e.hermegauss(200)  # quadrature under a standard normal
 
@@ -116,6 +116,37 @@ def test_the_grid_is_searched_as_by_a_plain_loop() -> None:
                 p = np.clip(max(p, 1 - p), 0.02, 0.98)
                 best = max(best, (sigma * stats.norm.ppf(p), sigma))
             assert float(picks[row, image]) == pytest.approx(best[1])
+
+
+def bisected(logit: Callable[[torch.Tensor], torch.Tensor], x: float, at: list[int], high: float) -> np.ndarray:
+    random = torch.Generator().manual_seed(3)
+    draws = {step: torch.randn((8, 4096, 1, 1, 1), generator=random) for step in range(12)}
+    return qcrs.choose(
+        lambda batch: torch.stack([logit(batch.flatten()), torch.zeros(len(batch))], dim=1),
+        torch.full((8, 1, 1, 1), x), torch.full((8,), 0.25), lambda step, n: draws[step],
+        noise.distribution("gaussian").margin, at, qcrs.Settings(samples=4096, low=0.05, high=high),
+    ).numpy()  # fmt: skip
+
+
+def test_bisection_finds_the_best_sigma_of_a_slab() -> None:
+    """Up to the sigma at which the other class takes over, the radius is quasi-concave there."""
+
+    def p(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-20 * (0.5 - np.abs(x))))
+
+    over = np.linspace(0.05, 0.6, 276)
+    grown = np.array([radius(p, 0.0, sigma) for sigma in over])
+    assert (np.diff(grown[: grown.argmax()]) > 0).all()
+    assert (np.diff(grown[grown.argmax() :]) < 1e-9).all()
+    reached = bisected(lambda x: 20 * (0.5 - x.abs()), 0.0, [3, 10], 0.6)
+    assert reached[1].mean() == pytest.approx(over[grown.argmax()], abs=0.03)  # the top is flat, as for the ascent
+    assert (np.abs(reached[0] - over[grown.argmax()]) <= 0.55 / 2**3 + 0.03).all()  # the interval after three steps
+
+
+def test_bisection_ends_where_the_radius_is_largest_in_the_interval() -> None:
+    """On a linear model the radius grows with sigma. More steps go on from fewer."""
+    reached = bisected(lambda x: 4 * x, 0.4, [1, 2, 8], 1.0)
+    np.testing.assert_allclose(reached, [[0.525 + 0.2375] * 8, [0.88125] * 8, [1 - 0.95 / 2**9] * 8], rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
