@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from accelerated_smoothing.architectures import of_file
+from accelerated_smoothing.architectures import learns, of_file
 from accelerated_smoothing.config import checks, papers, plugins
 from accelerated_smoothing.config.errors import PATH
 from accelerated_smoothing.config.sections import (
@@ -135,6 +135,10 @@ class Config(Section):
         checks.experiment(self)
         papers.check(self)
         return self
+
+    def trains(self, sigma: float) -> bool:
+        """Return whether the base classifier at this sigma is trained, and neither imported nor assembled."""
+        return sigma not in self.checkpoints and learns(self.base.arch)
 
     def paper(self, name: str) -> "Config":
         """Return what the experiments of a sister paper have in common."""

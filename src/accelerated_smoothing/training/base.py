@@ -92,6 +92,14 @@ def step(
     return loop.Step(model, optimizer, batch_loss, settings.precision, device)
 
 
+def copies(way: str, settings: Base, epoch: int) -> int:
+    """Return how many copies of an image go through a network in one step: f, or the teacher."""
+    module = training.way(way)
+    lessons: int = module.lessons(settings) if hasattr(module, "lessons") else 0
+    ascending = settings.ascent * settings.ascent_samples if epoch >= settings.ascent_from else 0
+    return module.passes(settings) + lessons + ascending
+
+
 def train(
     train: Images,
     test: Images,
@@ -140,6 +148,7 @@ def train(
         "training": way,
         "noise": noise,
         **{key: train.meta[key] for key in models.INPUT},
+        **({"members": len(members)} if members else {}),
     }
     if not learns(settings.arch):
         raise InputError(f"arch must have weights to train, got {settings.arch!r}; the verb assemble makes an ensemble")
@@ -172,14 +181,14 @@ def train(
             yield batch, labels[rows], rows, epoch, of_batch
 
     @torch.inference_mode()
-    def columns() -> dict[str, float]:
+    def columns(epoch: int) -> dict[str, float]:
         random = loop.generator(seed, f"{purpose}/test", device)
         right = 0
         for batch, target in zip(test_images.split(500), test_labels.split(500), strict=True):
             standard = noises.distribution(noise).standard(batch.shape, random, device)
             right += (model(batch + sigma * standard).argmax(1) == target).sum().item()
-        accuracy = {"test_accuracy": right / len(test_labels)}
-        return accuracy | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
+        measured = {"test_accuracy": right / len(test_labels), "passes": len(images) * copies(way, settings, epoch)}
+        return measured | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
 
     loop.run(
         step(model, way, settings, noise, sigma_x, device, taught_by),
@@ -197,7 +206,7 @@ def train(
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
             "initial": sha256(initial) if initial else None,
             "teacher": sha256(teacher) if teacher else None,
-            "members": [sha256(member) for member in members],
+            "member_files": [sha256(member) for member in members],
             **settings.model_dump(mode="json"),
         },
         evaluate=columns,

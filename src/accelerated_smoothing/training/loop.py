@@ -186,7 +186,7 @@ def run(
     purpose: str,
     output: Path,
     identity: dict[str, Any],
-    evaluate: Callable[[], dict[str, float]] = dict,
+    evaluate: Callable[[int], dict[str, float]] = lambda epoch: {},
     carried: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Train a model in place.
@@ -205,7 +205,7 @@ def run(
             until the caller has saved the weights.
         identity: whatever determines the training, but for the precision and the device; a state with another
             identity is not continued.
-        evaluate: returns further columns of the log.
+        evaluate: returns further columns of the log after an epoch.
         carried: tensors that steps change in place, by name; they are saved and resumed with the weights.
     """
     model, optimizer = step.model, step.optimizer
@@ -240,7 +240,7 @@ def run(
             model.eval()
             seconds = time.perf_counter() - begun
             lr, loss = optimizer.param_groups[0]["lr"], total.item() / images
-            row = {"epoch": work.epochs + 1, "lr": lr, "loss": loss, **evaluate()}
+            row = {"epoch": work.epochs + 1, "lr": lr, "loss": loss, **evaluate(work.epochs)}
             row["seconds"] = round(seconds, 3)
             work = Work(work.epochs + 1, log=[*work.log, row])
             text = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
