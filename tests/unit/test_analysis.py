@@ -121,7 +121,7 @@ def test_table1_is_of_one_experiment(logs: list[Path]) -> None:
 
 
 def test_items_are_found_without_importing_the_others() -> None:
-    assert papers.papers() == ["", "data-dependent", "fars", "fast-and-sound", "label-budget"]
+    assert papers.papers() == ["", "data-dependent", "fars", "fast-and-sound", "label-budget", "survey"]
     main = [*(f"table{number}" for number in range(1, 7)), *(f"figure{number}" for number in range(1, 4))]
     assert papers.items("") == main
     assert papers.items("fars") == [*(f"fars/table{number}" for number in range(1, 5)), "fars/figure3"]

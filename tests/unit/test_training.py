@@ -231,7 +231,7 @@ def linear(
             "plain": lambda: torch.optim.SGD(model.parameters(), 0.1),
         }[optimizer]()
 
-        def evaluate() -> dict[str, float]:
+        def evaluate(epoch: int) -> dict[str, float]:
             assert not model.training
             calls.append(len(calls) + 1)
             if len(calls) == stop_at:

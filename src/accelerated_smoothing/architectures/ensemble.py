@@ -22,6 +22,23 @@ def kind(arch: str) -> str:
     return arch[: re.match("[a-z]*", arch).end()]  # type: ignore[union-attr]
 
 
+def combined(kind: str, member: str, count: int) -> str:
+    """Return the architecture of a number of members of one architecture.
+
+    Args:
+        kind: "ensemble", "sween", "denoised", or "consensus2", if two must agree.
+
+    Raises:
+        ValueError: there is no such network.
+    """
+    if kind == "denoised" and count > 1:
+        raise ValueError(f"must be one name, since combine is denoised, got {count}")
+    head = {"denoised": kind}.get(kind, f"{kind}of{count}" if kind.startswith("consensus") else f"{kind}{count}")
+    arch = f"{head}-{member}"
+    parts(arch)
+    return arch
+
+
 def parts(arch: str) -> list[str]:
     """Return the architecture of each member.
 

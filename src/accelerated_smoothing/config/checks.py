@@ -25,6 +25,7 @@ def experiment(config: "Config") -> None:
         draws,
         reference,
         no_noise,
+        combination,
         architecture,
         programs,
         certifiers,
@@ -78,6 +79,15 @@ def no_noise(config: "Config") -> None:
     if 0 in config.sigmas and config.samples():
         sampled = [name for name in config.rows if is_sampled(config.certifier(name))]
         raise ValueError(f"sigmas must be at least 0.001, since {sampled[0]} counts under noise, got 0")
+
+
+def combination(config: "Config") -> None:
+    """Check that members and the way to combine them are both set, and that no architecture needs members else."""
+    if bool(config.members) != bool(config.combine):
+        wanted = "ensemble, sween, consensus2 or denoised, since members are set" if config.members else "null"
+        raise ValueError(f"combine must be {wanted}, got {config.combine or 'null'}")
+    if parts(config.base.arch) and not config.members:
+        raise ValueError(f"base.arch must be one network, got {config.base.arch!r}; set members and combine instead")
 
 
 def architecture(config: "Config") -> None:
@@ -201,6 +211,7 @@ def shared(key: str, config: "Config", main: "Config") -> None:
         "initial",
         "teacher",
         "members",
+        "combine",
         "embedding",
         "dataset.train",
         "sampling.precision",
@@ -271,13 +282,10 @@ def source(
 
 
 def members(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
-    wanted = parts(config.base.arch)
-    if len(config.members) != len(wanted):
-        raise ValueError(f"{key}.members must be {len(wanted)} names for {config.base.arch}, got {config.members}")
-    for name, arch in zip(config.members, wanted, strict=True):
-        own = source(key, "members", name, config, others, experiments).arch()
-        if own != arch:
-            raise ValueError(f"{key}.members must have base.arch {arch}, got {name!r} with {own}")
+    archs = [source(key, "members", name, config, others, experiments).arch() for name in config.members]
+    for name, arch in zip(config.members, archs, strict=True):
+        if arch != archs[0]:
+            raise ValueError(f"{key}.members must have one architecture, got {name!r} with {arch}, not {archs[0]}")
 
 
 def circles(key: str, experiments: Mapping[str, "Config"]) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from accelerated_smoothing.architectures import learns, of_file
 from accelerated_smoothing.config import checks, papers, plugins
-from accelerated_smoothing.config.errors import PATH
+from accelerated_smoothing.config.errors import COMBINE, PATH
 from accelerated_smoothing.config.sections import (
     Alpha,
     Attack,
@@ -57,7 +57,12 @@ class Config(Section):
         None, description="experiment of the same paper whose base classifier teaches crt and catrs; null: none"
     )
     members: list[Name] = Field(
-        [], description="experiments of the same paper whose base classifiers base.arch is made of, if of any"
+        [], description="experiments of the same paper of whose base classifiers one is made, of equal architecture"
+    )
+    combine: str | None = Field(
+        None,
+        pattern=COMBINE,
+        description="how members make one: ensemble, sween, consensus2 (if two agree) or denoised; it sets base.arch",
     )
     classifier: Literal["main"] | None = Field(
         None, description="main: use the base classifiers of the main experiment, and equal counts; null: its own"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from accelerated_smoothing.architectures import ensemble
 from accelerated_smoothing.config import checks
 from accelerated_smoothing.config.errors import one_line
 from accelerated_smoothing.config.sections import Base, Paper
@@ -48,6 +49,14 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
     shared = common(config, name)
     names = [each for each in paper.experiments if paper.select is None or each in paper.select]
     experiments = {each: experiment(shared, paper, f"papers.{name}", each) for each in names}
+    for each, own in experiments.items():
+        known = [experiments[member].base.arch for member in own.members if member in experiments]
+        if known and own.combine:  # they decide the architecture
+            try:
+                arch = ensemble.combined(own.combine, known[0], len(own.members))
+            except ValueError as error:
+                raise ValueError(f"papers.{name}.experiments.{each}.members {error}") from None
+            experiments[each] = own.model_copy(update={"base": own.base.model_copy(update={"arch": arch})})
     for each, own in experiments.items():
         if own.classifier:  # then so do its checkpoints
             files = {sigma: file for sigma, file in config.checkpoints.items() if sigma in own.sigmas}

@@ -17,7 +17,7 @@ from torch import nn
 from accelerated_smoothing import registry
 from accelerated_smoothing.architectures import embeds, family, parts
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import atomic
+from accelerated_smoothing.files import atomic, sha256
 from accelerated_smoothing.models.folding import fold
 from accelerated_smoothing.models.lipschitz import Linear, exact, linear
 from accelerated_smoothing.models.normalize import Normalize
@@ -35,6 +35,7 @@ __all__ = [
     "linear",
     "load",
     "save",
+    "sources",
     "take",
 ]
 
@@ -117,6 +118,13 @@ def load(path: Path, kind: str, images: dict[str, Any] | None = None) -> tuple[n
     if embeds(description["arch"]) and (tensors["0.std"] != 1).any():
         raise InputError(f"{path} must divide pixels by 1, got {tensors['0.std'].flatten().tolist()}; train it again")
     return model.eval(), description
+
+
+def sources(**files: Path | Sequence[Path] | None) -> dict[str, dict[str, list[str]]]:
+    """Return, for a description, the hashes of the weight files that a model is made from, by their part in it."""
+    named = {part: [given] if isinstance(given, Path) else list(given or ()) for part, given in files.items()}
+    hashes = {part: [sha256(path) for path in paths] for part, paths in named.items() if paths}
+    return {"sources": hashes} if hashes else {}
 
 
 def assemble(model: nn.Sequential, members: Sequence[Path], description: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from accelerated_smoothing.architectures import learns, parts, side
 from accelerated_smoothing.config import Base
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import discard, sha256
+from accelerated_smoothing.files import discard
 from accelerated_smoothing.sigmas.ways.ascent import ascend
 from accelerated_smoothing.training import loop
 from accelerated_smoothing.training.smoothed import Smoothed
@@ -148,7 +148,7 @@ def train(
         "training": way,
         "noise": noise,
         **{key: train.meta[key] for key in models.INPUT},
-        **({"members": len(members)} if members else {}),
+        **models.sources(initial=initial, teacher=teacher, members=members),
     }
     if not learns(settings.arch):
         raise InputError(f"arch must have weights to train, got {settings.arch!r}; the verb assemble makes an ensemble")
@@ -204,9 +204,6 @@ def train(
             "seed": seed,
             "code": code,
             "images": hashlib.sha256(train.images.tobytes() + train.labels.tobytes()).hexdigest(),
-            "initial": sha256(initial) if initial else None,
-            "teacher": sha256(teacher) if teacher else None,
-            "member_files": [sha256(member) for member in members],
             **settings.model_dump(mode="json"),
         },
         evaluate=columns,

@@ -26,7 +26,7 @@ def run(arguments: Arguments) -> None:
     if not parts(arguments.arch) or learns(arguments.arch):
         raise InputError(f"--arch must be an ensemble, such as ensemble3-resnet20, got {arguments.arch!r}")
     description = {key: first[key] for key in ("kind", "sigma", *models.INPUT)}
-    description |= {"arch": arguments.arch, "members": len(arguments.members)}
+    description |= {"arch": arguments.arch, **models.sources(members=arguments.members)}
     model = models.build(arguments.arch, first["classes"], first["mean"], first["std"])
     models.assemble(model, arguments.members, description)
     models.save(arguments.output, model, description)

@@ -6,6 +6,7 @@ certificates of one method, and for the first table what the base classifier and
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from accelerated_smoothing import analysis
 from accelerated_smoothing.config import owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.files import describe
+from accelerated_smoothing.files import describe, sha256
 from accelerated_smoothing.papers import captions
 
 NAME = "Is randomized smoothing scalable?"
@@ -42,23 +43,15 @@ def name(experiment: str) -> str:
     return experiment.removeprefix(f"{FOLDER}/")
 
 
-def trainings(run: Run, home: str, sigma: float) -> list[str]:
-    """Return the logs of all trainings behind a base classifier: its own, and those of what it builds on."""
-    config, place = run.config(home), owner(run.experiments, home)
-    logs = [f"{run.results}/{place}base/sigma{sigma}.csv"] if run.config(place).trains(sigma) else []
-    for other in filter(None, (config.initial, config.teacher, *config.members)):
-        logs += trainings(run, f"{FOLDER}/{other}/", sigma)
-    return list(dict.fromkeys(logs))
-
-
 def classifier_files(run: Run) -> list[str]:
-    """Return for each experiment and sigma Cohen et al.'s certificates, the weights, and the logs of trainings."""
+    """Return Cohen et al.'s certificates, the weights and the log of the training for each experiment and sigma."""
     files = []
     for home in homes(run):
-        for sigma in run.config(home).sigmas:
-            files += run.certificates(home, [sigma], [COHEN])
-            files.append(f"{run.results}/{owner(run.experiments, home)}base/sigma{sigma}.safetensors")
-            files += trainings(run, home, sigma)
+        config, place = run.config(home), owner(run.experiments, home)
+        for sigma in config.sigmas:
+            stem = f"{run.results}/{place}base/sigma{sigma}"
+            files += [*run.certificates(home, [sigma], [COHEN]), f"{stem}.safetensors"]
+            files += [f"{stem}.csv"] if run.config(place).trains(sigma) else []
     return files
 
 
@@ -72,7 +65,7 @@ def load_classifiers(paths: Sequence[Path]) -> pd.DataFrame:
 
     Returns:
         The certificates, with the columns `training` (the way), `arch`, `networks` (that run in one pass),
-        `training_passes` and `training_seconds` (of all trainings; none where a log does not say).
+        `training_passes` and `training_seconds` (of all trainings behind it; none where a log does not say).
 
     Raises:
         InputError: a file is broken, or an entry is not complete.
@@ -80,26 +73,51 @@ def load_classifiers(paths: Sequence[Path]) -> pd.DataFrame:
     entries: list[list[Path]] = []
     for path in paths:
         if path.suffix == ".tsv":
-            entries.append([path])
-        elif entries:
-            entries[-1].append(path)
-        else:
+            entries.append([])
+        elif not entries:
             raise InputError(f"{path} must come after the certificates that it belongs to")
-    logs = analysis.read_logs([entry[0] for entry in entries])
-    parts = []
-    for log, (certified, *rest) in zip(analysis.groups(logs).values(), entries, strict=True):
-        if not rest or rest[0].suffix != ".safetensors":
-            raise InputError(f"{certified} must stand before the weights of its base classifier")
-        about = describe(rest[0])
-        spent = [pd.read_csv(path) for path in rest[1:]]
-        passes = [float(epochs["passes"].sum()) if "passes" in epochs else float("nan") for epochs in spent]
+        entries[-1].append(path)
+    logs = analysis.read_logs([certified for certified, *_ in entries])
+    known, parts = [_classifier(*entry) for entry in entries], []
+    by_hash = {each.hash: each for each in known}
+    for log, own in zip(analysis.groups(logs).values(), known, strict=True):
+        behind, waiting = set[str](), [own.hash]
+        while waiting:
+            each = by_hash.get(waiting.pop())
+            if each and each.hash not in behind:
+                behind.add(each.hash)
+                waiting += [source for sources in each.about.get("sources", {}).values() for source in sources]
+        trained = [by_hash[each] for each in sorted(behind)]
         parts.append(
             log.assign(
-                training=about.get("training", "-"),
-                arch=about["arch"],
-                networks=about.get("members", 1),
-                training_passes=sum(passes),
-                training_seconds=sum(float(epochs["seconds"].sum()) for epochs in spent),
+                training=own.about.get("training", "-"),
+                arch=own.about["arch"],
+                networks=len(own.about.get("sources", {}).get("members", [])) or 1,
+                training_passes=sum(each.passes for each in trained),
+                training_seconds=sum(each.seconds for each in trained),
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+class Classifier(NamedTuple):
+    """A base classifier: the hash of its weights, what they say of themselves, and its own training."""
+
+    hash: str
+    about: dict[str, Any]
+    passes: float
+    seconds: float
+
+
+def _classifier(certified: Path, *files: Path) -> Classifier:
+    """Return the classifier of one entry, whose training has a log if there was one.
+
+    Raises:
+        InputError: the weights are missing.
+    """
+    if not files or files[0].suffix != ".safetensors":
+        raise InputError(f"{certified} must stand before the weights of its base classifier")
+    nothing = pd.DataFrame({"passes": [], "seconds": []})
+    epochs = pd.read_csv(files[1]) if files[1:] else nothing
+    passes = epochs["passes"].sum() if "passes" in epochs else float("nan")
+    return Classifier(sha256(files[0]), describe(files[0]), float(passes), float(epochs["seconds"].sum()))
