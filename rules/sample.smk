@@ -1,5 +1,6 @@
 rule sigmas:
     input:
+        unpack(jobs.neighbours),
         base=jobs.base,
         images=jobs.images("test"),
     output:
@@ -17,12 +18,13 @@ rule sigmas:
         slice=jobs.setting("dataset", "test"),
         noise=jobs.setting("noise"),
         settings=jobs.chooser,
+        train=jobs.as_flags(jobs.neighbours),
         at=jobs.chosen_at,
         device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing choose {wildcards.chooser} --at {params.at} {params.settings} "
-        "--base {input.base} --images {input.images} --slice={params.slice} --sigma {wildcards.sigma} "
+        "--base {input.base} --images {input.images} --slice={params.slice} {params.train} --sigma {wildcards.sigma} "
         "--noise {params.noise} --seed {params.seed} {params.compute} --output {output} 2> {log}"
 
 

@@ -485,7 +485,7 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
             "experiments.two.sigmas must be among those of one [0.25, 0.5], got 1.0",
         ),
         ({"methods": {"m": {"certifier": "memory", "choice": "dice"}}}, "two.methods.m.choice "),
-        ({"choose": {"dice": {}}}, "two.choose must be one of ascent, grid, qcrs, got 'dice'"),
+        ({"choose": {"dice": {}}}, "two.choose must be one of ascent, grid, idrs, qcrs, got 'dice'"),
         ({"choose": {"ascent": {"lr": -1}}}, "two.choose.ascent.lr must be greater than 0, got -1"),
     ],
 )

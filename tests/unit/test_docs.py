@@ -42,6 +42,7 @@ RULES = {
     "fars",
     "fast_and_sound",
     "label_budget",
+    "survey",
 }
 
 spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")

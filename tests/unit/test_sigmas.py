@@ -16,7 +16,7 @@ from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import read_arrays, write_arrays
 from accelerated_smoothing.sigmas import choosing
 from accelerated_smoothing.sigmas import chosen as sigmas
-from accelerated_smoothing.sigmas.ways import ascent, grid, qcrs
+from accelerated_smoothing.sigmas.ways import ascent, grid, idrs, qcrs
 
 Z, WEIGHTS = np.polynomial.hermite_e.hermegauss(200)  # quadrature under a standard normal
 
@@ -147,6 +147,26 @@ def test_bisection_ends_where_the_radius_is_largest_in_the_interval() -> None:
     """On a linear model the radius grows with sigma. More steps go on from fewer."""
     reached = bisected(lambda x: 4 * x, 0.4, [1, 2, 8], 1.0)
     np.testing.assert_allclose(reached, [[0.525 + 0.2375] * 8, [0.88125] * 8, [1 - 0.95 / 2**9] * 8], rtol=1e-6)
+
+
+def test_sigma_changes_slowly_with_the_nearest_training_images() -> None:
+    random = np.random.default_rng(0)
+    train, x = random.random((50, 2, 3, 3)), random.random((6, 2, 3, 3))
+    settings = idrs.Settings(rate=0.3, distance=1.0)
+
+    def of(images: np.ndarray) -> np.ndarray:
+        start = torch.full((len(images),), 0.5, dtype=torch.float64)
+        parts = torch.from_numpy(images), start, None, None, [1, 4], settings
+        return idrs.choose(None, *parts, train=torch.from_numpy(train)).numpy()
+
+    chosen = of(x)
+    for row, k in enumerate((1, 4)):
+        for place, image in enumerate(x):
+            nearest = np.sort([np.linalg.norm(image - other) for other in train])[:k]
+            assert chosen[row, place] == pytest.approx(0.5 * np.exp(0.3 * (nearest.mean() - 1.0)), rel=1e-12)
+    step = 0.1 * random.normal(size=x.shape)
+    change = np.abs(np.log(of(x + step) / chosen))
+    assert (change <= 0.3 * np.linalg.norm(step.reshape(6, -1), axis=1) * (1 + 1e-12)).all()
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ TRAIN = "--train data/train.npz --test data/test.npz --epochs 1 --batch-size 512
 SURROGATES = "--predictions predictions.npz"
 BELIEF = f"{SURROGATES} --belief belief.npz"
 LABELS = "certificates/cohen.tsv counts/estimation.npz certificates/accelerated.tsv predictions.npz"
+SURVEY = "certificates/cohen.tsv base.safetensors base.csv"
 LOGS = "certificates/cohen.tsv certificates/accelerated.tsv"
 # In an order in which each finds what it reads.
 COMMANDS = [
@@ -63,6 +64,20 @@ COMMANDS = [
     f"train-base smoothadv {TRAIN} --arch resnet8 --sigma 0.5 --noise uniform --output smoothadv.safetensors",
     f"train-base gaussian {TRAIN} --arch resnet8 --sigma 0.5 --ascent 1 --ascent-from 0 --output ds.safetensors",
     f"train-base margin {TRAIN} --arch sll8-1 --sigma 0 --crop 0 --optimizer adamw --output sll.safetensors",
+    *(
+        f"train-base {way} {TRAIN} --arch resnet8 --sigma 0.5 --output {way}.safetensors"
+        for way in ("clean", "consistency", "smoothmix")
+    ),
+    *(
+        f"train-base {way} {TRAIN} --arch resnet8 --sigma 0.5 --teacher clean.safetensors --output {way}.safetensors"
+        for way in ("crt", "catrs")
+    ),
+    f"train-base gaussian {TRAIN} --arch sween2-resnet8 --members base.safetensors clean.safetensors --sigma 0.5 "
+    "--output sween.safetensors",
+    f"train-base stability {TRAIN} --arch denoised-resnet8 --members clean.safetensors --teacher clean.safetensors "
+    "--sigma 0.5 --output denoised.safetensors",
+    "assemble base.safetensors clean.safetensors --arch ensemble2-resnet8 --output ensemble.safetensors",
+    f"count --base ensemble.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/ensemble.npz",
     "import-base checkpoint.pth.tar --arch resnet20 --images data/train.npz --sigma 0.5 --output imported.safetensors",
     "import-base program.pt2 --images data/train.npz --sigma 0.5 --output program.safetensors",
     f"count --base program.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/program.npz",
@@ -75,6 +90,9 @@ COMMANDS = [
     "--output head.safetensors",
     f"choose ascent --at 1 --base base.safetensors {DATA} --sigma 0.5 --threads 1 --output sigmas.npz",
     f"choose grid --at 1 --evaluations 4 --base base.safetensors {DATA} --sigma 0.5 --threads 1 --output grid.npz",
+    f"choose idrs --at 2 --train data/train.npz --base base.safetensors {DATA} --sigma 0.5 --threads 1 "
+    "--output idrs.npz",
+    f"choose qcrs --at 1 --samples 2 --base base.safetensors {DATA} --sigma 0.5 --threads 1 --output qcrs.npz",
     *(
         f"count --base base.safetensors {DATA} --sigma 0.5 --sizes 100 --purpose {purpose} --threads 1 {own} "
         f"--output counts/{name}{purpose}.npz"
@@ -102,6 +120,8 @@ COMMANDS = [
     f"certify memory --n 100 --choice ascent --at 1 {COUNTS.replace('counts/', 'counts/own-')} {DATA} "
     "--output certificates/memory.tsv",
     f"certify embedded --n 100 {EMBEDDED} --slice :6 --experiment fars/mlp --output certificates/embedded.tsv",
+    f"certify cpm --n 100 {COUNTS} --output certificates/cpm.tsv",
+    f"certify cascade --n 100 {COUNTS} --output certificates/cascade.tsv",
     f"certify pilot --budget 50 --draws 100 {COUNTS} --pilot counts/pilot.npz --output certificates/pilot.tsv",
     f"certify frontier {COUNTS} {SURROGATES} --output certificates/frontier.tsv",
     *(
@@ -137,6 +157,11 @@ COMMANDS = [
     "table fast-and-sound/3 certificates/frontier.tsv certificates/conformal.tsv --output fast3.csv",
     f"table label-budget/1 {LABELS} --output labels.csv",
     f"figure label-budget/1 {LABELS} --output labels.svg",
+    f"table survey/1 {SURVEY} --output survey1.csv",
+    "table survey/2 certificates/frontier.tsv certificates/cohen.tsv --output survey2.csv",
+    "table survey/3 certificates/cohen.tsv --output survey3.csv",
+    "figure survey/1 certificates/frontier.tsv certificates/cohen.tsv --output survey1.svg",
+    f"figure survey/2 {SURVEY} --output survey2.svg",
     "table fast-and-sound/5 certificates/online.tsv --output fast5.csv",
     "figure fast-and-sound/1 certificates/frontier.tsv certificates/planned.tsv --output fast1.svg",
     "figure fast-and-sound/2 counts/estimation.npz predictions.npz belief.npz --output fast2.svg",

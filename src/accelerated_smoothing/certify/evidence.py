@@ -27,6 +27,7 @@ class Evidence:
         belief: about the probability of the top class, calibrated on held-out images.
         surrogate: weight file of the surrogate h.
         base: weight file of the base classifier f.
+        sigmas: file of the images' own sigmas.
         lower_selection, lower_estimation: counts at smaller sigmas, in descending order, each of a base classifier of
             its own; [] if there are none.
         experiment: name of the experiment in the log, such as "main" or "fars/mlp".
@@ -43,6 +44,7 @@ class Evidence:
     belief: Belief | None = None
     surrogate: Path | None = None
     base: Path | None = None
+    sigmas: Path | None = None
     lower_selection: list[Counts] | None = None
     lower_estimation: list[Counts] | None = None
     experiment: str = "main"

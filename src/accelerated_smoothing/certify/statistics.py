@@ -72,6 +72,11 @@ def log_choose(n: ArrayLike, k: ArrayLike) -> np.ndarray:
     return np.asarray(-special.betaln(n - k + 1, k + 1) - np.log1p(n))
 
 
+def quantile(p: ArrayLike) -> np.ndarray:
+    """Return Phi^-1(p), the quantile of a standard normal variable."""
+    return np.asarray(special.ndtri(p))
+
+
 def binomial_test(n_a: ArrayLike, n_b: ArrayLike) -> np.ndarray:
     """Return the two-sided p-value of n_a successes in n_a + n_b trials under probability 1/2.
 

@@ -18,7 +18,10 @@ PLUGINS = {"chooser": "sigmas.ways"}
 
 
 class Way(Protocol):
-    """What a module in `ways/` offers. It imports torch in its functions alone."""
+    """What a module in `ways/` offers. It imports torch in its functions alone.
+
+    If a module sets `REFERENCE`, its `choose` also gets the training images, `train` [n, *shape] in [0, 1].
+    """
 
     @property
     def Settings(self) -> "type[Section]":  # noqa: N802

@@ -13,6 +13,7 @@ from accelerated_smoothing import models, noise, sigmas
 from accelerated_smoothing.config import Section
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.data import Images
+from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256, write_arrays
 from accelerated_smoothing.progress import Checkpoint, Resumable, partial
 
@@ -22,6 +23,7 @@ def run(
     base: Path,
     images: Images,
     output: Path,
+    train: Images | None = None,
     *,
     at: list[int],
     settings: Section,
@@ -39,6 +41,7 @@ def run(
         way: name of the way.
         base: weight file of f.
         images: of one split.
+        train: training images, for a way that needs them.
         output: the sigmas; while the run lasts, `<output>.partial.npz` holds what is done.
         at: numbers of steps or samples, ascending.
         settings: of the way.
@@ -48,13 +51,17 @@ def run(
         code: digest of the code; work of other code is not continued.
 
     Raises:
-        InputError: f was trained for another number of classes or another data set.
+        InputError: f was trained for another number of classes or another data set, or training images are missing.
     """
     model, _ = models.load(base, "base", images.meta)
     layout = torch.contiguous_format if hasattr(model[1], "as_it_is") else torch.channels_last
     model = model.to(device).to(memory_format=layout).requires_grad_(False)  # type: ignore[call-overload]
     forward = models.compiled(model) if device.type == "cuda" else model
     module, shape = sigmas.way(way), images.images.shape[1:]
+    if hasattr(module, "REFERENCE") != (train is not None):
+        wanted, got = ("none", "some") if train else ("training images", "none")
+        raise InputError(f"--train must be {wanted}, since sigmas are chosen by {way}, got {got}")
+    more = {"train": torch.from_numpy(train.pixels()).to(device)} if train else {}
     margin = noise.distribution(distribution).margin
     size = max(1, engines.batch(shape, device) // module.copies(settings, at))
     meta = {
@@ -67,6 +74,7 @@ def run(
         "dataset": images.meta["dataset"],
         "split": images.meta["split"],
         **settings.model_dump(mode="json"),
+        **({"train": hashlib.sha256(train.images.tobytes()).hexdigest()} if train else {}),
     }
     identity = {
         **meta,
@@ -95,7 +103,7 @@ def run(
 
             start = torch.full((size,), sigma, device=device)
             chosen = module.choose(
-                forward, torch.from_numpy(part.pixels()).to(device), start, draw, margin, at, settings
+                forward, torch.from_numpy(part.pixels()).to(device), start, draw, margin, at, settings, **more
             )
             count = min(size, len(images.idx) - first)
             work["sigmas"][:, first : first + count] = chosen[:, :count].double().cpu().numpy()

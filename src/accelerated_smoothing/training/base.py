@@ -187,8 +187,9 @@ def train(
         for batch, target in zip(test_images.split(500), test_labels.split(500), strict=True):
             standard = noises.distribution(noise).standard(batch.shape, random, device)
             right += (model(batch + sigma * standard).argmax(1) == target).sum().item()
-        measured = {"test_accuracy": right / len(test_labels), "passes": len(images) * copies(way, settings, epoch)}
-        return measured | ({"sigma": sigma_x.mean().item()} if settings.ascent else {})
+        measured = {"test_accuracy": right / len(test_labels)}
+        measured |= {"sigma": sigma_x.mean().item()} if settings.ascent else {}
+        return measured | {"passes": len(images) * copies(way, settings, epoch)}
 
     loop.run(
         step(model, way, settings, noise, sigma_x, device, taught_by),

@@ -21,6 +21,7 @@ EVIDENCE = {
     "selection": "counts that select or verify the top class",
     "estimation": "counts that the bound comes from",
     "pilot": "counts that plan the estimation draws",
+    "sigmas": "the images' own sigmas",
     "lower_selection": "counts at smaller sigmas that select the class, in descending order",
     "lower_estimation": "counts at smaller sigmas that bounds come from, in descending order",
     "images": "the images",

@@ -20,6 +20,7 @@ class Arguments(Seeded, Distributed, Sliced, Computing):
     )
     base: Input = Field(description="weights of f")
     images: Input = Field(description="images")
+    train: Input | None = Field(None, description="training images, for idrs")
     sigma: config.Sampled = Field(description="scale of the noise from which a choice starts, [0,1] pixels")
     output: Output = Field(description="sigmas")
 
@@ -33,6 +34,7 @@ def run(arguments: Any) -> None:
         arguments.base,
         data.read(arguments.images, arguments.slice),
         arguments.output,
+        data.read(arguments.train) if arguments.train else None,
         at=sorted(set(arguments.at)),
         settings=arguments.section(sigmas.way(arguments.chooser).Settings),
         sigma=arguments.sigma,

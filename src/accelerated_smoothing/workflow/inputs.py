@@ -9,6 +9,7 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 
+from accelerated_smoothing import registry
 from accelerated_smoothing.architectures import learns
 from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
@@ -137,6 +138,11 @@ class Inputs:
         folder = f"{self.run.results}/{wildcards.home}sigmas/sigma{wildcards.sigma}"
         return {"sigmas": f"{folder}/{chooser}.npz"} if chooser else {}
 
+    def neighbours(self, wildcards: Any) -> dict[str, str]:
+        """Return the training images, if the way of choosing sigmas compares images with them."""
+        way = registry.load("sigmas.ways", wildcards.chooser)
+        return {"train": self.images("train")(wildcards)} if hasattr(way, "REFERENCE") else {}
+
     def shards(self, wildcards: Any) -> list[str]:
         """Return the counts of all shards of a split."""
         level = f"{wildcards.home}counts/sigma{wildcards.sigma}{wildcards.choice}"
@@ -166,6 +172,7 @@ class Inputs:
             },
             "predictions": f"{home}surrogates/sigma{wildcards.sigma}/predictions-test.npz",
             "belief": f"{home}surrogates/sigma{wildcards.sigma}/belief.npz",
+            "sigmas": f"{home}sigmas/sigma{wildcards.sigma}/{choice}.npz",
             "images": self.images("test")(wildcards),
             "base": self._base(wildcards.home, wildcards.sigma),
             "surrogate": self.run.surrogate(wildcards.home, float(wildcards.sigma), depth) if depth else "",
