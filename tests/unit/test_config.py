@@ -588,6 +588,7 @@ def test_an_ensemble_is_of_seeds() -> None:
     experiments = config.load({"papers": {"other": {"experiments": {**ENSEMBLE, "whole": whole}}}}).experiments()
     assert [experiments[f"other/{name}/"].draws_seed("train") for name in ("a", "b")] == [1, 2]
     assert experiments["other/whole/"].archs()[0.25] == "ensemble2-resnet110"
+    assert experiments["other/whole/"].shards.rate == experiments["other/a/"].shards.rate / 2
 
 
 # Files.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from accelerated_smoothing.architectures import ensemble
+from accelerated_smoothing.architectures import cost, ensemble
 from accelerated_smoothing.config import checks
 from accelerated_smoothing.config.errors import one_line
 from accelerated_smoothing.config.sections import Base, Paper
@@ -50,13 +50,11 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
     names = [each for each in paper.experiments if paper.select is None or each in paper.select]
     experiments = {each: experiment(shared, paper, f"papers.{name}", each) for each in names}
     for each, own in experiments.items():
-        known = [experiments[member].base.arch for member in own.members if member in experiments]
-        if known and own.combine:  # they decide the architecture
+        if own.combine and own.members and own.members[0] in experiments:
             try:
-                arch = ensemble.combined(own.combine, known[0], len(own.members))
+                experiments[each] = _combined(own, own.combine, experiments[own.members[0]].base.arch)
             except ValueError as error:
                 raise ValueError(f"papers.{name}.experiments.{each}.members {error}") from None
-            experiments[each] = own.model_copy(update={"base": own.base.model_copy(update={"arch": arch})})
     for each, own in experiments.items():
         if own.classifier:  # then so do its checkpoints
             files = {sigma: file for sigma, file in config.checkpoints.items() if sigma in own.sigmas}
@@ -68,6 +66,18 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
         for each, own in experiments.items()
         for seed in paper.seeds
     }
+
+
+def _combined(own: "Config", combine: str, member: str) -> "Config":
+    """Return an experiment with the architecture that its members decide, and with the rate of such a network.
+
+    Raises:
+        ValueError: there is no such architecture.
+    """
+    arch = ensemble.combined(combine, member, len(own.members))
+    rate = own.shards.rate * cost(member) / cost(arch)
+    base, shards = own.base.model_copy(update={"arch": arch}), own.shards.model_copy(update={"rate": rate})
+    return own.model_copy(update={"base": base, "shards": shards})
 
 
 def common(config: "Config", name: str) -> "Config":
