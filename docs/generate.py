@@ -1,4 +1,4 @@
-"""MkDocs hook: the first page from README.md, and two reference pages from the typed config and the command line.
+"""MkDocs hook: the first page from README.md, two reference pages from the typed config and the verbs, and figures.
 
 mkdocs.yml names this file under `hooks`. Nothing that it writes is kept in git.
 """
@@ -22,6 +22,8 @@ ROOMS = {
     "certify.methods": "`methods.<name>.certifier` names one of these modules. Its settings are keys beside it.",
     "sigmas.ways": "`choose.<name>` holds the settings of one of these modules.",
 }
+# Results in the repository that pages show: by their place there, and in the site.
+SHOWN = {"results/cifar10/figure3.svg": "figures/cifar10-figure3.svg"}
 NAMES = {"data.sets": "dataset.name", "noise.distributions": "noise"}
 
 
@@ -31,12 +33,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages |= {"configuration.md": configuration(), "verbs.md": verbs()}
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
+    for source, target in SHOWN.items():
+        files.append(File.generated(config, target, content=(ROOT / source).read_bytes()))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Let a page of docs/ show results by their place in the repository."""
+    for source, target in SHOWN.items():
+        markdown = markdown.replace(f"](../{source})", f"]({target})")
+    return markdown
 
 
 def linked(text: str) -> str:
     """Return a page of the repository's root with its links as they are from docs/."""
     text = re.sub(r"\]\(docs/", "](", text)
+    for source, target in SHOWN.items():
+        text = text.replace(f"]({source})", f"]({target})")
     for source, target in COPIES.items():
         text = text.replace(f"]({source}", f"]({target}")
     return text
