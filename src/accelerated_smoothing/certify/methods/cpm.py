@@ -80,7 +80,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
         InputError: the noise is not Gaussian.
     """
     assert evidence.selection is not None
-    if sampled.noise(evidence) != "gaussian":
+    if sampled.norm(evidence) != "l2":
         raise InputError(f"the noise of the counts must be gaussian, got {sampled.noise(evidence)}")
     first, n, alpha = evidence.selection.at(evidence.n0), settings.n, evidence.alpha
     counts, sets, top = evidence.stored.at(n), partition(first), first.argmax(axis=1)

@@ -93,7 +93,9 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     choice = f"{settings.choice}{settings.at}"
     if counts.meta["choice"] != choice:
         raise InputError(f"--at must be that of the counts, {counts.meta['choice']!r}, got {choice!r}")
-    if not np.array_equal(sigmas.of(counts.idx, settings.at), counts.sigmas):
+    if not np.allclose(
+        sigmas.of(counts.idx, settings.at), counts.sigmas, rtol=1e-6, atol=0
+    ):  # noise has float32 scales
         raise InputError("--sigmas must be those of the counts, got others; count again")
     if sampled.noise(evidence) != "gaussian":
         raise InputError(f"the noise of the counts must be gaussian, got {sampled.noise(evidence)}")
