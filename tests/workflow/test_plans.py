@@ -316,6 +316,15 @@ def test_presets_plan_the_label_budget(snakemake) -> None:
         assert plan["certificates"] == 3 * 20 + 1
 
 
+def test_presets_plan_the_survey(snakemake) -> None:
+    """On CIFAR-10, two classifiers, of which one is here."""
+    plan = planned(snakemake, "survey", "--configfile", "presets/demo.yaml")
+    assert (plan["base"], plan["assembled_base"], plan["surrogate"]) == (2 * 12, 2 * 2, 2 * 2)
+    assert (plan["table"], plan["figure"]) == (3, 2)
+    plan = planned(snakemake, "survey", "--configfile", "presets/cifar10.yaml")
+    assert (plan["base"], plan["surrogate"]) == (2 + 2, 2 * 2)
+
+
 def test_what_a_sister_paper_has_not_is_not_planned(snakemake) -> None:
     done = snakemake("-n", "results/data-dependent/table6.csv")
     assert done.returncode != 0

@@ -24,7 +24,6 @@ def results(tiny: Path, snakemake) -> Path:
 def test_members_are_experiments(results: Path, tiny: Path) -> None:
     for name, arch in (
         ("ensemble", "ensemble2-resnet8"),
-        ("consensus", "consensus2of2-resnet8"),
         ("sween", "sween2-resnet8"),
     ):
         model, about = models.load(results / f"{name}/base/sigma0.5.safetensors", "base")
@@ -46,7 +45,7 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
 
     logs = {
         name: own(results / f"{name}/base/sigma0.5.csv")
-        for name in ("clean", "consistency", "crt", "catrs", "gaussian-1", "sween", "denoised")
+        for name in ("clean", "consistency", "crt", "gaussian-1", "sween", "denoised")
     }
     logs["gaussian"] = own(tiny / "base/sigma0.5.csv")
     behind = {
@@ -54,10 +53,8 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
         "gaussian": ["gaussian"],
         "consistency": ["consistency"],
         "crt": ["crt", "consistency"],
-        "catrs": ["catrs", "gaussian"],
         "gaussian-1": ["gaussian-1"],
         "ensemble": ["gaussian", "gaussian-1"],
-        "consensus": ["gaussian", "gaussian-1"],
         "sween": ["sween", "gaussian", "gaussian-1"],
         "denoised": ["denoised", "clean"],
     }
@@ -69,8 +66,7 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
     images = 1297
     assert logs["consistency"]["passes"] == 2 * images * 2
     assert logs["crt"]["passes"] == 2 * images * (1 + 1)
-    assert logs["catrs"]["passes"] == 2 * images * (24 + 4)
-    ensembles = table.loc[0.5].loc[["ensemble", "consensus", "sween"], "passes"]
+    ensembles = table.loc[0.5].loc[["ensemble", "sween"], "passes"]
     assert (ensembles == 2 * table.loc[0.5].loc["gaussian", "passes"]).all()
 
 
@@ -103,7 +99,7 @@ def test_every_paragraph_has_an_answer_or_a_reason(results: Path) -> None:
     assert not table.duplicated(["section", "works"]).any()
     assert (table["note"] != "").all()
     answered = table[table["classifier"] != ""]
-    built = answered[answered["classifier"].isin(["clean", "gaussian", "consistency", "crt", "catrs", "ensemble"])]
+    built = answered[answered["classifier"].isin(["clean", "gaussian", "consistency", "crt", "ensemble"])]
     assert (built["ACR 0.5"] != "").all()
     assert table[table["classifier"] == ""]["note"].str.contains("not built|needs").all()
 
