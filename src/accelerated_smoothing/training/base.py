@@ -148,7 +148,6 @@ def train(
         "training": way,
         "noise": noise,
         **{key: train.meta[key] for key in models.INPUT},
-        **models.sources(initial=initial, teacher=teacher, members=members),
     }
     if not learns(settings.arch):
         raise InputError(f"arch must have weights to train, got {settings.arch!r}; the verb assemble makes an ensemble")
@@ -172,6 +171,7 @@ def train(
         torch.from_numpy(test.labels).to(device),
     )
     taught_by = models.load(teacher, "base", train.meta)[0] if teacher else None
+    description |= models.sources(initial=initial, teacher=teacher, members=members)
     sigma_x, everyone = torch.full((len(images),), sigma, device=device), torch.arange(len(images), device=device)
 
     def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
