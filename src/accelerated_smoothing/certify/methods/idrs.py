@@ -25,6 +25,7 @@ from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.certify.methods import cohen
 from accelerated_smoothing.config import Section
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.files import read_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,25 +84,24 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     Raises:
         InputError: the counts were made with other sigmas than those of the file, or with other noise.
     """
-    from accelerated_smoothing.sigmas import chosen
-
     counts, images = evidence.selection, evidence.images
     assert counts is not None
     assert images is not None
     assert evidence.sigmas is not None
-    sigmas = chosen.read(evidence.sigmas)
+    chosen, meta = read_arrays(evidence.sigmas, ("idx", "at", "sigmas"), "sigmas")
     choice = f"{settings.choice}{settings.at}"
     if counts.meta["choice"] != choice:
         raise InputError(f"--at must be that of the counts, {counts.meta['choice']!r}, got {choice!r}")
-    if not np.allclose(
-        sigmas.of(counts.idx, settings.at), counts.sigmas, rtol=1e-6, atol=0
-    ):  # noise has float32 scales
+    here = np.isin(chosen["idx"], counts.idx)
+    own = chosen["sigmas"][chosen["at"] == settings.at][:, here].ravel()
+    # Counting rounds the scales of noise to float32.
+    if len(own) != len(counts.idx) or not np.allclose(own, counts.sigmas, rtol=1e-6, atol=0):
         raise InputError("--sigmas must be those of the counts, got others; count again")
     if sampled.noise(evidence) != "gaussian":
         raise InputError(f"the noise of the counts must be gaussian, got {sampled.noise(evidence)}")
     top, count, p_lower, seconds = cohen.bound(evidence, settings.n)
     d = int(np.prod(images.images.shape[1:]))
-    radius = radii(p_lower, counts.sigmas, float(sigmas.meta["rate"]), d)
+    radius = radii(p_lower, counts.sigmas, float(meta["rate"]), d)
     passes = evidence.n0 + settings.n
     return sampled.certificates(
         evidence, top, radius, seconds, p_lower, count, n=settings.n, passes=passes, guarantee=GUARANTEE
