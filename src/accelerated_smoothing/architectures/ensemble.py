@@ -29,7 +29,7 @@ def combined(kind: str, member: str, count: int) -> str:
         kind: "ensemble", "sween", "denoised", or "consensus2", if two must agree.
 
     Raises:
-        ValueError: there is no such network.
+        ValueError: the members cannot be combined in this way.
     """
     if kind == "denoised" and count > 1:
         raise ValueError(f"must be one name, since combine is denoised, got {count}")

@@ -72,7 +72,7 @@ def _combined(own: "Config", combine: str, member: str) -> "Config":
     """Return an experiment with the architecture that its members decide, and with the rate of such a network.
 
     Raises:
-        ValueError: there is no such architecture.
+        ValueError: the members cannot be combined in this way.
     """
     arch = ensemble.combined(combine, member, len(own.members))
     rate = own.shards.rate * cost(member) / cost(arch)
