@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from accelerated_smoothing import devices
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import check_writable, write_text
@@ -100,11 +101,11 @@ def main() -> int:
     output = arguments.output or Path("results", f"benchmarks{'-quick' if arguments.quick else ''}.csv")
     try:
         check_writable(output.parent)
+        device = devices.choose("auto", "device")
     except InputError as error:
         parser.error(str(error))
 
     torch.set_num_threads(arguments.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     engine = engines.build(network("resnet20"), IMAGE, device=device)
     machine = f"{engine.build}, {arguments.threads} CPU threads, torch {torch.__version__}, {allocator()} allocator"
     print(f"A {size.name} run on {machine}.", file=sys.stderr, flush=True)

@@ -2,8 +2,9 @@
 # A real SLURM cluster of one node on this machine, to rehearse on: `cluster.sh start`, `cluster.sh stop`.
 #
 # Debian's own packages, as root, without systemd, on loopback: a `cpu` and a `gpu` partition, and two GPUs that are
-# declared over device files which any machine has, so CUDA_VISIBLE_DEVICES is set and no GPU is needed. There is no
-# accounting; `sacct`, which could then only fail, is put out of the way. `stop` ends and undoes what `start` did.
+# declared over device files which any machine has. Jobs see them in GPU_DEVICE_ORDINAL; CUDA_VISIBLE_DEVICES is empty,
+# so that models run on the CPU. There is no accounting; `sacct`, which could then only fail, is put out of the way.
+# `stop` ends and undoes what `start` did.
 set -euo pipefail
 
 ETC=/etc/slurm       # anywhere else every job fails: the job step of the plugin drops SLURM_CONF
@@ -39,6 +40,7 @@ packages() {
 configure() {
     mkdir -p "$STATE"/{ctld,spool} "$ETC"
     touch "$STATE/ours"
+    install -m 755 /dev/stdin "$STATE/prolog" <<< $'#!/bin/sh\necho export CUDA_VISIBLE_DEVICES='
     cat > "$ETC/slurm.conf" << CONF
 # Made by tests/slurm/cluster.sh; removed by its stop.
 ClusterName=rehearsal
@@ -56,6 +58,7 @@ SlurmdLogFile=$STATE/slurmd.log
 SlurmctldDebug=info
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+TaskProlog=$STATE/prolog
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres

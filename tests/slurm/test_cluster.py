@@ -49,7 +49,7 @@ def test_a_table_is_that_of_a_local_run(clone: Clone, expected: dict[tuple[str, 
             for process in working(verb, clone.results("tiny")):
                 with contextlib.suppress(psutil.Error):  # it may have ended in between
                     if environ := process.environ():  # empty while it begins
-                        places.append((environ.get("SLURM_JOB_PARTITION"), environ.get("CUDA_VISIBLE_DEVICES")))
+                        places.append((environ.get("SLURM_JOB_PARTITION"), environ.get("GPU_DEVICE_ORDINAL")))
             seen.setdefault(verb, set()).update(places)
             at_once.add(tuple(sorted(places, key=str)))
         time.sleep(0.1)

@@ -29,7 +29,7 @@ ROOMS = [
         "certify",
     ),
     *("training", "sigmas", "counting", "models", "noise", "data", "command", "config", "architectures", "progress"),
-    *("files", "registry", "errors"),
+    *("files", "registry", "devices", "errors"),
 ]
 # Plug-ins of each room, and the Protocol that they follow.
 PROTOCOLS = {

@@ -114,7 +114,7 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     """
     import torch
 
-    from accelerated_smoothing import data, models
+    from accelerated_smoothing import data, devices, models
     from accelerated_smoothing.config import Sampling
     from accelerated_smoothing.counting import engines as library
     from accelerated_smoothing.counting import sampling
@@ -139,7 +139,7 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
         engines[base, settings.precision] = library.build(
             models.load(base, "base")[0],
             split.images.shape[1:],
-            device=torch.device("cuda" if cuda else "cpu"),
+            device=devices.choose("cuda" if cuda else "cpu", "device"),
             precision=settings.precision,
             batch_size=settings.batch_size,
         )

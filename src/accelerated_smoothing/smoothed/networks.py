@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from accelerated_smoothing import architectures, models
+from accelerated_smoothing import architectures, devices, models
 from accelerated_smoothing.counting import engines, trial
 from accelerated_smoothing.counting.engines import Engine
 from accelerated_smoothing.counting.engines.pytorch import Pytorch
@@ -69,11 +69,12 @@ def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Class
         settings: of the smoothed classifier.
 
     Raises:
-        InputError: the network returns logits that are not finite, or the machine lacks the device.
+        InputError: the network returns logits that are not finite; or as `devices.choose`.
     """
     channels, module = images.images.shape[1], isinstance(given, nn.Module)
     model = foreign.classifier(given, channels) if isinstance(given, nn.Module) else _read(given, channels, settings)
-    device = _device(settings.device, model)
+    only_cpu = settings.device == "auto" and hasattr(model[1], "onnx")
+    device = devices.choose("cpu" if only_cpu else settings.device, "device")
     try:
         classes = trial.run(model, images, settings.sigma, settings.classes, plain=module)
         plain = module and device == CPU and not _faithful(model, images, settings.sigma)
@@ -107,19 +108,6 @@ def _read(path: Path, channels: int, settings: Smoothing) -> nn.Sequential:
         return models.load(path, "base")[0]
     about: dict[str, Any] = {"dataset": "own", "classes": settings.classes or 0, "mean": [0.0] * channels}
     return importing.program(path, program, about, settings.sigma)[0]
-
-
-def _device(kind: str, model: nn.Sequential) -> torch.device:
-    """Return the device of a kind; an ONNX file runs on a CPU only.
-
-    Raises:
-        InputError: a GPU was asked for, and torch sees none.
-    """
-    available = torch.cuda.is_available()
-    if kind == "cuda" and not available:
-        raise InputError("device must be cpu or auto on a machine without a GPU, got cuda")
-    automatic = available and not hasattr(model[1], "onnx")
-    return torch.device("cuda" if kind == "cuda" or (kind == "auto" and automatic) else "cpu")
 
 
 def _faithful(model: nn.Sequential, images: Images, sigma: float) -> bool:

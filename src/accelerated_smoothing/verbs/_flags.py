@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from accelerated_smoothing import config, registry
+from accelerated_smoothing import config, devices, registry
 from accelerated_smoothing.command import Arguments
-from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -61,12 +60,9 @@ def device(arguments: Computing) -> "torch.device":
     """Set the number of threads, and return the torch device.
 
     Raises:
-        InputError: a GPU was asked for, and torch sees none.
+        InputError: as `devices.choose`.
     """
     import torch
 
     torch.set_num_threads(arguments.threads)
-    available = torch.cuda.is_available()
-    if arguments.device == "cuda" and not available:
-        raise InputError("--device must be cpu or auto on a machine without a GPU, got cuda")
-    return torch.device("cuda" if available and arguments.device != "cpu" else "cpu")
+    return devices.choose(arguments.device, "compute.device (--device)")
