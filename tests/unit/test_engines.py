@@ -630,3 +630,35 @@ def test_a_signal_after_the_last_engine_is_handled() -> None:
     """OpenVINO's CPU plugin, unloaded, would leave handlers without a stack."""
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n")
+
+
+# bf16 of PyTorch's engine, for networks of every family.
+
+
+@pytest.mark.parametrize(
+    ("arch", "shape"),
+    [
+        *((arch, (3, 16, 16)) for arch in ("resnet18", "resnet34", "imagenet-resnet50", "ensemble2-resnet8")),
+        ("denoised-resnet18", (3, 16, 16)),
+        *((arch, (24, 1, 1)) for arch in ("linear", "mlp-16", "mlp-16-8")),
+        ("sll16-2", (3, 16, 16)),
+    ],
+)
+def test_bf16_multiplies_in_bf16_and_has_logits_of_fp32(arch: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    model = models.build(arch, 10, [0.5] * shape[0], [0.25] * shape[0]).eval()
+    images = torch.rand((4, *shape))
+    exact, half = (Pytorch(model, shape, batch=4, device=CPU, precision=precision) for precision in LIMITS)
+    expected, logits = exact.logits(images), half.logits(images)
+    scale = expected.abs().max()
+    assert 1e-4 * scale < (logits - expected).abs().max() < 0.05 * scale
+    layers: Any = half.network
+    hidden = {
+        name: layer.weight.dtype for name, layer in layers.named_modules() if getattr(layer, "weight", None) is not None
+    }
+    last = {name for name in hidden if name.endswith("fc")}
+    assert {hidden.pop(name) for name in last} == {torch.float32}
+    assert set(hidden.values()) <= {torch.bfloat16}
+    compiled = torch.compile(layers, backend="eager", fullgraph=True, dynamic=False)  # as on a GPU, in one graph
+    with torch.inference_mode():
+        assert torch.equal(compiled(half.input), layers(half.input))

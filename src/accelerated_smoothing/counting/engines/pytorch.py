@@ -5,6 +5,7 @@ The position in the draws is stored on the device, so that the graph runs `BATCH
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,9 +73,8 @@ class Pytorch:
                 _check(network, precision)
                 self.network = network.to(device)
             else:
-                for module in network.modules():
-                    if isinstance(module, nn.Conv2d):  # the last, linear layer stays: logits of few bits would tie
-                        module.to(DTYPES[precision])
+                if precision == "bf16":
+                    _halve(network)
                 self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self.input = self.input.to(memory_format=torch.channels_last)
         if device.type == "cuda":
@@ -146,6 +146,21 @@ class Pytorch:
             with torch.cuda.graph(graph):
                 step()
         return graph.replay
+
+
+def _halve(network: nn.Module) -> None:
+    """Let all layers multiply in bfloat16, but the last, which is called `fc`: logits of few bits would tie."""
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            if name.rpartition(".")[2] != "fc":
+                layer.to(torch.bfloat16)
+            layer.register_forward_pre_hook(_cast)
+
+
+def _cast(layer: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    """Return the input of a layer in the precision of its weight."""
+    weight: Any = layer.weight
+    return (inputs[0].to(weight.dtype),)
 
 
 def _check(program: nn.Module, precision: str) -> None:
