@@ -1,5 +1,7 @@
+import contextlib
 import copy
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -662,3 +664,37 @@ def test_bf16_multiplies_in_bf16_and_has_logits_of_fp32(arch: str, shape: tuple[
     compiled = torch.compile(layers, backend="eager", fullgraph=True, dynamic=False)  # as on a GPU, in one graph
     with torch.inference_mode():
         assert torch.equal(compiled(half.input), layers(half.input))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_garbage_is_collected_during_a_capture(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """With streams and graphs that do nothing, in place of a GPU's."""
+    capturing: list[bool] = []
+
+    @contextlib.contextmanager
+    def capture(graph: Any) -> Any:
+        capturing.append(True)
+        yield
+        capturing.clear()
+
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=None))
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    enabled = []
+
+    def step() -> None:
+        if capturing:
+            enabled.append(gc.isenabled())
+            if fails:
+                raise MemoryError
+
+    predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
+        predictor._captured(step, torch.zeros((), dtype=torch.int64))
+    assert enabled == [False]
+    assert gc.isenabled()

@@ -3,6 +3,8 @@
 The position in the draws is stored on the device, so that the graph runs `BATCHES` times without the host.
 """
 
+import contextlib
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -143,9 +145,22 @@ class Pytorch:
                     position.zero_()
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with _uncollected(), torch.cuda.graph(graph):
                 step()
         return graph.replay
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python's garbage collector from running in the block: what it frees on a GPU would break a capture."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _halve(network: nn.Module) -> None:
