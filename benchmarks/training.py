@@ -52,7 +52,8 @@ def measure(device: torch.device, size: Size) -> Iterator[Row]:
         amount = max(1, round(size.work(device) / (PASSES * flops(arch) * BATCH))) * BATCH
         ways = {"plain step, fp32": (partial(train, plain_step(arch, device), inputs, targets, ()), amount)}
         for precision in precisions(device):
-            settings, sigma_x = Base(arch=arch, precision=precision), torch.full((BATCH,), SIGMA, device=device)
+            settings = Base(arch=arch, precision=precision, batch_size=BATCH)
+            sigma_x = torch.full((BATCH,), SIGMA, device=device)
             step = base.step(network(arch), "gaussian", settings, "gaussian", sigma_x, device)
             rest = (torch.arange(BATCH, device=device), False, loop.generator(0, "benchmark", device))
             packed = inputs.to(memory_format=torch.channels_last)

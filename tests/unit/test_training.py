@@ -18,6 +18,7 @@ import torch
 from scipy.spatial import distance
 
 from accelerated_smoothing import config, data, models, progress
+from accelerated_smoothing import training as ways
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.errors import InputError
@@ -413,6 +414,43 @@ def test_one_cycle_changes_the_rate_in_every_batch_and_resumes(tmp_path: Path) -
     with pytest.raises(InterruptionError):
         linear("sgd", [], 2, rate=rate)(tmp_path / "weights")
     assert_equal(linear("sgd", [], rate=rate)(tmp_path / "weights"), expected)
+
+
+@pytest.mark.parametrize("way", ["crt", "smoothadv", "surrogate"])
+def test_the_last_batch_is_not_compiled(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Networks are compiled here as on a GPU, by a compiler that notes sizes of batches and changes nothing."""
+    sizes: list[int] = []
+
+    def note(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        sizes.extend(len(tensor) for tensor in inputs if tensor.dim() == 4 and tensor.shape[1:] == (1, 8, 8))
+        return graph.forward
+
+    def built(compiled: bool) -> tuple[loop.Step, Callable[[int], tuple[Any, ...]]]:
+        def placed(model: torch.nn.Module, device: torch.device) -> Any:
+            return torch.compile(model, backend=note, fullgraph=True, dynamic=False) if compiled else model
+
+        monkeypatch.setattr(loop, "placed", placed)
+        torch.manual_seed(0)
+        model, teacher = (models.build("resnet8", 10, [0.5], [0.25]) for _ in range(2))
+        random = torch.Generator().manual_seed(0)
+        if way == "surrogate":
+            step = surrogate.step(model, config.Surrogate(batch_size=8, precision="fp32"), CPU)
+            return step, lambda n: (torch.rand(n, 1, 8, 8), torch.full((n, 10), 0.1))
+        settings = ways.way(way).Settings(batch_size=8, precision="fp32", ascent=1, ascent_from=0)
+        taught = (teacher.eval(),) if way == "crt" else ()
+        step = base.step(model, way, settings, "gaussian", torch.full((8,), 0.5), CPU, *taught)
+        return step, lambda n: (torch.rand(n, 1, 8, 8), torch.arange(n) % 10, torch.arange(n), 0, random)
+
+    torch.compiler.reset()
+    weights = []
+    for compiled in (True, False):
+        step, batch = built(compiled)
+        for n in (8, 8, 3, 8):
+            step(*batch(n))
+        weights.append(torch.cat([weight.flatten() for weight in step.model.parameters()]))
+    assert torch.equal(*weights)
+    assert sizes
+    assert set(sizes) == {8}
 
 
 def test_loss_in_the_log_is_the_mean_over_images(tmp_path: Path) -> None:

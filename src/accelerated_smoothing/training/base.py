@@ -89,7 +89,7 @@ def step(
         smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random, answers)
         return loss(smoothed, images, labels, sigma_x[rows], settings)
 
-    return loop.Step(model, optimizer, batch_loss, settings.precision, device)
+    return loop.Step(model, optimizer, batch_loss, settings.precision, device, settings.batch_size)
 
 
 def copies(way: str, settings: Base, epoch: int) -> int:

@@ -5,6 +5,7 @@ interrupted training ends with the same weights as one without a break. It is sa
 epoch as `Resumable` says.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -105,6 +106,7 @@ class Step:
         optimizer: of its parameters.
         loss: called as `loss(step, *batch)`; runs its passes through the step.
         precision: "fp32", or "bf16" for passes in bfloat16, while weights, sums and the loss stay in float32.
+        batch_size: of a whole batch. The last of an epoch may be smaller, and is not compiled: that would take longer.
     """
 
     def __init__(
@@ -114,11 +116,12 @@ class Step:
         loss: Callable[..., torch.Tensor],
         precision: str | None,
         device: torch.device,
+        batch_size: int = 1,
     ) -> None:
         if precision is None:
             fit = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if fit else "fp32"
-        self.precision = precision
+        self.precision, self.batch_size = precision, batch_size
         self.model = model.train()
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimizer, self.loss, self.device = optimizer, loss, device
@@ -147,7 +150,9 @@ class Step:
         return logits
 
     def __call__(self, *batch: Any) -> torch.Tensor:
-        value = self.loss(self, *batch)
+        whole = len(batch[0]) >= self.batch_size
+        with contextlib.nullcontext() if whole else torch.compiler.set_stance("force_eager"):
+            value = self.loss(self, *batch)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         self.optimizer.step()

@@ -64,7 +64,7 @@ def step(model: nn.Module, settings: Surrogate, device: torch.device) -> loop.St
     def loss(h: loop.Step, images: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         return divergence(h.forward(images), shares)
 
-    return loop.Step(model, optimizer, loss, settings.precision, device)
+    return loop.Step(model, optimizer, loss, settings.precision, device, settings.batch_size)
 
 
 def targets(counts: Counts, rows: np.ndarray, settings: Surrogate) -> list[np.ndarray]:
