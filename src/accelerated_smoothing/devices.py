@@ -17,7 +17,7 @@ NODE = Path("/dev/nvidia0")  # of the first GPU
 
 
 def choose(kind: str, key: str) -> "torch.device":
-    """Return the torch device of a kind.
+    """Return the torch device of a kind, and set torch to one arithmetic on a GPU: no TF32, no kernels from a race.
 
     Args:
         kind: "cpu", "cuda", or "auto": a GPU if there is one.
@@ -33,6 +33,8 @@ def choose(kind: str, key: str) -> "torch.device":
     if torch.cuda.is_available():
         _check_architecture(key)
         _check_compiler(key)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         return torch.device("cuda")
     if _meant():
         remedy = f"update its driver for CUDA {torch.version.cuda}" if torch.version.cuda else "install torch with CUDA"

@@ -14,6 +14,14 @@ from accelerated_smoothing.errors import InputError
 ARCHITECTURES = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 
 
+FLAGS = {
+    (torch.backends.cudnn, "deterministic"): True,
+    (torch.backends.cudnn, "benchmark"): False,
+    (torch.backends.cudnn, "allow_tf32"): False,
+    (torch.backends.cuda.matmul, "allow_tf32"): False,
+}
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """A machine without a GPU, whatever this one is."""
@@ -35,6 +43,8 @@ def gpu(machine: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     machine.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     machine.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
     machine.setattr(torch.cuda, "get_arch_list", lambda: ARCHITECTURES)
+    for flags, name in FLAGS:  # each is put back after the test
+        machine.setattr(flags, name, not FLAGS[flags, name])
     return machine
 
 
@@ -53,6 +63,14 @@ def test_a_machine_without_a_gpu(machine: pytest.MonkeyPatch) -> None:
 def test_a_machine_with_a_gpu(gpu: pytest.MonkeyPatch) -> None:
     assert devices.choose("auto", "device") == devices.choose("cuda", "device") == torch.device("cuda")
     assert devices.choose("cpu", "device") == torch.device("cpu")
+
+
+def test_a_gpu_computes_without_tf32_and_races(gpu: pytest.MonkeyPatch) -> None:
+    """Whatever runs there: an attack without noise compiles no network."""
+    devices.choose("cpu", "device")
+    assert {(flags, name): not getattr(flags, name) for flags, name in FLAGS} == FLAGS
+    devices.choose("cuda", "device")
+    assert {(flags, name): getattr(flags, name) for flags, name in FLAGS} == FLAGS
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import models, noise, progress, registry
+from accelerated_smoothing import devices, models, noise, progress, registry
 from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.counting.engines import Draws, Engine
 from accelerated_smoothing.counting.engines import openvino as openvino_engine
@@ -532,7 +532,7 @@ def test_openvino_reports_to_nobody_and_leaves_nothing_at_home(tmp_path: Path) -
 
 @pytest.fixture(scope="module", params=["cpu", GPU])
 def device(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return devices.choose(request.param, "device").type
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])

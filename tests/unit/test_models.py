@@ -229,3 +229,16 @@ def test_a_network_loads_its_own_family_alone(arch: str, family: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     rooms = ("architectures", "models.families")
     assert done.stdout == f"{[f'accelerated_smoothing.{room}.{family}' for room in rooms]}\n"
+
+
+def test_a_network_is_compiled_without_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the fastest kernel sums, and the order of a sum depends on what was measured to be fastest."""
+    options: list[dict[str, Any]] = []
+
+    def compiler(graph: Any, inputs: Any, *, config_patches: dict[str, Any], **_: Any) -> Any:
+        options.append(config_patches)
+        return graph.forward
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", compiler)
+    models.compiled(torch.nn.Linear(2, 2))(torch.zeros(1, 2))
+    assert options == [{"deterministic": True}]

@@ -68,12 +68,10 @@ def build(arch: str, classes: int, mean: list[float], std: list[float]) -> nn.Se
 
 
 def compiled(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a network compiled for a GPU, in one arithmetic: without TF32, and without kernels chosen by a race."""
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    """Return a network compiled for a GPU, without kernels that are chosen by a race, which could change bits."""
     # All our ResNets are one piece of code to the compiler, which gives up after eight of a kind.
     torch._dynamo.config.recompile_limit = 256
-    return torch.compile(network, fullgraph=True, dynamic=False)
+    return torch.compile(network, fullgraph=True, dynamic=False, options={"deterministic": True})
 
 
 def save(path: Path, model: nn.Module, description: dict[str, Any]) -> None:
