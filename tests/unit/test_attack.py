@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def fars(digits: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> P
 def heads(fars: Path, arch: str, images: data.Images, sigma: float) -> targets.Target:
     return targets.build(
         fars / f"{arch}.safetensors",
-        fars / "backbone.safetensors",
+        None if arch == "backbone" else fars / "backbone.safetensors",
         images,
         sigma=sigma,
         distribution="gaussian",
@@ -159,6 +160,25 @@ def test_on_digits_no_attack_inside_a_margin_succeeds_and_some_outside_do(fars: 
     assert not changed[:, 0].any()
     assert changed[:, 1].mean() > 0.05
     assert changed[:, 2].any()  # the paper's own certificate claims too much, and the same attack shows it
+
+
+@pytest.mark.parametrize("head", ["backbone", "linear"])
+def test_a_network_without_noise_is_judged_without_cudnn(
+    fars: Path, digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """As the certificates that the attack checks are made: with or without a backbone in front."""
+    convolve, enabled = torch.nn.functional.conv2d, []
+
+    def noting(*arguments: Any, **options: Any) -> torch.Tensor:
+        enabled.append(torch.backends.cudnn.enabled)
+        return convolve(*arguments, **options)
+
+    images = data.read(digits.test, ":4")
+    target = heads(fars, head, images, 0)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", noting)
+    target.decide(images.pixels(), images.idx)
+    assert enabled
+    assert not any(enabled)
 
 
 def test_a_sampled_head_is_attacked_and_judged_by_its_majority(fars: Path, digits: SimpleNamespace) -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -365,6 +366,23 @@ def test_what_float64_rounds_costs_no_certificate(arch: str, steps: int) -> None
 def test_a_trained_backbone_rounds_next_to_nothing(backbones: dict[str, Path]) -> None:
     for path in backbones.values():
         assert 0 < models.exact(models.load(path, "base")[0]).rounding < 1e-7
+
+
+def test_what_a_bound_is_for_runs_without_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scalings of layers, too."""
+    convolve, enabled = F.conv2d, []
+
+    def noting(*arguments: Any, **options: Any) -> torch.Tensor:
+        enabled.append(torch.backends.cudnn.enabled)
+        return convolve(*arguments, **options)
+
+    monkeypatch.setattr(F, "conv2d", noting)
+    exact = models.exact(models.build("sll8-1", 10, [0.3], [1.0]))
+    scalings = len(enabled)
+    exact.features(torch.rand(2, 1, 8, 8, dtype=torch.float64))
+    assert 0 < scalings < len(enabled)
+    assert not any(enabled)
+    assert torch.backends.cudnn.enabled
 
 
 @pytest.mark.parametrize("fault", [math.nan, math.inf, -math.inf])

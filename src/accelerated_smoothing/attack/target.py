@@ -15,6 +15,7 @@ from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.data import Images, is_embedded
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import sha256
+from accelerated_smoothing.models.lipschitz import without_cudnn
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
@@ -98,7 +99,7 @@ def build(
         embed = _folded(network, device, "backbone")
         exact_features = models.exact(network.to(device)).features
     engine = engines.build(head, shape, device=device, precision=precision) if sigma else None
-    exact_head = head.double().to(device)
+    exact_head = without_cudnn(head.double().to(device).forward)
 
     def features(x: torch.Tensor) -> torch.Tensor:
         return embed(x).unflatten(1, shape) if embed else x

@@ -11,6 +11,8 @@ from torch import nn
 from accelerated_smoothing.models.folding import fold
 from accelerated_smoothing.models.normalize import Normalize
 
+without_cudnn = torch.backends.cudnn.flags(enabled=False)  # a decorator: a GPU then multiplies matrices
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -49,8 +51,11 @@ def linear(model: nn.Sequential) -> Linear:
     return parts
 
 
+@without_cudnn
 def exact(model: nn.Sequential) -> Linear:
     """Return the same in float64, with the scalings of layers computed once; the model stays as it is.
+
+    It runs without cuDNN, which may compute convolutions by other sums than those that the bound on rounding is for.
 
     A network with a backbone offers a method `rounding(mean)`, the bound on the rounding of its folded copy.
 
@@ -64,4 +69,4 @@ def exact(model: nn.Sequential) -> Linear:
     folded = nn.Sequential(normalize, network).to(next(model.parameters()).device)
     parts = linear(folded.requires_grad_(False))
     bound: Callable[[torch.Tensor], float] | None = getattr(double[1], "rounding", None)
-    return replace(parts, rounding=bound(mean)) if bound else parts
+    return replace(parts, features=without_cudnn(parts.features), rounding=bound(mean) if bound else parts.rounding)

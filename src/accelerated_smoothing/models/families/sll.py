@@ -230,8 +230,8 @@ class Sll(nn.Module):
         Exact layers are 1-Lipschitz, so the rounding errors of the layers add up. Let u = 2^-53. Let a layer have m
         inputs for each output and k outputs for each input, border aside. The error of a sum of n products is at most
         nu times the sum of their absolute values to first order in u: in any order, in blocks, and fused or not. (This
-        excludes Winograd and Fourier convolutions. CPU libraries do not use them in float64; we assume the same of
-        cuDNN.) So the error of W'x + b is at most (m + 1)u (|W|'|x| + |b|). With the roundings of 2 / T, of
+        excludes Winograd and Fourier convolutions. CPU libraries do not use them in float64, and `models.exact` runs
+        without cuDNN.) So the error of W'x + b is at most (m + 1)u (|W|'|x| + |b|). With the roundings of 2 / T, of
         its product with W, of the second sum and of the difference from x, the error of a layer is at most
 
             2c |W| T^-1 (|W|'|x| + |b|) + u|x|.
