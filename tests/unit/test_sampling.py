@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from accelerated_smoothing import cli, config, data, models, noise, progress, registry
 from accelerated_smoothing.counting import counts, engines, sampling
@@ -174,6 +175,25 @@ def test_images_and_sizes_share_the_seconds_of_a_piece(monkeypatch: pytest.Monke
     # Draws 0-1 and 2-7 are the first image's, 8-9 and 10-15 the second's; the pieces end at 4, 9 and 16.
     first, second = [2 / 4, 2 / 4 + 2 / 4 + 4 / 5], [1 / 5 + 1 / 7, 1 / 5 + 7 / 7]
     np.testing.assert_allclose(seconds, [first, second], rtol=1e-12)
+
+
+def test_what_goes_to_the_device_does_not_grow_with_the_draws() -> None:
+    """Cells do, and how many draws each has; the device numbers the draws."""
+    moved = []
+
+    class Noting(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            if function is torch.Tensor.to:
+                moved.append(arguments[0].numel())
+            return function(*arguments, **(options or {}))
+
+    with Noting():
+        counts, _ = sampling.count_predictions(
+            Scripted(100, 99_900, 100_000), np.zeros((2, 1, 2, 2), np.float32), 0.5, [2, 100_000], 0, classes=3
+        )
+    assert counts[:, :, 0].tolist() == [[2, 100_000]] * 2
+    assert moved
+    assert max(moved) <= counts.size
 
 
 def test_purposes_and_seeds_give_other_counts(cifar_like: SimpleNamespace, reference: np.ndarray) -> None:

@@ -103,7 +103,8 @@ def draw(
         stop = start + len(predicted)
         first, last = np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop)
         shares = np.diff(edges[first : last + 1].clip(start, stop))
-        place = torch.from_numpy(np.repeat(cells[first:last] * classes, shares)).to(engine.device)
+        rows, each = (torch.from_numpy(array).to(engine.device) for array in (cells[first:last] * classes, shares))
+        place = rows.repeat_interleave(each, output_size=len(predicted))  # there, since draws are many and cells few
         tally.view(-1).scatter_add_(0, place.add_(predicted), torch.ones_like(place))
         if engine.device.type == "cuda":
             torch.cuda.synchronize()  # once in many batches, so that the clock is right
