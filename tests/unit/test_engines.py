@@ -359,6 +359,16 @@ def test_the_batch_suits_device_image_and_draws(
     assert predictor.options == {**expected, "precision": "fp32"}
 
 
+def test_pytorch_takes_the_place_of_openvino_where_it_is_not_installed(
+    case: SimpleNamespace, engine: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, openvino_engine.__name__)
+    predictor: Any = engines.build(case.model, SHAPE, device=CPU, batch_size=64, draws=10)
+    assert (predictor.arithmetic, predictor.batch) == ("cpu-pytorch-fp32-folded", 64)
+    np.testing.assert_array_equal(predicted(predictor, case.draws), predicted(engine("pytorch", 64), case.draws))
+
+
 def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_engine, "CAPABILITIES", ["FP32", "INT8"])
     with pytest.raises(InputError, match="precision must be 'fp32' on this CPU, got 'bf16'"):

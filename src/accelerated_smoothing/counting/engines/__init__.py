@@ -7,6 +7,7 @@ engine, an image's predictions depend on the randomness contract and on the arit
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
@@ -143,6 +144,8 @@ def build(
 ) -> Engine:
     """Return the engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
 
+    Where OpenVINO is not installed, PyTorch runs on the CPU, too, more slowly.
+
     Args:
         model: the classifier, in evaluation mode; it stays as it is.
         images, batch_size, draws: as for `batch`.
@@ -151,13 +154,14 @@ def build(
     Raises:
         InputError: the device lacks the precision.
     """
-    size = batch(images, device, batch_size, draws)
-    if device.type == "cuda":
-        if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
-        from accelerated_smoothing.counting.engines.pytorch import Pytorch
+    if device.type == "cpu" and find_spec("openvino"):
+        from accelerated_smoothing.counting.engines.openvino import OpenVino
 
-        return Pytorch(model, images, batch=size, device=device, precision=precision)
-    from accelerated_smoothing.counting.engines.openvino import OpenVino
+        size, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
+        return OpenVino(model, images, batch=size, streams=streams, precision=precision)
+    if device.type == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
+    from accelerated_smoothing.counting.engines.pytorch import Pytorch
 
-    return OpenVino(model, images, batch=size, streams=torch.get_num_threads(), precision=precision)
+    # Its bits may depend on the size of a batch, so that does not depend on the number of draws.
+    return Pytorch(model, images, batch=batch(images, device, batch_size), device=device, precision=precision)

@@ -185,7 +185,10 @@ def _check(program: nn.Module, precision: str) -> None:
         InputError: it is an ONNX file, or is to run in another precision than its own.
     """
     if hasattr(program, "onnx"):
-        raise InputError("compute.device must be cpu for an ONNX program, got a GPU; export the network to a .pt2")
+        raise InputError(
+            "compute.device must be cpu for an ONNX program, with OpenVINO installed, got PyTorch; "
+            "export the network to a .pt2"
+        )
     if precision != "fp32":
         raise InputError(f"precision must be 'fp32' for a program under PyTorch, got {precision!r}")
 
