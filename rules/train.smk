@@ -69,9 +69,9 @@ rule assembled_base:
         runtime=10,
     params:
         code=jobs.code_of_assembly,
-        arch=jobs.setting("base", "arch"),
+        made=jobs.assembly,
     shell:
-        "exec python -m accelerated_smoothing assemble {input.members} --arch {params.arch} --output {output.weights} "
+        "exec python -m accelerated_smoothing assemble {input.members} {params.made} --output {output.weights} "
         "2> {log}"
 
 

@@ -559,12 +559,12 @@ ENSEMBLE = {"a": {"train_seed": 1}, "b": {"train_seed": 2}, "c": {"base": {"arch
         ({"base": {"arch": "ensemble2-resnet110"}}, "base.arch must be one network, got 'ensemble2-resnet110'; set"),
         (
             {"members": ["a", "b"]},
-            "combine must be ensemble, sween, consensus2 or denoised, since members are set, got",
+            "combine must be ensemble, sween, denoised, agreement, rounded, or such as consensus2 or pruned30, since",
         ),
         ({"combine": "ensemble"}, "combine must be null, got ensemble"),
         (
             {"members": ["a"], "combine": "choir"},
-            "combine must be ensemble, sween, denoised, or such as consensus2, got",
+            "combine must be ensemble, sween, denoised, agreement, rounded, or such as consensus2 or pruned30, got",
         ),
         (
             {"members": ["a", "c"], "combine": "ensemble"},

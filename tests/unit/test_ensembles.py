@@ -12,8 +12,11 @@ from accelerated_smoothing import architectures, cli, data, models
 from accelerated_smoothing.architectures.ensemble import parts
 from accelerated_smoothing.counting.engines import build
 from accelerated_smoothing.errors import InputError
-from accelerated_smoothing.models.families.ensemble import Ensemble
+from accelerated_smoothing.files import sha256
+from accelerated_smoothing.models.editing import edit
+from accelerated_smoothing.models.families.ensemble import Agreement, Ensemble
 from accelerated_smoothing.training import base, loop, way
+from accelerated_smoothing.training.smoothed import Teacher
 
 CPU = torch.device("cpu")
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -76,6 +79,35 @@ def test_a_consensus_is_the_class_of_the_first_or_the_mean() -> None:
     assert (agree & (tops[0] != mean)).any()
     predicted = Ensemble([Fixed(logits) for logits in each], 2)(torch.zeros(400)).argmax(1).numpy()
     np.testing.assert_array_equal(predicted, np.where(agree, tops[0], mean))
+
+
+def test_agreement_has_one_more_class_for_members_that_differ() -> None:
+    random = np.random.default_rng(1)
+    each = random.normal(size=(2, 400, 3)) * 200
+    logits = Agreement([Fixed(members) for members in each])(torch.zeros(400))
+    tops = each.argmax(2)
+    np.testing.assert_array_equal(logits.argmax(1).numpy(), np.where(tops[0] == tops[1], tops[0], 3))
+    assert architectures.outputs("agreement2-resnet8", 5) == 6
+    assert architectures.outputs("ensemble2-resnet8", 5) == architectures.outputs("resnet8", 5) == 5
+    assert network("agreement2-resnet8")(images()).shape == (40, 6)
+
+
+@pytest.mark.parametrize(("how", "zeros"), [("rounded", 0.0), ("pruned30", 0.3), ("pruned99", 0.99)])
+def test_edits_round_or_prune_the_weights_alone(how: str, zeros: float) -> None:
+    model = network("resnet8")
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    edit(model[1], how)
+    for name, weight in model.state_dict().items():
+        if name.startswith("0.") or weight.dim() < 2:
+            assert torch.equal(weight, before[name])
+        elif how == "rounded":
+            assert torch.equal(weight, before[name].bfloat16().float())
+            assert not torch.equal(weight, before[name])
+        else:
+            gone = weight == 0
+            assert gone.sum() == round(zeros * weight.numel())
+            assert before[name][gone].abs().max() <= before[name][~gone].abs().min()
+            assert torch.equal(weight[~gone], before[name][~gone])
 
 
 def test_a_hard_vote_of_all_is_the_mean() -> None:
@@ -173,6 +205,24 @@ def test_the_verb_assembles_them(members: list[Path], digits: SimpleNamespace, t
     torch.testing.assert_close(model(x), expected)
 
 
+def test_the_verb_edits_one(members: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, first = tmp_path / "edited.safetensors", str(members[0])
+    assert cli.main(["assemble", first, "--edit", "pruned30", "--output", str(output)]) == 0
+    edited, description = models.load(output, "base")
+    expected = models.load(members[0], "base")[0]
+    edit(expected[1], "pruned30")
+    assert all(torch.equal(tensor, edited.state_dict()[name]) for name, tensor in expected.state_dict().items())
+    assert (description["arch"], description["sources"]) == ("resnet8", {"members": [sha256(members[0])]})
+    for words, message in (
+        ([str(members[1]), "--edit", "pruned30"], "members must be one file, since --edit is pruned30, got 2"),
+        (["--edit", "squashed"], "--edit must be rounded or such as pruned30, got squashed"),
+        ([], "--arch must be set if --edit is not, and only then, got neither"),
+        (["--edit", "rounded", "--arch", "ensemble1-resnet8"], "--arch must be set if --edit is not, and only then"),
+    ):
+        assert cli.main(["assemble", first, *words, "--output", str(output)]) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arch", "count", "message"),
     [
@@ -200,9 +250,9 @@ def test_training_leaves_the_members_as_they_are(
     """And learns the rest."""
     train, test = data.read(digits.train, ":128"), data.read(digits.test, ":20")
     settings = way(name).Settings(arch=arch, epochs=1, batch_size=64, lr=0.1, crop=0)
-    output, teacher = tmp_path / "f.safetensors", members[0] if name == "stability" else None
+    output, teachers = tmp_path / "f.safetensors", members[:1] if name == "stability" else []
     arguments = (train, test, output, name, settings, 0.25, "gaussian", 0, CPU)
-    base.train(*arguments, teacher=teacher, members=members[:count], code="")
+    base.train(*arguments, teachers=teachers, members=members[:count], code="")
     trained = models.load(output, "base")[0][1]
     for member, file in zip(trained.members, members, strict=False):
         for key, tensor in models.load(file, "base")[0][1].state_dict().items():
@@ -210,7 +260,7 @@ def test_training_leaves_the_members_as_they_are(
     learnt = trained.v if arch.startswith("sween") else trained.last.weight
     assert (learnt != 0).any()
     with pytest.raises(InputError, match="members must be"):
-        base.train(*arguments, teacher=teacher, code="")
+        base.train(*arguments, teachers=teachers, code="")
 
 
 def test_an_ensemble_has_nothing_to_train(members: list[Path], digits: SimpleNamespace, tmp_path: Path) -> None:
@@ -228,7 +278,14 @@ def test_stability_asks_the_teacher_without_noise() -> None:
     f, teacher = torch.randn(2, 4, 6, dtype=torch.float64)
     x, noise = torch.rand(3, 6, 1, 1, dtype=torch.float64), torch.randn(3, 6, 1, 1, dtype=torch.float64)
     smoothed = base.Smoothed(
-        lambda z: z.flatten(1) @ f.T, None, lambda *_: noise, None, None, 0, None, lambda z: z.flatten(1) @ teacher.T
+        lambda z: z.flatten(1) @ f.T,
+        None,
+        lambda *_: noise,
+        None,
+        None,
+        0,
+        None,
+        [Teacher(lambda z: z.flatten(1) @ teacher.T, 1.0)],
     )
     loss = way("stability").loss(smoothed, x, torch.zeros(3), torch.ones(3), None)
     expected = [

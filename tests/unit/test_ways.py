@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, ndtri, softmax
 from scipy.stats import entropy, norm
 
 from accelerated_smoothing import config, data, models, progress, registry, training
@@ -20,7 +20,18 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise.distributions import gaussian as distribution
 from accelerated_smoothing.sigmas.ways.ascent import FLOOR, ascend
 from accelerated_smoothing.training import base, loop
-from accelerated_smoothing.training.ways import catrs, consistency, crt, gaussian, macer, margin, smoothadv, smoothmix
+from accelerated_smoothing.training.smoothed import Teacher
+from accelerated_smoothing.training.ways import (
+    catrs,
+    consistency,
+    crt,
+    gaussian,
+    macer,
+    margin,
+    router,
+    smoothadv,
+    smoothmix,
+)
 
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 4)
@@ -122,7 +133,7 @@ def test_smoothmix_begins_as_noise_augmentation() -> None:
 
 def taught(p: SimpleNamespace, teacher: torch.Tensor) -> base.Smoothed:
     """The f of a problem with another linear classifier as its teacher."""
-    return replace(p.f, teacher=lambda x: x.flatten(1) @ teacher.T)
+    return replace(p.f, teachers=[Teacher(lambda x: x.flatten(1) @ teacher.T, 1.0)])
 
 
 def test_crt_is_the_distance_of_two_logits() -> None:
@@ -450,6 +461,39 @@ def test_sigma_rises_where_the_radius_does_and_keeps_its_floor() -> None:
     assert torch.equal(ascend(f, images, start, draw, falling, range(3), 1.0), torch.full((200,), FLOOR))
 
 
+def test_a_router_learns_the_level_with_the_largest_radius() -> None:
+    """The loss on a linear router and linear teachers of three levels, written out."""
+    p, single, settings = problem(2), problem(1), router.Settings(samples=2)
+    levels = [0.5, 0.25, 0.1]
+    weights = [0.5 * torch.randn(CLASSES, math.prod(SHAPE), dtype=torch.float64) for _ in levels]
+
+    def noise(sigma: torch.Tensor, count: int) -> torch.Tensor:
+        return (p if count == 2 else single).f.noise(sigma, count)
+
+    teachers = [Teacher(lambda x, w=w: x.flatten(1) @ w.T, sigma) for w, sigma in zip(weights, levels, strict=True)]
+    f = replace(single.f, noise=noise, teachers=teachers)
+    places, terms = [], []
+    for i, label in enumerate(p.labels.tolist()):
+        x, radii = p.images[i].numpy(), []
+        for w, sigma in zip(weights, levels, strict=True):
+            copies = [softmax(w.numpy() @ (x + sigma * p.eps[i, j].numpy()).ravel()) for j in range(2)]
+            mean = np.mean(copies, axis=0)
+            radii.append(sigma / 2 * (ndtri(mean[label]) - ndtri(np.delete(mean, label).max())))
+        places.append(int(np.argmax(radii)))
+        terms.append(-log_softmax(logits(single, x, i, 0))[places[-1]])
+    assert len(set(places)) > 1
+    assert router.best(f, p.images, p.labels, 2).tolist() == places
+    loss = router.loss(f, p.images, p.labels, SIGMA, settings)
+    assert loss.item() == pytest.approx(np.mean(terms), rel=1e-10)
+
+
+def test_a_router_with_one_level_has_nothing_to_choose() -> None:
+    p = problem(1)
+    f = replace(p.f, teachers=[Teacher(lambda x: x.flatten(1)[:, :CLASSES], 0.25)])
+    expected = gaussian.loss(p.f, p.images, torch.zeros_like(p.labels), SIGMA, gaussian.Settings())
+    assert router.loss(f, p.images, p.labels, SIGMA, router.Settings(samples=1)).item() == expected.item()
+
+
 # Training as a whole.
 
 
@@ -474,6 +518,7 @@ OWN = {
     "clean": {},
     "stability": {},
     "catrs": {"samples": 2, "steps": 2},
+    "router": {"samples": 2},
     "margin": {"arch": "sll8-1", "optimizer": "adamw", "lr": 0.01},
 }
 ASCENT = {"ascent": 2, "ascent_from": 1, "ascent_samples": 2, "ascent_lr": 0.01}
@@ -483,8 +528,10 @@ def trained(
     splits: SimpleNamespace, output: Path, way: str, seed: int = 0, initial: Path | None = None, **more: object
 ) -> dict[str, torch.Tensor]:
     settings = training.way(way).Settings(**SMALL | OWN[way] | more)
-    teacher = splits.teacher if hasattr(training.way(way), "lessons") else None
-    base.train(splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial, teacher, code="")
+    teachers = [splits.teacher] if hasattr(training.way(way), "lessons") else []
+    base.train(
+        splits.train, splits.test, output, way, settings, 0.25, "gaussian", seed, CPU, initial, teachers, code=""
+    )
     return models.load(output, "base")[0].state_dict()
 
 

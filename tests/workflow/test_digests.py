@@ -70,7 +70,7 @@ COMMANDS = [
     ),
     *(
         f"train-base {way} {TRAIN} --arch resnet8 --sigma 0.5 --teacher clean.safetensors --output {way}.safetensors"
-        for way in ("crt", "catrs")
+        for way in ("crt", "catrs", "router")
     ),
     f"train-base gaussian {TRAIN} --arch sween2-resnet8 --members base.safetensors clean.safetensors --sigma 0.5 "
     "--output sween.safetensors",
@@ -78,6 +78,9 @@ COMMANDS = [
     "--sigma 0.5 --output denoised.safetensors",
     "assemble base.safetensors clean.safetensors --arch ensemble2-resnet8 --output ensemble.safetensors",
     f"count --base ensemble.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/ensemble.npz",
+    "assemble base.safetensors --edit rounded --output rounded.safetensors",
+    "assemble base.safetensors rounded.safetensors --arch agreement2-resnet8 --output agreement.safetensors",
+    f"count --base agreement.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/agreement.npz",
     "import-base checkpoint.pth.tar --arch resnet20 --images data/train.npz --sigma 0.5 --output imported.safetensors",
     "import-base program.pt2 --images data/train.npz --sigma 0.5 --output program.safetensors",
     f"count --base program.safetensors {DATA} --sigma 0.5 --sizes 100 --threads 1 --output counts/program.npz",
@@ -122,6 +125,11 @@ COMMANDS = [
     f"certify embedded --n 100 {EMBEDDED} --slice :6 --experiment fars/mlp --output certificates/embedded.tsv",
     f"certify cpm --n 100 {COUNTS} --output certificates/cpm.tsv",
     f"certify cascade --n 100 {COUNTS} --output certificates/cascade.tsv",
+    *(
+        f"certify {method} --n 100 {COUNTS} --other-selection counts/selection.npz --other-estimation "
+        f"counts/estimation.npz --output certificates/{method.split()[0]}.tsv"
+        for method in ("dual", "irs --pairs 100")
+    ),
     f"certify pilot --budget 50 --draws 100 {COUNTS} --pilot counts/pilot.npz --output certificates/pilot.tsv",
     f"certify frontier {COUNTS} {SURROGATES} --output certificates/frontier.tsv",
     *(

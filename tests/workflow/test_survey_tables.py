@@ -8,6 +8,7 @@ import torch
 
 from accelerated_smoothing import models
 from accelerated_smoothing.certify import log as certificates
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import sha256
 from accelerated_smoothing.provenance import audit
 
@@ -45,7 +46,7 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
 
     logs = {
         name: own(results / f"{name}/base/sigma0.5.csv")
-        for name in ("clean", "consistency", "crt", "gaussian-1", "sween", "denoised")
+        for name in ("clean", "consistency", "crt", "gaussian-1", "sween", "denoised", "projected")
     }
     logs["gaussian"] = own(tiny / "base/sigma0.5.csv")
     behind = {
@@ -57,6 +58,8 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
         "ensemble": ["gaussian", "gaussian-1"],
         "sween": ["sween", "gaussian", "gaussian-1"],
         "denoised": ["denoised", "clean"],
+        "rounded": ["gaussian"],
+        "projected": ["projected"],
     }
     assert set(table.loc[0.5].index) == set(behind)
     for name, trainings in behind.items():
@@ -73,9 +76,13 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
 def test_certificates_stand_beside_cohens_at_equal_passes(results: Path) -> None:
     table = pd.read_csv(results / "table2.csv").set_index(["classifier", "sigma", "method"])
     guarantees = table.groupby("method")["guarantee"].first().to_dict()
-    assert {name: guarantees[name] for name in ("cpm", "cascade", "idrs", "surrogate", "qcrs", "ascent")} == {
+    assert {
+        name: guarantees[name] for name in ("cpm", "cascade", "dual", "irs", "idrs", "surrogate", "qcrs", "ascent")
+    } == {
         "cpm": "sound",
         "cascade": "sound",
+        "dual": "sound",
+        "irs": "sound",
         "idrs": "sound",
         "surrogate": "estimated",
         "qcrs": "memory",
@@ -87,11 +94,29 @@ def test_certificates_stand_beside_cohens_at_equal_passes(results: Path) -> None
             assert row["exceeds"] == 0
     cascade = certificates.read(results / "gaussian/certificates/sigma0.5/cascade.tsv")
     assert set(cascade["level"]) == {0.25, 0.5}
-    alone = certificates.read(results / "gaussian/certificates/sigma0.25/cascade.tsv")
-    assert (
-        alone["radius"].tolist()
-        == certificates.read(results / "gaussian/certificates/sigma0.25/cohen.tsv")["radius"].tolist()
-    )
+    cohen = certificates.read(results / "gaussian/certificates/sigma0.25/cohen.tsv")["radius"].tolist()
+    for method in ("cascade", "dual"):  # with one level
+        alone = certificates.read(results / f"gaussian/certificates/sigma0.25/{method}.tsv")
+        assert alone["radius"].tolist() == cohen
+
+
+def test_a_router_learns_from_the_classifiers_of_all_levels(results: Path, tiny: Path) -> None:
+    log = pd.read_csv(results / "router/base/sigma0.5.csv")
+    images = 1297
+    assert (log["passes"] == images * (1 + 2 * 2)).all()  # 2 copies for each of 2 levels
+    taught = [sha256(tiny / f"base/sigma{sigma}.safetensors") for sigma in (0.5, 0.25)]
+    assert models.load(results / "router/base/sigma0.5.safetensors", "base")[1]["sources"]["teacher"] == taught
+    one = models.load(results / "router/base/sigma0.25.safetensors", "base")[1]["sources"]["teacher"]
+    assert one == taught[1:]
+
+
+def test_an_edit_is_certified_by_how_often_it_differs(results: Path, tiny: Path) -> None:
+    agreement = counts.read(results / "agreement/counts/sigma0.5/test-estimation.npz")
+    assert agreement.counts.shape[2] == 10 + 1
+    assert 0 < agreement.at(250)[:, 10].sum() < 0.1 * agreement.at(250).sum()  # bfloat16 keeps 8 bits of a weight
+    edited = certificates.read(results / "gaussian/certificates/sigma0.5/irs.tsv")
+    original = certificates.read(tiny / "certificates/sigma0.5/cohen.tsv")
+    assert 0 < edited["radius"].mean() < original["radius"].mean()
 
 
 def test_every_paragraph_has_an_answer_or_a_reason(results: Path) -> None:

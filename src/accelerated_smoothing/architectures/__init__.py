@@ -8,7 +8,7 @@ import ast
 import functools
 import re
 from pathlib import PurePath
-from typing import Protocol
+from typing import Any, Protocol
 
 from accelerated_smoothing import registry
 
@@ -21,7 +21,8 @@ class Family(Protocol):
     """What a module here offers.
 
     It may also offer `hidden(arch)`, the widths of the hidden layers of a network on embeddings, and `rescaling(arch)`,
-    `parts(arch)` and `learns(arch)`, see the functions below.
+    `parts(arch)`, `learns(arch)` and `outputs(arch, classes)`, see the functions below. A backbone offers
+    `features(arch)`.
 
     Attributes:
         PATTERN: regular expression of its names; a literal, since it is read without importing the module.
@@ -102,6 +103,16 @@ def learns(arch: str) -> bool:
     return offered(arch) if offered else True
 
 
+def outputs(arch: str, classes: int) -> int:
+    """Return the number of logits of a network for images of a number of classes.
+
+    Raises:
+        ValueError: `arch` is not the name of an architecture.
+    """
+    offered = getattr(_family(arch), "outputs", None)
+    return offered(arch, classes) if offered else classes
+
+
 def of_file(path: str) -> str | None:
     """Return the architecture of a program, by the suffix of its file; None for weights, which state theirs."""
     return PROGRAMS.get(PurePath(path).suffix.lower())
@@ -137,6 +148,17 @@ def embeds(arch: str) -> bool:
         ValueError: `arch` is not the name of an architecture.
     """
     return _family(arch).LIPSCHITZ
+
+
+def features(arch: str) -> int:
+    """Return the dimension of the embeddings by a 1-Lipschitz backbone.
+
+    Raises:
+        ValueError: `arch` is not the name of an architecture.
+    """
+    backbone: Any = _family(arch)
+    dimension: int = backbone.features(arch)
+    return dimension
 
 
 def head(arch: str) -> list[int] | None:

@@ -52,6 +52,11 @@ def side(arch: str) -> int:
     return whole.unshuffle * whole.stages[0][1]
 
 
+def features(arch: str) -> int:
+    """Return the dimension of the embedding."""
+    return shape(arch).features
+
+
 def cost(arch: str) -> float:
     """Return the cost of a pass, in layers of a CIFAR ResNet on images of the same size."""
     return _adds(shape(arch)) * (32 / side(arch)) ** 2 / LAYER

@@ -30,6 +30,7 @@ class Evidence:
         sigmas: file of the images' own sigmas.
         lower_selection, lower_estimation: counts at smaller sigmas, in descending order, each of a base classifier of
             its own; [] if there are none.
+        other_selection, other_estimation: counts of another experiment at the same sigma.
         experiment: name of the experiment in the log, such as "main" or "fars/mlp".
         method: name of the method in the log, such as "cohen" or "resnet20".
     """
@@ -47,6 +48,8 @@ class Evidence:
     sigmas: Path | None = None
     lower_selection: list[Counts] | None = None
     lower_estimation: list[Counts] | None = None
+    other_selection: Counts | None = None
+    other_estimation: Counts | None = None
     experiment: str = "main"
     method: str = "unnamed"
 
@@ -56,9 +59,16 @@ class Evidence:
         assert isinstance(self.estimation, Counts)
         return self.estimation
 
+    @property
+    def other_stored(self) -> Counts:
+        """The estimation counts of the other experiment."""
+        assert self.other_estimation is not None
+        return self.other_estimation
+
     def take(self, rows: np.ndarray) -> "Evidence":
         """Return the evidence for the images in these rows; its counts must be stored."""
         assert not self.lower_selection
+        assert not self.other_selection
         names = ("selection", "estimation", "pilot", "images", "predictions")
         parts = {name: getattr(self, name) for name in names}
         return replace(self, **{name: part.take(rows) for name, part in parts.items() if part is not None})
@@ -89,6 +99,7 @@ class Evidence:
         for key in ("dataset", "split"):
             _same(key, [part.meta[key] for part in parts], "pass files of one split")
         self._check_lower()
+        self._check_other()
         if len({part.meta["purpose"] for part in counts}) < len(counts):
             raise InputError("the counts must be independent draws, got the same draws twice")
         if self.predictions and not self.predictions.meta["held_out"] and self.predictions.meta["split"] == "train":
@@ -108,14 +119,37 @@ class Evidence:
         for selection, estimation in lower:
             Evidence(self.alpha, self.n0, selection, estimation).check(("selection", "estimation"))
         counts = [part for part in (self.selection, *(first for first, _ in lower)) if part is not None]
-        for part in counts[1:]:
-            if not np.array_equal(part.idx, counts[0].idx):
-                raise InputError("the inputs must be for the same images, got others; pass one split and one slice")
-        for key in ("dataset", "split", "noise", "classes"):
-            _same(key, [part.meta.get(key) for part in counts], "pass files of one experiment")
+        _comparable(counts)
         sigmas = [part.sigma for part in counts]
         if sigmas != sorted(set(sigmas), reverse=True):
             raise InputError(f"--lower-selection must be counts at smaller and smaller sigmas, got {sigmas}")
+
+    def _check_other(self) -> None:
+        """Check the counts of the other experiment.
+
+        Raises:
+            InputError: the first fault.
+        """
+        other = [part for part in (self.other_selection, self.other_estimation) if part is not None]
+        if not other:
+            return
+        Evidence(self.alpha, self.n0, self.other_selection, self.other_estimation).check(())
+        counts = [part for part in (self.selection, other[0]) if part is not None]
+        _comparable(counts)
+        _same("sigma", [part.sigma for part in counts], "pass counts at one noise level")
+
+
+def _comparable(counts: list[Counts]) -> None:
+    """Check that counts of different base classifiers are of the same images and the same kind of noise.
+
+    Raises:
+        InputError: the first fault.
+    """
+    for part in counts[1:]:
+        if not np.array_equal(part.idx, counts[0].idx):
+            raise InputError("the inputs must be for the same images, got others; pass one split and one slice")
+    for key in ("dataset", "split", "noise", "classes"):
+        _same(key, [part.meta.get(key) for part in counts], "pass files of one experiment")
 
 
 def _same(key: str, values: list[object], advice: str) -> None:

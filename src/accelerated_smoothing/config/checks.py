@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerated_smoothing import registry
 from accelerated_smoothing.architectures import embeds, head, of_file, parts, side
+from accelerated_smoothing.config.errors import COMBINE, WORDS
 from accelerated_smoothing.config.plugins import dataset_shape
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def no_noise(config: "Config") -> None:
 def combination(config: "Config") -> None:
     """Check that members and the way to combine them are both set, and that no architecture needs members else."""
     if bool(config.members) != bool(config.combine):
-        wanted = "ensemble, sween, consensus2 or denoised, since members are set" if config.members else "null"
+        wanted = f"{WORDS[COMBINE]}, since members are set" if config.members else "null"
         raise ValueError(f"combine must be {wanted}, got {config.combine or 'null'}")
     if parts(config.base.arch) and not config.members:
         raise ValueError(f"base.arch must be one network, got {config.base.arch!r}; set members and combine instead")
@@ -238,6 +239,7 @@ def paper(name: str, experiments: Mapping[str, "Config"]) -> None:
         teacher(key, config, others, experiments)
         members(key, config, others, experiments)
         embedding(key, config, others, experiments)
+        other(key, config, others, experiments)
     circles(f"papers.{name}.experiments", experiments)
 
 
@@ -268,6 +270,18 @@ def taught(key: str, config: "Config") -> None:
         wanted = "an experiment of the same paper" if needed else "null"
         got = config.teacher or "null"
         raise ValueError(f"{key} must be {wanted}, since training is {config.training}, got {got}")
+
+
+def other(key: str, config: "Config", others: Sequence[str], experiments: Mapping[str, "Config"]) -> None:
+    """Check that methods that read the counts of another experiment name one with such counts."""
+    for row in config.rows:
+        name = getattr(config.method(row), "other", None)
+        if name is None:
+            continue
+        method = f"{key}.methods.{row}".lstrip(".")
+        read = source(method, "other", name, config, others, experiments)
+        if ("test", "estimation") not in read.counted() or read.dataset.test != config.dataset.test:
+            raise ValueError(f"{method}.other must be an experiment that counts the same images, got {name!r}")
 
 
 def source(

@@ -16,11 +16,13 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 SLICE = r"^(-?\d+)?:(-?\d+)?(:[1-9]\d*)?$"
 NAME = r"^[a-z][a-z0-9-]*$"
 PATH = r"^[\w./-]+$"
-COMBINE = r"^(ensemble|sween|denoised|consensus[1-9]\d*)$"
+EDIT = r"^(rounded|pruned[1-9]\d?)$"
+COMBINE = rf"^(ensemble|sween|denoised|agreement|consensus[1-9]\d*)$|{EDIT}"
 WORDS = {
     SLICE: "first:stop:step as in Python, such as ':500' or '::20'",
     NAME: "a name of lower-case letters, digits and dashes",
-    COMBINE: "ensemble, sween, denoised, or such as consensus2",
+    EDIT: "rounded or such as pruned30",
+    COMBINE: "ensemble, sween, denoised, agreement, rounded, or such as consensus2 or pruned30",
     PATH: "a path of letters, digits, '_', '.', '-' and '/'",
 }
 # What a value must be, by the type of pydantic's error; braces hold what the error says.

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from accelerated_smoothing.architectures import learns, of_file
+from accelerated_smoothing.architectures import ensemble, of_file
 from accelerated_smoothing.config import checks, papers, plugins
 from accelerated_smoothing.config.errors import COMBINE, PATH
 from accelerated_smoothing.config.sections import (
@@ -62,7 +62,8 @@ class Config(Section):
     combine: str | None = Field(
         None,
         pattern=COMBINE,
-        description="how members make one: ensemble, sween, consensus2 (if two agree) or denoised; it sets base.arch",
+        description="how members make one: ensemble, sween, consensus2 (if two agree), agreement or denoised, or how "
+        "one is edited: rounded (to bfloat16) or pruned30 (percent); it sets base.arch",
     )
     classifier: Literal["main"] | None = Field(
         None, description="main: use the base classifiers of the main experiment, and equal counts; null: its own"
@@ -143,7 +144,12 @@ class Config(Section):
 
     def trains(self, sigma: float) -> bool:
         """Return whether the base classifier at this sigma is trained, and neither imported nor assembled."""
-        return sigma not in self.checkpoints and learns(self.base.arch)
+        return sigma not in self.checkpoints and (not self.combine or ensemble.learns(self.combine))
+
+    def taught_at(self, sigma: float) -> list[float]:
+        """Return the noise levels of the teachers that a training at this sigma has, the largest first."""
+        levels = hasattr(plugins.load("training.ways", self.training, "training"), "LEVELS")
+        return [level for level in reversed(self.sigmas) if level <= sigma] if levels else [sigma]
 
     def paper(self, name: str) -> "Config":
         """Return what the experiments of a sister paper have in common."""

@@ -39,6 +39,7 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Config:
             raise InputError(f"{key} must be {unset} in the main experiment, got {name!r}; set it under papers")
     try:
         checks.taught("teacher", config)
+        checks.other("", config, [], {})
     except ValueError as error:
         raise InputError(str(error)) from None
     return config

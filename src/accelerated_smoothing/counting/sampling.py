@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from accelerated_smoothing import models
+from accelerated_smoothing.architectures import outputs
 from accelerated_smoothing.config import Sampling
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.counts import Counts
@@ -161,7 +162,7 @@ def count(
     Raises:
         InputError: f was trained for another number of classes or another data set, or the device lacks the precision.
     """
-    model, _ = models.load(base, "base", images.meta)
+    model, about = models.load(base, "base", images.meta)
     engine = engines.build(
         model,
         images.images.shape[1:],
@@ -207,7 +208,7 @@ def count(
         scales,
         settings.counted(),
         seed,
-        classes=images.meta["classes"],
+        classes=outputs(about["arch"], images.meta["classes"]),
         idx=images.idx,
         purpose=purpose,
         noise=distribution,

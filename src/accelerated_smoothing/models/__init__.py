@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -34,6 +35,7 @@ __all__ = [
     "fold",
     "linear",
     "load",
+    "prepare",
     "save",
     "sources",
     "take",
@@ -148,6 +150,20 @@ def assemble(model: nn.Sequential, members: Sequence[Path], description: dict[st
                 raise InputError(f"{path} must be made for {key} {value}, got {stored[key]}")
         network: Any = model[1]
         network.members[place].load_state_dict(member[1].state_dict())
+
+
+def prepare(model: nn.Sequential, pixels: np.ndarray) -> None:
+    """Set the weights that no training changes, but that follow from the training images.
+
+    A network that has some offers a method `prepare(images)`.
+
+    Args:
+        model: new.
+        pixels: [n, channels, height, width] float32 training images in [0, 1].
+    """
+    network: Any = model[1]
+    if hasattr(network, "prepare"):
+        network.prepare(model[0](torch.from_numpy(pixels)))
 
 
 def take(model: nn.Sequential, program: torch.Tensor, path: Path) -> None:

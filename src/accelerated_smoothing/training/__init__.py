@@ -20,7 +20,7 @@ class Way(Protocol):
     """What a module in `ways/` offers. It imports torch in its functions alone.
 
     A way that learns from a teacher offers `lessons(settings)`, too: how many noisy copies of an image the teacher
-    predicts in one step.
+    predicts in one step. If it learns from a teacher at each noise level up to its own, it has LEVELS = True.
     """
 
     @property

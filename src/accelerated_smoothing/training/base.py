@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import discard
 from accelerated_smoothing.sigmas.ways.ascent import ascend
 from accelerated_smoothing.training import loop
-from accelerated_smoothing.training.smoothed import Smoothed
+from accelerated_smoothing.training.smoothed import Smoothed, Teacher
 
 
 def step(
@@ -31,7 +32,7 @@ def step(
     noise: str,
     sigma_x: torch.Tensor,
     device: torch.device,
-    teacher: nn.Module | None = None,
+    teachers: Sequence[tuple[nn.Module, float]] = (),
 ) -> loop.Step:
     """Return a training step of f.
 
@@ -45,7 +46,7 @@ def step(
         noise: the distribution's name.
         sigma_x: [n] of all training images, on the device.
         device: to train on.
-        teacher: in evaluation mode, for a way that learns from one.
+        teachers: in evaluation mode, each with its sigma, for a way that learns from them.
     """
     loss, distribution = training.way(way).loss, noises.distribution(noise)
     parameters = [weight for weight in model.parameters() if weight.requires_grad]
@@ -55,7 +56,7 @@ def step(
         optimizer = torch.optim.AdamW(parameters, lr, betas=(settings.momentum, 0.999), weight_decay=decay)
     else:
         optimizer = torch.optim.SGD(parameters, lr, momentum=settings.momentum, weight_decay=decay)
-    lessons = teacher and loop.placed(teacher.requires_grad_(False), device)
+    lessons = [(loop.placed(teacher.requires_grad_(False), device), sigma) for teacher, sigma in teachers]
 
     def batch_loss(
         f: loop.Step,
@@ -85,17 +86,17 @@ def step(
                 settings.ascent_lr,
             )
         linear = partial(models.linear, model)
-        answers = lessons and partial(f.run, lessons)
-        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random, answers)
+        taught = [Teacher(partial(f.run, teacher), sigma) for teacher, sigma in lessons]
+        smoothed = Smoothed(f.forward, f.frozen, scaled, distribution.margin, linear, epoch, random, taught)
         return loss(smoothed, images, labels, sigma_x[rows], settings)
 
     return loop.Step(model, optimizer, batch_loss, settings.precision, device, settings.batch_size)
 
 
-def copies(way: str, settings: Base, epoch: int) -> int:
-    """Return how many copies of an image go through a network in one step: f, or the teacher."""
-    module = training.way(way)
-    lessons: int = module.lessons(settings) if hasattr(module, "lessons") else 0
+def copies(way: str, settings: Base, epoch: int, teachers: int) -> int:
+    """Return how many copies of an image go through a network in one step: f, or one of a number of teachers."""
+    module: Any = training.way(way)
+    lessons: int = module.lessons(settings) * teachers if teachers else 0
     ascending = settings.ascent * settings.ascent_samples if epoch >= settings.ascent_from else 0
     return module.passes(settings) + lessons + ascending
 
@@ -111,7 +112,7 @@ def train(
     seed: int,
     device: torch.device,
     initial: Path | None = None,
-    teacher: Path | None = None,
+    teachers: Sequence[Path] = (),
     members: Sequence[Path] = (),
     *,
     code: str,
@@ -129,18 +130,20 @@ def train(
         seed: the root seed.
         device: to train on.
         initial: weights to start from; None for random ones.
-        teacher: weights of the classifier that the way learns from, if it learns from one.
+        teachers: weights of the classifiers that the way learns from, the largest sigma first.
         members: weights of the members of a network that is made of them.
         code: digest of the code; an unfinished training of other code is not continued.
 
     Raises:
         InputError: `way` or `noise` is not the name of a plug-in, the network is for images of another size or has
-            nothing to train, the initial weights or members are of another network or data set, or a teacher is given
-            to a way that needs none, or is not given to one that does.
+            nothing to train, the initial weights or members are of another network or data set, or teachers are given
+            to a way that needs none, or are not given to one that does.
     """
-    if hasattr(training.way(way), "lessons") != (teacher is not None):
-        got = teacher or "none"
-        raise InputError(f"teacher must be {'none' if teacher else 'weights'}, since training is {way}, got {got}")
+    if hasattr(training.way(way), "lessons") != bool(teachers):
+        got = " ".join(map(str, teachers)) or "none"
+        raise InputError(f"teacher must be {'none' if teachers else 'weights'}, since training is {way}, got {got}")
+    if len(teachers) > 1 and not hasattr(training.way(way), "LEVELS"):
+        raise InputError(f"teacher must be one file, since training is {way}, got {len(teachers)}")
     description = {
         "kind": "base",
         "arch": settings.arch,
@@ -160,6 +163,7 @@ def train(
         model = models.build(settings.arch, train.meta["classes"], train.meta["mean"], train.meta["std"])
         if members or parts(settings.arch):
             models.assemble(model, members, description)
+        models.prepare(model, train.pixels())
     else:
         model, stored = models.load(initial, "base")
         for key in ("arch", *models.INPUT):
@@ -170,8 +174,9 @@ def train(
         torch.from_numpy(test.pixels()).to(device),
         torch.from_numpy(test.labels).to(device),
     )
-    taught_by = models.load(teacher, "base", train.meta)[0] if teacher else None
-    description |= models.sources(initial=initial, teacher=teacher, members=members)
+    loaded = [models.load(teacher, "base", train.meta) for teacher in teachers]
+    taught_by = [(model, float(about["sigma"])) for model, about in loaded]
+    description |= models.sources(initial=initial, teacher=teachers, members=members)
     sigma_x, everyone = torch.full((len(images),), sigma, device=device), torch.arange(len(images), device=device)
 
     def epoch_batches(epoch: int, random: torch.Generator) -> Iterator[tuple[object, ...]]:
@@ -189,7 +194,7 @@ def train(
             right += (model(batch + sigma * standard).argmax(1) == target).sum().item()
         measured = {"test_accuracy": right / len(test_labels)}
         measured |= {"sigma": sigma_x.mean().item()} if settings.ascent else {}
-        return measured | {"passes": len(images) * copies(way, settings, epoch)}
+        return measured | {"passes": len(images) * copies(way, settings, epoch, len(teachers))}
 
     loop.run(
         step(model, way, settings, noise, sigma_x, device, taught_by),

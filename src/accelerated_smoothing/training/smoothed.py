@@ -1,11 +1,24 @@
 """A network and its noise, for a way of training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from accelerated_smoothing import models
+
+
+class Teacher(NamedTuple):
+    """Another classifier that a way learns from.
+
+    Attributes:
+        predict: images [m, *shape] to float32 logits [m, classes], without gradients.
+        sigma: of the noise that it was trained with.
+    """
+
+    predict: Callable[[torch.Tensor], torch.Tensor]
+    sigma: float
 
 
 @dataclass(frozen=True)
@@ -21,8 +34,7 @@ class Smoothed:
         linear: returns what is linear in f behind a 1-Lipschitz map, if f is such a network.
         epoch: of the training, from 0.
         random: generator of what else a step draws.
-        teacher: images [m, *shape] to float32 logits [m, classes] of another classifier, without gradients; for ways
-            that offer `lessons`.
+        teachers: for ways that offer `lessons`: one, or for `LEVELS` one of each noise level, the largest first.
     """
 
     forward: Callable[[torch.Tensor], torch.Tensor]
@@ -32,7 +44,12 @@ class Smoothed:
     linear: Callable[[], models.Linear]
     epoch: int
     random: torch.Generator
-    teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
+    teachers: Sequence[Teacher] = ()
+
+    def teacher(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits [m, classes] of the only teacher."""
+        (only,) = self.teachers
+        return only.predict(images)
 
     def uphill(self, images: torch.Tensor, labels: torch.Tensor, noise: torch.Tensor, length: float) -> torch.Tensor:
         """Return a step of an attack: along the gradient of -log mean_i softmax(f(x + delta_i))_y, of a given length.

@@ -23,7 +23,9 @@ class Arguments(Seeded, Distributed, Computing):
     sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels")
     initial: Input | None = Field(None, description="weights to start from, instead of fresh ones")
     members: Inputs = Field([], description="weights of the members of a network that is made of them")
-    teacher: Input | None = Field(None, description="weights of the base classifier that crt and catrs learn from")
+    teacher: Inputs = Field(
+        [], description="weights that crt, catrs and stability learn from; for router those of all levels, descending"
+    )
 
 
 def run(arguments: Any) -> None:

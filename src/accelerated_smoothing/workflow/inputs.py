@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import learns
+from accelerated_smoothing.architectures.ensemble import learns
 from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.workflow import plan, shipped
@@ -104,18 +104,22 @@ class Inputs:
     def sources(self, wildcards: Any) -> dict[str, list[str]]:
         """Return the weights that a base classifier starts from, learns from or is made of, if there are some."""
         experiment, paper = self.experiment(wildcards), Path(wildcards.home).parent
-        single = {"initial": experiment.initial, "teacher": experiment.teacher}
-        named = {flag: [name] for flag, name in single.items() if name} | {"members": experiment.members}
-        return {
-            flag: [self._base(f"{paper}/{name}/", wildcards.sigma) for name in names]
-            for flag, names in named.items()
-            if names
+
+        def weights(names: list[str], sigmas: list[Any]) -> list[str]:
+            return [self._base(f"{paper}/{name}/", sigma) for name in names for sigma in sigmas]
+
+        initial, teacher = ([name] if name else [] for name in (experiment.initial, experiment.teacher))
+        files = {
+            "initial": weights(initial, [wildcards.sigma]),
+            "teacher": weights(teacher, experiment.taught_at(float(wildcards.sigma))),
+            "members": weights(experiment.members, [wildcards.sigma]),
         }
+        return {flag: paths for flag, paths in files.items() if paths}
 
     @property
     def assembled(self) -> list[str]:
         """Return the experiments whose base classifiers are made of others without any training."""
-        return [home for home, each in self.run.experiments.items() if not learns(each.base.arch)]
+        return [home for home, each in self.run.experiments.items() if each.combine and not learns(each.combine)]
 
     def surrogate_base(self, wildcards: Any) -> dict[str, str]:
         """Return the weights of the base classifier, if the training of a surrogate starts from them."""
@@ -164,8 +168,15 @@ class Inputs:
         if not choice:
             counts = {purpose: self.counts(purpose)(wildcards) for purpose in PURPOSES}
         lower = [sigma for sigma in reversed(experiment.sigmas) if sigma < float(wildcards.sigma)]
+        other = getattr(settings, "other", None)
         files: dict[str, str | list[str]] = {
             **counts,
+            **{
+                f"other_{purpose}": self.run.counts(f"{Path(wildcards.home).parent}/{other}/", sigma, "test", purpose)
+                for purpose in ("selection", "estimation")
+                for sigma in [float(wildcards.sigma)]
+                if other
+            },
             **{
                 f"lower_{purpose}": [self.run.counts(wildcards.home, sigma, "test", purpose) for sigma in lower]
                 for purpose in ("selection", "estimation")

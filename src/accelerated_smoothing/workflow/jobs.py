@@ -14,6 +14,7 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from accelerated_smoothing import architectures, registry
+from accelerated_smoothing.architectures import ensemble
 from accelerated_smoothing.command import flags
 from accelerated_smoothing.config import embedder
 from accelerated_smoothing.provenance import code
@@ -165,6 +166,12 @@ class Jobs(Inputs):
             )
 
         return words
+
+    def assembly(self, wildcards: Any) -> str:
+        """Return the flag that says what members make, or how one is edited."""
+        experiment = self.experiment(wildcards)
+        how = experiment.combine or ""
+        return f"--edit {how}" if ensemble.kind(how) in ensemble.EDITS else f"--arch {experiment.base.arch}"
 
     def certifier(self, wildcards: Any) -> str:
         """Return the name of a method's certifier on the command line."""

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerated_smoothing.architectures import of_file
+from accelerated_smoothing.architectures import of_file, outputs
 from accelerated_smoothing.config import Config
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def rate(stage: "Stage", config: Config, images: "Shape", device: "torch.device"
         rest: tuple[object, ...]
         if stage.trains == "base":
             sigma_x, rows = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
-            teacher = network(stage.arch, images).eval() if config.teacher else None  # of any architecture
-            step = base.step(model, config.training, config.base, config.noise, sigma_x, device, teacher)
+            levels = config.taught_at(config.sigmas[-1]) if config.teacher else []
+            teachers = [(network(stage.arch, images).eval(), sigma) for sigma in levels]  # of any architecture
+            step = base.step(model, config.training, config.base, config.noise, sigma_x, device, teachers)
             rest = (rows % images.classes, rows, config.base.epochs - 1, loop.generator(0, "measure", device))
         else:
             step = surrogate.step(model, config.surrogate, device)
@@ -82,7 +83,7 @@ def rate(stage: "Stage", config: Config, images: "Shape", device: "torch.device"
 
         def work(amount: int) -> None:
             image = np.zeros((1, *size), np.float32)
-            sampling.count_predictions(engine, image, 0.25, amount, 0, classes=images.classes)
+            sampling.count_predictions(engine, image, 0.25, amount, 0, classes=outputs(stage.arch, images.classes))
 
     amount = batch
     while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.architectures import cost, embeds, learns, rescaling, sll
+from accelerated_smoothing.architectures import cost, embeds, features, rescaling
 from accelerated_smoothing.config import Config, as_slice, counter, dataset_shape, embedder, trainer
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.workflow import measuring
@@ -82,7 +82,7 @@ def input_shape(experiments: Mapping[str, Config], home: str) -> "Shape":
 
 def _features(backbone: Config) -> int:
     """Return the dimension of the embeddings by a backbone."""
-    return sll.shape(backbone.base.arch).features
+    return features(backbone.base.arch)
 
 
 def counting(config: Config, split: str, purpose: str) -> Counting:
@@ -138,7 +138,7 @@ def _training(experiments: Mapping[str, Config], home: str) -> list[Stage]:
     """Return the training of the base classifiers, and the embedding of all images by a backbone."""
     config = experiments[home]
     images, base, sigmas = shape(config), config.base, len(config.sigmas)
-    trained = sigmas - len(config.checkpoints) if learns(base.arch) and not config.classifier else 0
+    trained = 0 if config.classifier else sum(map(config.trains, config.sigmas))
     passes = trained * base.epochs * images.train
     step = copies(experiments, home) + rescaling(base.arch) / base.batch_size
     jobs = []
@@ -208,7 +208,8 @@ def copies(experiments: Mapping[str, Config], home: str) -> float:
     passes: float = way.passes(base) + base.ascent * base.ascent_samples * ascending
     if config.teacher:
         teacher = experiments[f"{home.split('/')[0]}/{config.teacher}/"].arch()
-        passes += way.lessons(base) / TRAINING_COST * cost(teacher) / cost(base.arch)
+        levels = sum(len(config.taught_at(sigma)) for sigma in config.sigmas) / len(config.sigmas)
+        passes += levels * way.lessons(base) / TRAINING_COST * cost(teacher) / cost(base.arch)
     return passes
 
 

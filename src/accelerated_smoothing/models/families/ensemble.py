@@ -67,6 +67,17 @@ class Weighted(Members):
         return (each + self.v.log_softmax(0)[:, None, None]).logsumexp(0)
 
 
+class Agreement(Members):
+    """The logits of the first member, and a largest one for one more class if the members differ in the class."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = torch.stack([member(x) for member in self.members])
+        tops = logits.argmax(2)
+        agree = (tops == tops[:1]).all(0)
+        beyond = 2 * logits[0].abs().amax(1) + 1  # larger than any of them, in every precision
+        return torch.cat([logits[0], torch.where(agree, -beyond, beyond)[:, None]], 1)
+
+
 class Denoised(Members):
     """A residual denoiser before a classifier (Salman et al. 2020). It starts as the identity.
 
@@ -104,6 +115,6 @@ def build(arch: str, channels: int, classes: int) -> nn.Module:
         ValueError: `arch` is not the name of such a network.
     """
     members = [registry.load("models.families", family(part)).build(part, channels, classes) for part in parts(arch)]
-    if kind(arch) == "sween":
-        return Weighted(members)
+    if kind(arch) in ("sween", "agreement"):
+        return (Weighted if kind(arch) == "sween" else Agreement)(members)
     return Denoised(members[0], channels) if kind(arch) == "denoised" else Ensemble(members, agreeing(arch))

@@ -190,28 +190,19 @@ class Folded(nn.Module):
         return x - self.second(F.relu(self.first(x)))
 
 
-class Sll(nn.Module):
-    """Stages of SLL convolutions, a narrowing to the embedding, dense SLLs, and an unconstrained linear layer.
+class Backbone(nn.Module):
+    """A 1-Lipschitz map to embeddings, and an unconstrained linear layer behind it.
 
-    Each stage has a quarter of the pixels and twice the channels of the stage before.
+    Args:
+        side: pixels a side of the images.
+        images: layers on images.
+        vectors: layers on what these return, as vectors.
+        fc: the last layer.
     """
 
-    def __init__(self, arch: str, channels: int, classes: int) -> None:
+    def __init__(self, side: int, images: nn.Sequential, vectors: nn.Sequential, fc: nn.Linear) -> None:
         super().__init__()
-        self.shape = whole = shape(arch)
-        (first, _), (last, side) = whole.stages[0], whole.stages[-1]
-        most = first // whole.unshuffle**2
-        if channels > most:
-            raise ValueError(f"channels must be at most {most} for {arch}, got {channels}")
-        images: list[nn.Module] = [nn.PixelUnshuffle(whole.unshuffle), Padding(first)]
-        for number, (width, _) in enumerate(whole.stages):
-            if number:
-                images += [nn.PixelUnshuffle(2), Narrowing(2 * width, width, image=True)]
-            images += [SllConv(width, width) for _ in range(whole.depth)]
-        vectors: list[nn.Module] = [Narrowing(last * side**2, whole.features, image=False)]
-        vectors += [SllDense(whole.features, 4 * whole.features) for _ in range(whole.depth)]
-        self.images, self.vectors = nn.Sequential(*images), nn.Sequential(*vectors)
-        self.fc = nn.Linear(whole.features, classes)
+        self.side, self.images, self.vectors, self.fc = side, images, vectors, fc
 
     def backbone(self, x: torch.Tensor) -> torch.Tensor:
         """Return embeddings [n, features] of images [n, channels, side, side]; 1-Lipschitz in l2."""
@@ -253,7 +244,7 @@ class Sll(nn.Module):
         Returns:
             The bound; infinite if weights are not finite, or too far apart for any bound.
         """
-        pixels = (self.shape.unshuffle * self.shape.stages[0][1]) ** 2
+        pixels = self.side**2
         size = math.sqrt(pixels) * torch.maximum(mean.abs(), (1 - mean).abs()).norm().item()
         off = UNIT * size
         for layer in (*self.images, *self.vectors):
@@ -263,6 +254,29 @@ class Sll(nn.Module):
                 local, zeros = layer.rounding(size, pixels)
                 off, size = off + local, size + zeros + local
         return 2 * off if off < math.inf else math.inf
+
+
+class Sll(Backbone):
+    """Stages of SLL convolutions, a narrowing to the embedding, dense SLLs, and an unconstrained linear layer.
+
+    Each stage has a quarter of the pixels and twice the channels of the stage before.
+    """
+
+    def __init__(self, arch: str, channels: int, classes: int) -> None:
+        whole = shape(arch)
+        (first, _), (last, side) = whole.stages[0], whole.stages[-1]
+        most = first // whole.unshuffle**2
+        if channels > most:
+            raise ValueError(f"channels must be at most {most} for {arch}, got {channels}")
+        images: list[nn.Module] = [nn.PixelUnshuffle(whole.unshuffle), Padding(first)]
+        for number, (width, _) in enumerate(whole.stages):
+            if number:
+                images += [nn.PixelUnshuffle(2), Narrowing(2 * width, width, image=True)]
+            images += [SllConv(width, width) for _ in range(whole.depth)]
+        vectors: list[nn.Module] = [Narrowing(last * side**2, whole.features, image=False)]
+        vectors += [SllDense(whole.features, 4 * whole.features) for _ in range(whole.depth)]
+        fc = nn.Linear(whole.features, classes)
+        super().__init__(whole.unshuffle * whole.stages[0][1], nn.Sequential(*images), nn.Sequential(*vectors), fc)
 
 
 def transposed(weight: torch.Tensor) -> torch.Tensor:

@@ -44,9 +44,9 @@ def name(experiment: str) -> str:
 
 
 def classifier_files(run: Run) -> list[str]:
-    """Return Cohen et al.'s certificates, the weights and the log of the training for each experiment and sigma."""
+    """Return the certificates by Cohen et al., the weights and the log of the training, where there are these."""
     files = []
-    for home in homes(run):
+    for home in [each for each in homes(run) if COHEN in run.methods(each)]:
         config, place = run.config(home), owner(run.experiments, home)
         for sigma in config.sigmas:
             stem = f"{run.results}/{place}base/sigma{sigma}"

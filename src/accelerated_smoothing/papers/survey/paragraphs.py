@@ -34,12 +34,13 @@ class Paragraph(NamedTuple):
 GAUSSIAN = "gaussian"
 PARAGRAPHS = (
     Paragraph("1.1", "Cohen et al. 2019", GAUSSIAN, COHEN, "the procedure that all others are compared with"),
-    Paragraph("2.1", "Pfrommer et al. 2023", "", "", "not built; FaRS reduces the dimension by a 1-Lipschitz network"),
+    Paragraph("2.1", "Pfrommer et al. 2023", "projected", COHEN, "noise on principal components"),
     Paragraph("2.1", "Li et al. 2022 (DSRS)", "", "", "not built: a second distribution doubles the draws"),
-    Paragraph("2.2", "Horvath et al. 2022 (ACES)", "", "", "not built; cascade chooses the noise, and is sound"),
+    Paragraph("2.2", "Horvath et al. 2022 (ACES)", "", "", "not built: dual, whose second level certifies radius 0"),
+    Paragraph("2.2", "Dual Randomized Smoothing 2025", GAUSSIAN, "dual", "a smoothed router chooses the noise, sound"),
     Paragraph("2.2", "Jeong and Shin 2024", GAUSSIAN, "cascade", "noise by input, sound"),
     Paragraph("2.3", "Chen et al. 2022 (ISS)", GAUSSIAN, "iss", "draws by input, sound"),
-    Paragraph("2.3", "Ugare et al. 2024 (IRS)", "", "", "not built; bf16 counting is certified from its own draws"),
+    Paragraph("2.3", "Ugare et al. 2024 (IRS)", GAUSSIAN, "irs", "rounded weights, by the counts of the original"),
     Paragraph("2.3", "Accelerated Smoothing 2024", GAUSSIAN, "surrogate", "one pass of a surrogate, estimated"),
     Paragraph("2.3", "plans by a surrogate", GAUSSIAN, "planned", "ours: the surrogate plans the draws, sound"),
     Paragraph("3.1", "Cohen et al. 2019, without noise", "clean", COHEN, "what smoothing is without its training"),

@@ -31,6 +31,5 @@ def loss(
     f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", sigma: "torch.Tensor", settings: Settings
 ) -> "torch.Tensor":
     """Return the mean of |f(x + delta) - t(x + delta)|_2, between the logits of f and those of the teacher t."""
-    assert f.teacher is not None
     copies = images + f.noise(sigma, 1)
     return (f.forward(copies) - f.teacher(copies)).norm(dim=1).mean()
