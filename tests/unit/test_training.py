@@ -437,8 +437,8 @@ def test_the_last_batch_is_not_compiled(monkeypatch: pytest.MonkeyPatch, way: st
             step = surrogate.step(model, config.Surrogate(batch_size=8, precision="fp32"), CPU)
             return step, lambda n: (torch.rand(n, 1, 8, 8), torch.full((n, 10), 0.1))
         settings = ways.way(way).Settings(batch_size=8, precision="fp32", ascent=1, ascent_from=0)
-        taught = (teacher.eval(),) if way == "crt" else ()
-        step = base.step(model, way, settings, "gaussian", torch.full((8,), 0.5), CPU, *taught)
+        taught = [(teacher.eval(), 0.5)] if way == "crt" else []
+        step = base.step(model, way, settings, "gaussian", torch.full((8,), 0.5), CPU, taught)
         return step, lambda n: (torch.rand(n, 1, 8, 8), torch.arange(n) % 10, torch.arange(n), 0, random)
 
     torch.compiler.reset()

@@ -77,7 +77,7 @@ def audit(targets: list[Path]) -> list[Node]:
             return node
         node = nodes[path.resolve()] = Node(path)
         if not path.is_file():
-            node.record = _of_images(path)
+            node.record = _left_out(path)
             if node.record:
                 node.notes.append(f"{relative(path)} is not here and was not checked; snakemake makes it by this name")
             else:
@@ -141,13 +141,13 @@ def audit(targets: list[Path]) -> list[Node]:
     return roots
 
 
-def _of_images(path: Path) -> Record | None:
-    """Return the record of images that results were made from, which come without them."""
+def _left_out(path: Path) -> Record | None:
+    """Return the record of a large file without which results may come: images, or the weights of a surrogate."""
     try:
         record = records.read(path)
     except InputError:
         return None
-    return record if record.verb == "data" else None
+    return record if record.verb in ("data", "train-surrogate") else None
 
 
 def _same_place(name: str, other: str) -> bool:
