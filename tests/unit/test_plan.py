@@ -425,3 +425,14 @@ def test_attacks_go_through_the_backbone(name: str, network: int, rate: int, sig
     minutes = stage.cost / jobs / rate / 60
     assert plan.limits(experiments, home)["attacks"] == 30 + math.ceil(2 * minutes)
     assert "attacks" not in plan.limits(experiments, "data-dependent/cohen/")
+
+
+def test_every_experiment_has_a_plan() -> None:
+    """Also those in which a stage runs no network, or that train nothing."""
+    experiments = config.read([Path("config.yaml")]).experiments()
+    for home in experiments:
+        text = plan.report(experiments, None, home)
+        stages = [line.split() for line in text.splitlines()[1:] if re.match(r"[a-z/-]+\S* +[a-z]", line)]
+        total = next(line for line in text.splitlines() if line.startswith("all "))
+        hours = [float(words[-3]) for words in stages if words[-1] == "min"]
+        assert float(total.split()[-3]) == pytest.approx(sum(hours), abs=0.005 * (len(hours) + 1)), home

@@ -244,18 +244,19 @@ def report(experiments: Mapping[str, Config], device: "torch.device | None", hom
         config = config.model_copy(update={"shards": shards})
         experiments = {**experiments, home: config}
     jobs, limit, rate = stages(experiments, home), limits(experiments, home), config.shards.rate
-    width = max(10, *(len(stage.arch) for stage in jobs))
+    width = max([10, *(len(stage.arch) for stage in jobs)])
     head = f"{'stage':24} {'network':{width}} {'jobs':>5} {'images':>15} {'disk':>9} {'images/s':>9} "
     lines = [head + f"{'hours':>9} {'limit':>9}"]
     hours = longest = disk = 0.0
     for stage in jobs:
         speed = measured.get((stage.arch, stage.trains, stage.exact)) or rate * stage.passes / max(stage.cost, 1)
         size = stage.jobs * measuring.weights(stage.arch, images) if stage.trains else stage.disk
-        hours, disk = hours + stage.passes / speed / 3600, disk + size
+        spent = stage.passes / speed / 3600 if stage.passes else 0.0
+        hours, disk = hours + spent, disk + size
         longest += stage.jobs * limit[stage.name] / 60
         lines.append(
             f"{stage.name:24} {stage.arch:{width}} {stage.jobs:5} {stage.passes:15.4g} {size / 1e6:6.1f} MB "
-            f"{speed:9.0f} {stage.passes / speed / 3600:9.2f} {limit[stage.name]:5} min"
+            f"{speed:9.0f} {spent:9.2f} {limit[stage.name]:5} min"
         )
     total, passes = (sum(getattr(stage, name) for stage in jobs) for name in ("jobs", "passes"))
     lines += [
