@@ -546,7 +546,19 @@ def test_ways_are_found() -> None:
         match=f"training must be one of {', '.join(registry.names('training.ways'))}, got 'none'",
     ):
         training.way("none")
-    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [1, 3, 64, 2, 12, 1, 1, 1, 24, 1]
+    assert [training.way(way).passes(training.way(way).Settings()) for way in OWN] == [
+        1,
+        3,
+        64,
+        2,
+        12,
+        1,
+        1,
+        1,
+        24,
+        1,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("way", list(OWN))
