@@ -216,8 +216,8 @@ def test_the_verb_edits_one(members: list[Path], tmp_path: Path, capsys: pytest.
     for words, message in (
         ([str(members[1]), "--edit", "pruned30"], "members must be one file, since --edit is pruned30, got 2"),
         (["--edit", "squashed"], "--edit must be rounded or such as pruned30, got squashed"),
-        ([], "--arch must be set if --edit is not, and only then, got neither"),
-        (["--edit", "rounded", "--arch", "ensemble1-resnet8"], "--arch must be set if --edit is not, and only then"),
+        ([], "--arch or --edit must be set, but not both, got neither"),
+        (["--edit", "rounded", "--arch", "ensemble1-resnet8"], "--arch or --edit must be set, but not both"),
     ):
         assert cli.main(["assemble", first, *words, "--output", str(output)]) == 2
         assert message in capsys.readouterr().err

@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> None:
 
     arch, edit, members = arguments.arch, arguments.edit, arguments.members
     if (arch is None) == (edit is None):
-        raise InputError(f"--arch must be set if --edit is not, and only then, got {'both' if arch else 'neither'}")
+        raise InputError(f"--arch or --edit must be set, but not both, got {'both' if arch else 'neither'}")
     first, about = models.load(members[0], "base")
     description = {key: about[key] for key in ("kind", "sigma", *models.INPUT)}
     if edit:
