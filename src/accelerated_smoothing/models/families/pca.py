@@ -12,7 +12,7 @@ from accelerated_smoothing.models.families.sll import Backbone, Narrowing
 
 
 class Pca(Backbone):
-    """The projection, which no training changes, and an unconstrained linear layer."""
+    """A fixed projection, and a linear layer that training changes."""
 
     def __init__(self, arch: str, channels: int, classes: int) -> None:
         side, components = shape(arch)
