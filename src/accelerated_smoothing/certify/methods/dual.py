@@ -1,7 +1,7 @@
 """Dual smoothing: a smoothed router chooses the noise, and both it and the choice are certified.
 
 (Dual Randomized Smoothing 2025, arXiv 2512.01782; ACES of Horvath et al. 2022 is the case whose second level certifies
-the radius 0.) The router is a smoothed classifier of its own, whose answer k is the place of a noise level. The dual
+the radius 0.) The router is a smoothed classifier of its own, whose answer k is the index of a noise level. The dual
 classifier answers with the smoothed classifier of level k. Within
 
     R = min( sigma_e Phi^-1(LB(router answers k)), sigma_k Phi^-1(LB_k(c)) )
@@ -45,7 +45,7 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     levels, rows = len(selections), np.arange(len(evidence.selection.idx))
     router = [evidence.other_selection.at(n0), evidence.other_stored.at(n)]
     asked = levels > 1
-    # A router with more classes than there are levels has draws in none of them: they count against level k.
+    # The router may have more classes than there are levels. Draws in the others count against level k.
     level = router[0][:, :levels].argmax(axis=1) if asked else np.zeros(len(rows), int)
     top = np.stack([counts.at(n0) for counts in selections])[level, rows].argmax(axis=1)
 

@@ -1,6 +1,6 @@
 """The router of dual smoothing: which noise level certifies an image best (Dual Randomized Smoothing 2025).
 
-f answers with the place of a noise level, 0 for the largest. The teachers are base classifiers of all levels. In each
+f answers with the index of a noise level, 0 for the largest. The teachers are base classifiers of all levels. In each
 step, each of them predicts new noisy copies of an image at its own level, and the level with the largest radius for the
 true class is the label. Certificates of `certify.methods.dual` are sound whatever the router learns.
 """
@@ -34,9 +34,9 @@ def lessons(settings: Settings) -> int:
 
 
 def best(f: "Smoothed", images: "torch.Tensor", labels: "torch.Tensor", samples: int) -> "torch.Tensor":
-    """Return the place [b] of the level with the largest radius for the true class, by mean softmaxes.
+    """Return the index [b] of the level with the largest radius for the true class, by mean softmaxes.
 
-    Where the true class is not the likeliest at any level, the radius is that of the least wrong one, below 0.
+    If the true class is the likeliest at no level, all radii are negative, and the largest still wins.
     """
     import torch
 
