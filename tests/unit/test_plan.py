@@ -113,7 +113,7 @@ def test_the_code_of_a_job_is_that_of_its_classifiers_family(file: str, family: 
 
 def test_the_rate_is_given_or_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--measure", "--rate", "5"]) == 2
-    assert "--rate must not be set together with --measure" in capsys.readouterr().err
+    assert "--rate must be unset with --measure, got" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_counting_takes_each_images_own_sigma(
     ("changes", "message"),
     [
         ({"--at 10": "--at 7"}, "--at must be one of [5, 10], at which sigmas were chosen, got 7"),
-        ({"--at 10": ""}, "--at is required with --sigmas"),
+        ({"--at 10": ""}, "--at must be set with --sigmas, got none"),
         ({"--sigma 0.5": "--sigma 0.25"}, "--sigmas must be chosen for sigma 0.25, got 0.5"),
         ({"--slice :20": "--slice :21"}, "--sigmas must hold all images that are counted, got none for image 20"),
         ({"--noise gaussian": "--noise uniform"}, "--sigmas must be chosen for noise uniform, got gaussian"),

@@ -97,7 +97,7 @@ def test_a_log_that_is_missing_or_another(tmp_path: Path, capsys: pytest.Capture
     assert error.count("\n") == 1
     assert hashlib.sha256(b"idx\n").hexdigest() in error
     assert cli.main([*words, "--like", str(path)]) == 2
-    assert "exactly one of --spread and --like" in capsys.readouterr().err
+    assert "--spread or --like must be set, but not both, got both" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="needs the published logs")

@@ -413,7 +413,7 @@ def test_memory_depends_neither_on_the_images_nor_on_the_draws() -> None:
         (lambda net, x: Smoothed(net, 0.5, noise="cauchy"), "noise must be one of gaussian, laplace, uniform"),
         (lambda net, x: Smoothed(net, 0.5, gpu=1), "gpu is not a key"),
         (lambda net, x: Smoothed(net, 0.5, classes=7).certify(x, n=5), "model must return 7 logits, .* got 10"),
-        (lambda net, x: Smoothed(net, 0.5).certify(x), "budget, radii or n must be given, one of them, got none"),
+        (lambda net, x: Smoothed(net, 0.5).certify(x), "budget, radii or n must be set, exactly one of them, got none"),
         (lambda net, x: Smoothed(net, 0.5).certify(x, n=5, budget=9), "one of them, got budget and n"),
         (lambda net, x: Smoothed(net, 0.5).certify(x, budget=1), "budget must be more than the pilot draws"),
         (lambda net, x: Smoothed(net, 0.5).certify(x, radii=[0.5, 0.1]), "radii must be positive, ascending"),
@@ -489,7 +489,7 @@ def test_the_verb_reads_class_folders(net: nn.Module, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("", "--budget, radii or n must be given, one of them, got none"),
+        ("", "--budget, radii or n must be set, exactly one of them, got none"),
         ("--budget 9 --n 5", "got budget and n"),
         ("--radii 0.5 0.1", "--radii must be positive, ascending and distinct"),
         ("--n 0", "--n must be at least 1, got 0"),

@@ -80,7 +80,7 @@ def certificates(
         n: estimation draws, or [images] those of each image.
         passes: of the base classifier on each image, or [images]. Those that chose its sigma are added here.
         guarantee: of the radii. A sound method is not sound for a classifier whose sigma depends on the input (Sukenik
-            et al. 2021), so "sound" becomes "estimated" where each image has a chosen sigma.
+            et al. 2022), so "sound" becomes "estimated" where each image has a chosen sigma.
     """
     counts = evidence.selection
     assert counts is not None

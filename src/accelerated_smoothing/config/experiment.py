@@ -54,10 +54,10 @@ class Config(Section):
         None, description="experiment of the same paper from whose weights training starts; null: random weights"
     )
     teacher: Name | None = Field(
-        None, description="experiment of the same paper whose base classifier teaches crt and catrs; null: none"
+        None, description="experiment of the same paper that teaches crt, catrs, stability or router; null: none"
     )
     members: list[Name] = Field(
-        [], description="experiments of the same paper of whose base classifiers one is made, of equal architecture"
+        [], description="experiments of the same paper whose base classifiers are combined, of equal architecture"
     )
     combine: str | None = Field(
         None,

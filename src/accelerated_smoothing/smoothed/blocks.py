@@ -77,8 +77,8 @@ class Blocks:
             purpose: of the draws.
             sizes: ascending nested numbers of draws.
             work: done once for each block, in order.
-            what: is done, for people.
-            expected: draws of a block that will be asked for, for people; 0: all that may be.
+            what: text of the progress bar.
+            expected: from the rows of a block to its expected draws, for the progress bar; 0: the largest number.
         """
         results, blocks = [], list(self._rows(sizes))
         for number, rows in enumerate(blocks):
@@ -105,7 +105,7 @@ class Blocks:
         return results
 
     def counts(self, purpose: str, draws: int, what: str) -> Counts:
-        """Return the counts of all images among a number of draws."""
+        """Return the counts [images, 1, classes] of all images after a number of draws each."""
 
         def work(rows: slice, tallies: Online) -> tuple[np.ndarray, np.ndarray]:
             part = self.stored(rows, tallies, purpose)
@@ -115,7 +115,7 @@ class Blocks:
         return self._counts(slice(0, len(tally)), np.array([draws]), tally, seconds, purpose)
 
     def stored(self, rows: slice, tallies: Online, purpose: str) -> Counts:
-        """Return the counts of one block's images among the largest number of draws; they are made if they lack."""
+        """Return the counts of one block's images after the largest number of draws; make missing draws."""
         every, last = np.arange(len(tallies.passes)), len(tallies.sizes) - 1
         tally, seconds = tallies.tally(every, last)[:, None], tallies.seconds_of(every, last)[:, None]
         return self._counts(rows, tallies.sizes[last:], tally, seconds, purpose)

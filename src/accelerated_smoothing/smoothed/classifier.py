@@ -74,17 +74,17 @@ class Smoothed:
         """Certify images: each certificate holds with probability 1 - alpha, by itself.
 
         One of three ways must be chosen. With a budget, a few pilot draws of each image, which are then discarded, plan
-        how many draws each is worth. With radii, an image is drawn until the largest of them that it has is certain.
-        With n, it is CERTIFY of Cohen et al. (2019).
+        how many draws each is worth. With radii, draws of an image stop when its largest radius is certified, or
+        when further draws are not worth their cost. With n, run CERTIFY of Cohen et al. (2019).
 
         Args:
             images: an array or tensor [n, channels, height, width], uint8 or in [0, 1]; or a file or folder, see
                 `inputs.as_images`. They are read in blocks.
             budget: mean passes of an image, pilot included.
-            radii: ascending, in pixels of [0, 1].
+            radii: to certify, ascending, in pixels of [0, 1].
             n: estimation draws of each image.
             labels: [n] true classes; by default those of the file or of the class folders, if any.
-            size: pixels a side of the squares that the pictures of a folder become.
+            size: pixels a side, to which the pictures of a folder are scaled and cropped.
             part: the images of a file or folder to take, as a Python slice.
             output: a log of certificates to write. While the run lasts, what it has drawn is saved beside it, and the
                 same call goes on after a stop or a kill.
@@ -92,8 +92,8 @@ class Smoothed:
             options: alpha, n0, seed, bound, pilot and most, see `settings.Certifying`.
 
         Returns:
-            One row per image: idx, predict (-1: abstains), radius, time (seconds), guarantee, passes, p_lower, count,
-            n, ...; with label and correct if there are labels.
+            One row per image: idx, predict (-1: abstains), radius (pixels of [0, 1]), time (seconds), guarantee,
+            passes, p_lower, count, n, ...; with label and correct if there are labels.
 
         Raises:
             InputError: an argument is wrong, or the network does not map images of this shape to finite logits.
@@ -126,7 +126,7 @@ class Smoothed:
         Args:
             images, size, part, show: as for `certify`.
             n: draws of each image.
-            alpha: probability of a class other than g(x), at most.
+            alpha: largest probability that the returned class is not g(x).
             seed: the root seed.
 
         Returns:

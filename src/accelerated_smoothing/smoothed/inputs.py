@@ -25,7 +25,7 @@ def as_images(given: Any, labels: ArrayLike | None = None, size: int = 224, part
         given: [n, channels, height, width] uint8 or floats in [0, 1], as an array or a tensor; `Images`; or the path of
             a split that a verb wrote, or of what `browsing.browse` reads.
         labels: [n] true classes, -1 for an unknown one; by default those of the file or of the folders.
-        size: pixels a side of the squares that the pictures of a folder become.
+        size: pixels a side, to which the pictures of a folder are scaled and cropped.
         part: the images of a path to take, as a Python slice.
 
     Raises:

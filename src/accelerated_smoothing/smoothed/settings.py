@@ -67,14 +67,16 @@ class Certifying(Section):
     def _one_way(self) -> "Certifying":
         given = [way for way in WAYS if getattr(self, way) is not None]
         if len(given) != 1:
-            raise ValueError(f"budget, radii or n must be given, one of them, got {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"budget, radii or n must be set, exactly one of them, got {' and '.join(given) or 'none'}"
+            )
         if self.budget is not None and self.budget <= self.piloted:
             raise ValueError(f"budget must be more than the pilot draws ({self.piloted}), got {self.budget:g}")
         return self
 
     @property
     def piloted(self) -> int:
-        """The pilot draws of each image; 0 for CERTIFY, which selects instead."""
+        """Return the number of pilot draws of each image; 0 with n, which uses selection draws instead."""
         if self.n is not None:
             return 0
         tenth = PILOT if self.budget is None else max(1, int(self.budget / 10))
@@ -82,7 +84,7 @@ class Certifying(Section):
 
     @property
     def sizes(self) -> list[int]:
-        """The nested numbers of estimation draws at which counts are looked at."""
+        """Return the ascending numbers of estimation draws at which a method may look at the counts."""
         return [self.n] if self.n else config.Sampling(sizes=[self.most], grid=20).counted()
 
 

@@ -11,7 +11,7 @@ from accelerated_smoothing.command import Inputs
 class Item(command.Arguments):
     positional = ("number", "inputs")
 
-    number: str = Field(description="3 of Accelerated Smoothing, data-dependent/3 or fars/3 of another paper")
+    number: str = Field(description="number of the item: 3 in Accelerated Smoothing, such as fars/3 in another paper")
     inputs: Inputs = Field([], description="certificates, counts, timings or images")
     caption: str = Field("", description="what was run, in words")
     radii: list[config.Radius] = Field(config.Config().radii, description="radii of certified accuracy, [0,1] pixels")
@@ -30,7 +30,11 @@ class Item(command.Arguments):
 
 
 def find(arguments: Item) -> Any:
-    """Return the table or figure, and check the number of its inputs."""
+    """Return the table or figure, and check the number of its inputs.
+
+    Raises:
+        InputError: there is none of this name, or the number of inputs is wrong.
+    """
     from accelerated_smoothing import papers
 
     lookup = {"table": papers.table, "figure": papers.figure}[arguments.kind]
@@ -40,6 +44,7 @@ def find(arguments: Item) -> Any:
 
 
 def settings(arguments: Item) -> Any:
+    """Return the settings of the analysis, with radii in pixels of [0, 1]."""
     from accelerated_smoothing import analysis
 
     return analysis.Settings(arguments.radii, arguments.reference, arguments.error_radius)

@@ -51,7 +51,7 @@ def run(arguments: Arguments) -> None:
     sigmas = None
     if arguments.sigmas:
         if not arguments.at:
-            raise InputError("--at is required with --sigmas: the number at which they were chosen")
+            raise InputError("--at must be set with --sigmas, got none; it is the number at which they were chosen")
         sigmas = chosen.choose(arguments.sigmas, arguments.at, images, arguments.base, arguments.sigma, arguments.noise)
     sampling.count(
         arguments.base,

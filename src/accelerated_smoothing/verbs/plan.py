@@ -24,7 +24,7 @@ class Arguments(command.Arguments):
     @model_validator(mode="after")
     def _one_rate(self) -> Self:
         if self.measure and self.rate:
-            raise ValueError("rate must not be set together with --measure")
+            raise ValueError(f"rate must be unset with --measure, got {self.rate:g}")
         return self
 
 

@@ -5,7 +5,10 @@ from pydantic import Field
 from accelerated_smoothing import command
 from accelerated_smoothing.command import Inputs, Output, Source
 
-EXAMPLE = "results/demo/table*.* results/demo/timing.tsv --template page.html.j2 --output report.html"
+EXAMPLE = (
+    "results/demo/table1.csv results/demo/table1.md results/demo/timing.tsv "
+    "--template src/accelerated_smoothing/report/page.html.j2 --output report.html"
+)
 MAKES = "Page"
 SHOWS = True
 

@@ -42,7 +42,8 @@ def run(arguments: Arguments) -> None:
     from accelerated_smoothing.data import published
 
     if (arguments.spread is None) == (arguments.like is None):
-        raise InputError("exactly one of --spread and --like is required")
+        got = "neither" if arguments.like is None else "both"
+        raise InputError(f"--spread or --like must be set, but not both, got {got}")
     published.check(Path(arguments.log), arguments.sigma)
     spread = arguments.spread or beliefs.read(arguments.like).typical_spread()  # type: ignore[arg-type]
     evidence = simulation.simulate(

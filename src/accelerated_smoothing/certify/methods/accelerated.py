@@ -37,7 +37,9 @@ def radii(
     Args:
         h: [images, classes] probabilities of the surrogate.
         predicted: [images] classes that PREDICT returned.
-        radius: from lower bounds [images] on the probability of the top class to radii [images].
+        n: number of draws whose counts h predicts.
+        alpha: error probability of the bound.
+        radius: from lower bounds [images] on the probability of the top class to radii [images], in pixels of [0, 1].
 
     Returns:
         [images] class or abstention, radius, p_lower, and floor(n h) of the surrogate's top class.

@@ -41,7 +41,7 @@ class Bounds:
 
 
 def stages(sizes: np.ndarray, number: int) -> list[int]:
-    """Return the positions in the sizes of the stages, ascending and distinct: the sizes nearest to N / 10^s."""
+    """Return the ascending positions in the sizes of the stages: for s < number, the size nearest to N / 10^s."""
     wanted = np.log(sizes[-1]) - np.log(10) * np.arange(number)
     return sorted({int(np.abs(np.log(sizes) - size).argmin()) for size in wanted})
 

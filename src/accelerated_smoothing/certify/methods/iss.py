@@ -1,4 +1,4 @@
-"""Input-specific sampling (Chen et al. 2021): sound with probability 1 - alpha, with draws that the selection plans.
+"""Input-specific sampling (Chen et al. 2022): sound with probability 1 - alpha, with draws that the selection plans.
 
 The selection draws give a two-sided interval for the probability of their top class. The estimation draws are the
 fewest with which, for every probability in that interval, the expected count certifies a radius at most `loss` smaller
@@ -32,7 +32,16 @@ class Settings(Section):
 def positions(
     k: np.ndarray, n0: int, sizes: np.ndarray, alpha: float, radius: planning.Radius, loss: float
 ) -> np.ndarray:
-    """Return the positions [images] in the sizes, from the counts k [images] of the top class in n0 draws."""
+    """Return the position [images] in the sizes of the fewest draws that are enough.
+
+    Args:
+        k: [images] counts of the top class in n0 selection draws.
+        n0: number of selection draws.
+        sizes: ascending numbers of draws.
+        alpha: error probability.
+        radius: from lower bounds to radii, in units of sigma.
+        loss: largest loss of radius, in units of sigma.
+    """
     distinct, place = np.unique(k, return_inverse=True)
     low = statistics.lower_bound(distinct, n0, alpha / 2)
     high = 1 - statistics.lower_bound(n0 - distinct, n0, alpha / 2)

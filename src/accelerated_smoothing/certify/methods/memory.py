@@ -2,7 +2,7 @@
 
 Cohen et al.'s bound gives each image a prediction and a radius for the classifier that is smoothed with the sigma of
 that image. Points around the image may have other sigmas, so this radius alone guarantees nothing for the classifier
-that chooses a sigma for every input (Sukenik et al. 2021). The memory enforces the guarantee: images are processed in
+that chooses a sigma for every input (Sukenik et al. 2022). The memory enforces the guarantee: images are processed in
 the order of their index, and each prediction is stored with its ball. Where the ball and the prediction of a later
 image contradict a stored ball, the later image is changed.
 

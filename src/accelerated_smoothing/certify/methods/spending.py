@@ -47,7 +47,7 @@ def spend(
     gains: list[np.ndarray],
     rate: float,
 ) -> looks.Looks:
-    """Look at each image up to three times.
+    """Look at each image up to three times, and return the best looks [images].
 
     Args:
         evidence: with the estimation counts.

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def build(arch: str, channels: int, classes: int) -> nn.Module:
-    """Return a new network."""
+    """Return a new network from normalised images [n, channels, height, width] to logits [n, classes]."""
     import torchvision.models  # takes seconds, and most networks are CIFAR ResNets
 
     network: nn.Module = getattr(torchvision.models, arch.removeprefix("imagenet-"))(num_classes=classes)

@@ -36,5 +36,5 @@ class Head(nn.Module):
 
 
 def build(arch: str, channels: int, classes: int) -> nn.Module:
-    """Return a new network; `channels` is the dimension of the embedding."""
+    """Return a new network from embeddings [n, channels, 1, 1] to logits [n, classes]."""
     return Head(arch, channels, classes)

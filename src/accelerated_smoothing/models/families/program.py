@@ -67,5 +67,5 @@ class Exported(Program):
 
 
 def build(arch: str, channels: int, classes: int) -> Program:
-    """Return a network whose program is still to be read."""
+    """Return a network from images [n, channels, height, width] in [0, 1] to logits; call `read` before use."""
     return Onnx() if arch == "onnx" else Exported()

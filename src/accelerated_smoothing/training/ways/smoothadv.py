@@ -34,6 +34,7 @@ def attack(
 
     Args:
         images: [b, *shape] in [0,1].
+        labels: [b] true classes.
         noise: [b * samples, *shape] the delta; the samples of an image are consecutive.
 
     Returns:
