@@ -14,6 +14,7 @@ import pytest
 R = "results/tiny"
 C = "results/cifar10"
 FAST = [f"{C}/fast-and-sound/{name}" for name in ("table1.csv", "table2.csv", "table3.csv", "figure1.svg")]
+LABELS = [f"{C}/label-budget/{name}" for name in ("table1.csv", "figure1.svg")]
 ROOT = Path(__file__).parents[2]
 TINY = ("--configfile", "presets/tiny.yaml")
 Plan = Callable[..., dict[str, int]]
@@ -127,14 +128,14 @@ def cifar10(clone: Path, tmp_path: Path) -> Path:
 
 
 def test_cifar10_is_not_trained_again(cifar10: Path, snakemake) -> None:
-    words = (f"{C}/table1.csv", *FAST, "--configfile", "presets/cifar10.yaml", "-n")
+    words = (f"{C}/table1.csv", *FAST, *LABELS, "--configfile", "presets/cifar10.yaml", "-n")
     assert jobs(snakemake(*words, folder=cifar10)) == {}
     again = jobs(snakemake(*words, "--config", "base={epochs: 31}", folder=cifar10))
-    assert (again["base"], again["surrogate"], again["counts"]) == (2, 8, 8)
+    assert (again["base"], again["surrogate"], again["counts"]) == (2, 15, 11)
 
 
 def test_cifar10s_tables_and_figures_are_made_again(cifar10: Path, snakemake) -> None:
-    items = [*(f"{C}/{name}" for name in ("table1.csv", "table3.csv", "table6.csv", "figure3.svg")), *FAST]
+    items = [*(f"{C}/{name}" for name in ("table1.csv", "table3.csv", "table6.csv", "figure3.svg")), *FAST, *LABELS]
     before = {item: (cifar10 / item).read_bytes() for item in items}
     for item in items:
         (cifar10 / item).unlink()
@@ -149,7 +150,7 @@ def test_cifar10s_audit_says_what_it_could_not_check(tmp_path: Path) -> None:
     done = subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], capture_output=True, text=True, check=False)
     if done.returncode or (ROOT / ".git/shallow").exists():
         pytest.skip("this copy of the repository has no history")
-    words = audit(tmp_path / "clone", f"{C}/table1.csv", FAST[0])
+    words = audit(tmp_path / "clone", f"{C}/table1.csv", FAST[0], LABELS[0])
     assert words.splitlines()[-1].startswith("holds: all ")
     for file in ("data/test.npz", "surrogates/sigma0.5/resnet56.safetensors"):
         assert f"note: {C}/{file} is not here and was not checked" in words
