@@ -27,15 +27,15 @@ def test_members_are_experiments(results: Path, tiny: Path) -> None:
         ("ensemble", "ensemble2-resnet8"),
         ("sween", "sween2-resnet8"),
     ):
-        model, about = models.load(results / f"{name}/base/sigma0.5.safetensors", "base")
+        model, about = models.load(results / f"{name}/base/sigma0.25.safetensors", "base")
         assert about["arch"] == arch
-        files = [tiny / "base/sigma0.5.safetensors", results / "gaussian-1/base/sigma0.5.safetensors"]
+        files = [tiny / "base/sigma0.25.safetensors", results / "gaussian-1/base/sigma0.25.safetensors"]
         assert about["sources"]["members"] == [sha256(file) for file in files]
         for member, file in zip(model[1].members, files, strict=True):
             weights = models.load(file, "base")[0][1].state_dict()
             assert all(torch.equal(member.state_dict()[key], tensor) for key, tensor in weights.items())
-    assert not (results / "ensemble/base/sigma0.5.csv").exists()
-    assert (models.load(results / "sween/base/sigma0.5.safetensors", "base")[0][1].v != 0).all()
+    assert not (results / "ensemble/base/sigma0.25.csv").exists()
+    assert (models.load(results / "sween/base/sigma0.25.safetensors", "base")[0][1].v != 0).all()
 
 
 def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: Path) -> None:
@@ -45,10 +45,10 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
         return pd.read_csv(file)[["passes", "seconds"]].sum()
 
     logs = {
-        name: own(results / f"{name}/base/sigma0.5.csv")
+        name: own(results / f"{name}/base/sigma0.25.csv")
         for name in ("clean", "consistency", "crt", "gaussian-1", "sween", "denoised", "projected")
     }
-    logs["gaussian"] = own(tiny / "base/sigma0.5.csv")
+    logs["gaussian"] = own(tiny / "base/sigma0.25.csv")
     behind = {
         "clean": ["clean"],
         "gaussian": ["gaussian"],
@@ -56,21 +56,30 @@ def test_training_costs_what_all_trainings_behind_it_cost(results: Path, tiny: P
         "crt": ["crt", "consistency"],
         "gaussian-1": ["gaussian-1"],
         "ensemble": ["gaussian", "gaussian-1"],
+        "consensus": ["gaussian", "gaussian-1", "consistency"],
         "sween": ["sween", "gaussian", "gaussian-1"],
         "denoised": ["denoised", "clean"],
         "rounded": ["gaussian"],
         "projected": ["projected"],
     }
-    assert set(table.loc[0.5].index) == set(behind)
+    assert set(table.loc[0.25].index) == set(behind)
     for name, trainings in behind.items():
-        row = table.loc[0.5, name]
+        row = table.loc[0.25, name]
         assert row["training_passes"] == sum(logs[each]["passes"] for each in trainings), name
         assert row["training_seconds"] == pytest.approx(sum(logs[each]["seconds"] for each in trainings)), name
     images = 1297
     assert logs["consistency"]["passes"] == 2 * images * 2
     assert logs["crt"]["passes"] == 2 * images * (1 + 1)
-    ensembles = table.loc[0.5].loc[["ensemble", "sween"], "passes"]
-    assert (ensembles == 2 * table.loc[0.5].loc["gaussian", "passes"]).all()
+    passes = table.loc[0.25, "passes"]
+    assert (passes[["ensemble", "sween"]] == 2 * passes["gaussian"]).all()
+
+
+def test_a_consensus_runs_its_last_member_where_the_first_differ(results: Path) -> None:
+    passes = pd.read_csv(results / "table1.csv").set_index(["sigma", "classifier"]).loc[0.25, "passes"]
+    tally = counts.read(results / "agreeing/counts/sigma0.25/test-estimation.npz").at(100)
+    differ = tally[:, 10].sum() / tally.sum()
+    assert 0 < differ < 0.5
+    assert passes["consensus"] == pytest.approx((2 + differ) * passes["gaussian"])
 
 
 def test_certificates_stand_beside_cohens_at_equal_passes(results: Path) -> None:
@@ -125,7 +134,7 @@ def test_every_paragraph_has_an_answer_or_a_reason(results: Path) -> None:
     assert (table["note"] != "").all()
     answered = table[table["classifier"] != ""]
     built = answered[answered["classifier"].isin(["clean", "gaussian", "consistency", "crt", "ensemble"])]
-    assert (built["ACR 0.5"] != "").all()
+    assert (built["ACR 0.25"] != "").all()
     assert table[table["classifier"] == ""]["note"].str.contains("not built|needs").all()
 
 

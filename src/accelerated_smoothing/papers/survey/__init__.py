@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis
-from accelerated_smoothing.config import owner
+from accelerated_smoothing.architectures import ensemble
+from accelerated_smoothing.config import Config, owner
 from accelerated_smoothing.config.run import Run
+from accelerated_smoothing.counting import counts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import describe, sha256
 from accelerated_smoothing.papers import captions
@@ -21,6 +24,7 @@ NAME = "Is randomized smoothing scalable?"
 FOLDER = "survey"
 LINE = "frontier"  # Cohen et al.'s certificates at every size
 COHEN = "cohen"
+AGREEMENT = "agreement"  # combines members, and counts the images on which they differ
 
 
 def caption(run: Run) -> str:
@@ -44,7 +48,11 @@ def name(experiment: str) -> str:
 
 
 def classifier_files(run: Run) -> list[str]:
-    """Return the certificates by Cohen et al., the weights and the log of the training, where there are these."""
+    """Return the certificates by Cohen et al., and what is known of each classifier that has them.
+
+    These are its weights, the log of its training if it was trained, and if it is a consensus, how often its first
+    members agree, if an experiment counts this.
+    """
     files = []
     for home in [each for each in homes(run) if COHEN in run.methods(each)]:
         config, place = run.config(home), owner(run.experiments, home)
@@ -52,7 +60,15 @@ def classifier_files(run: Run) -> list[str]:
             stem = f"{run.results}/{place}base/sigma{sigma}"
             files += [*run.certificates(home, [sigma], [COHEN]), f"{stem}.safetensors"]
             files += [f"{stem}.csv"] if run.config(place).trains(sigma) else []
+            files += _agreement(run, config, sigma)
     return files
+
+
+def _agreement(run: Run, config: Config, sigma: float) -> list[str]:
+    """Return the counts of the experiment whose members are those that a consensus asks first, if there is one."""
+    first = config.members[: ensemble.agreeing(config.archs()[sigma])]
+    asked = [home for home in homes(run) if (run.config(home).combine, run.config(home).members) == (AGREEMENT, first)]
+    return [run.counts(home, sigma, "test", "estimation") for home in asked[:1]]
 
 
 def certificate_files(run: Run) -> list[str]:
@@ -60,11 +76,22 @@ def certificate_files(run: Run) -> list[str]:
     return [file for home in homes(run) if len(run.methods(home)) > 1 for file in run.certificates(home)]
 
 
+def images_behind(log: pd.DataFrame, settings: analysis.Settings, column: str) -> np.ndarray:
+    """Return which images of a log a number of the tables comes from, [images]."""
+    if column.startswith("r="):
+        return analysis.certified(log, float(column.removeprefix("r=")))
+    if column == "abstained":
+        return np.asarray(log["predict"] < 0)
+    if column in ("ACR", "above_half"):
+        return np.asarray(log["correct"] == 1)
+    return np.full(len(log), True)
+
+
 def load_classifiers(paths: Sequence[Path]) -> pd.DataFrame:
     """Read the entries of `classifier_files`.
 
     Returns:
-        The certificates, with the columns `training` (the way), `arch`, `networks` (that run in one pass),
+        The certificates, with the columns `training` (the way), `arch`, `networks` (mean number that run in a pass),
         `training_passes` and `training_seconds` (of all trainings behind it; none where a log does not say).
 
     Raises:
@@ -92,7 +119,7 @@ def load_classifiers(paths: Sequence[Path]) -> pd.DataFrame:
             log.assign(
                 training=own.about.get("training", "-"),
                 arch=own.about["arch"],
-                networks=len(own.about.get("sources", {}).get("members", [])) or 1,
+                networks=own.networks,
                 training_passes=sum(each.passes for each in trained),
                 training_seconds=sum(each.seconds for each in trained),
             )
@@ -101,23 +128,31 @@ def load_classifiers(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 class Classifier(NamedTuple):
-    """A base classifier: the hash of its weights, what they say of themselves, and its own training."""
+    """A base classifier: the hash of its weights, what they say of themselves, its own training, and its networks."""
 
     hash: str
     about: dict[str, Any]
     passes: float
     seconds: float
+    networks: float
 
 
 def _classifier(certified: Path, *files: Path) -> Classifier:
-    """Return the classifier of one entry, whose training has a log if there was one.
+    """Return the classifier of one entry.
 
     Raises:
         InputError: the weights are missing.
     """
-    if not files or files[0].suffix != ".safetensors":
+    known = {file.suffix: file for file in files}
+    if ".safetensors" not in known:
         raise InputError(f"{certified} must stand before the weights of its base classifier")
     nothing = pd.DataFrame({"passes": [], "seconds": []})
-    epochs = pd.read_csv(files[1]) if files[1:] else nothing
+    epochs = pd.read_csv(known[".csv"]) if ".csv" in known else nothing
     passes = epochs["passes"].sum() if "passes" in epochs else float("nan")
-    return Classifier(sha256(files[0]), describe(files[0]), float(passes), float(epochs["seconds"].sum()))
+    about = describe(known[".safetensors"])
+    networks: float = len(about.get("sources", {}).get("members", [])) or 1
+    if ".npz" in known:  # a consensus: the others run only where the first members differ
+        tally = counts.read(known[".npz"]).counts[:, -1]
+        first = ensemble.agreeing(about["arch"])
+        networks = first + (networks - first) * float(tally[:, -1].sum() / tally.sum())
+    return Classifier(sha256(known[".safetensors"]), about, float(passes), float(epochs["seconds"].sum()), networks)

@@ -48,16 +48,9 @@ def behind(logs: pd.DataFrame, settings: analysis.Settings, row: pd.Series, colu
     """Return which images a number comes from, [images]."""
     key = analysis.Key(f"{paper.FOLDER}/{row['classifier']}", row["sigma"], row["method"])
     groups = analysis.groups(logs)
-    log = groups[key]
-    if column.startswith("r="):
-        return analysis.certified(log, float(column.removeprefix("r=")))
-    if column == "abstained":
-        return np.asarray(log["predict"] < 0)
     if column == "exceeds":
-        return analysis.exceeds(log, groups[key._replace(method=paper.COHEN)])
-    if column == "ACR":
-        return np.asarray(log["correct"] == 1)
-    return np.full(len(log), True)
+        return analysis.exceeds(groups[key], groups[key._replace(method=paper.COHEN)])
+    return paper.images_behind(groups[key], settings, column)
 
 
 TABLES = {

@@ -47,20 +47,15 @@ def behind(logs: pd.DataFrame, settings: analysis.Settings, row: pd.Series, colu
         for key, log in analysis.groups(logs).items()
         if (key.sigma, paper.name(key.experiment)) == (row["sigma"], row["classifier"])
     )
-    if column.startswith("r="):
-        return analysis.certified(log, float(column.removeprefix("r=")))
-    if column == "abstained":
-        return np.asarray(log["predict"] < 0)
-    if column in ("ACR", "above_half"):
-        return np.asarray(log["correct"] == 1)
-    return np.full(len(log), True)
+    return paper.images_behind(log, settings, column)
 
 
 TABLES = {
     "table1": Table(
         title="Table 1: base classifiers, certified by Cohen et al.'s procedure, and what their training costs",
         note="Classifier: the experiment. Training: the way of the last training; - where none is needed. Passes: "
-        "networks that run for a certificate. Training_passes: noisy copies that went through a network in all "
+        "networks that run for a certificate; of a consensus, the mean, since most draws need its first members only. "
+        "Training_passes: noisy copies that went through a network in all "
         "trainings behind the classifier, those of teachers and members included; - where a log does not say. "
         "Seconds are measured, on whatever else ran. Above_half: share of the images whose true class certainly has a "
         "probability above 1/2. P_median: median share of draws in the selected class. ACR alone rewards images with "
