@@ -264,6 +264,11 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
         ({"base": {"epochs": 0}}, "base.epochs must be at least 1, got 0"),
         ({"sampling": {"precision": "fp8"}}, "sampling.precision must be 'fp32' or 'bf16', got 'fp8'"),
         ({"compute": {"device": "tpu"}}, "compute.device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+        ({"compute": {"kernels": "cutlass"}}, "compute.kernels must be null or one of cudnn, triton, got 'cutlass'"),
+        (
+            {"compute": {"device": "cpu", "kernels": "cudnn"}},
+            "compute.kernels must be null while device is cpu, got 'cudnn'",
+        ),
         ({"alpha": 0}, "alpha must be greater than 0, got 0"),
         ({"alpha": 2}, "alpha must be less than 1, got 2"),
         ({"sigmas": [101]}, "sigmas.0 must be at most 100, got 101"),

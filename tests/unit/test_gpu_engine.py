@@ -95,3 +95,17 @@ def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
     predictor = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
     assert predictor.arithmetic == "cuda-pytorch-fp32-folded-batch64"
     assert torch.cuda.get_device_name() in predictor.build
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kernels", registry.names("counting.kernels"))
+def test_kernels_of_blocks_predict_what_the_network_does(case: SimpleNamespace, kernels: str, precision: str) -> None:
+    device = devices.choose("cuda", "device")
+    predictor = Pytorch(case.model, SHAPE, batch=64, device=device, precision=precision, kernels=kernels)
+    assert predictor.arithmetic == f"cuda-pytorch-{precision}-folded-{kernels}-batch64"
+    error = (predictor.logits(case.images) - plain(case.model, case.images)).abs().max()
+    assert error < LIMITS[precision][0]
+    logits = plain(copy.deepcopy(case.model).to(device), copies(case.draws, "cuda")).cpu()
+    assert_same_but_for_ties(predicted(predictor, case.draws), logits, *LIMITS[precision][1:])

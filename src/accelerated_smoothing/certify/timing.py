@@ -36,6 +36,7 @@ def measure(
     seed: int,
     repeats: int,
     device: torch.device,
+    kernels: str | None = None,
     head: Path | None = None,
 ) -> None:
     """Time one whole certificate at a time, from the image to its radius, and write every measurement.
@@ -56,6 +57,7 @@ def measure(
         seed: of the noise.
         repeats: measurements of each image, method and N.
         device: on which the networks run.
+        kernels: of f's blocks on a GPU, see `engines.build`.
         head: weight file of a network on the embeddings by f's backbone, where f is an SLL network. The method
             `embedded` is CERTIFY with noise on the embedding, and its time includes the backbone (FaRS, section 2.1).
 
@@ -67,7 +69,10 @@ def measure(
     # What does not depend on the image is built before the clock starts.
     build = partial(engines.build, device=device)
     batches = {n: engines.batch(shape, device, sampled.batch_size, n) for n in {n0, *sampled.sizes}}
-    f = {batch: build(model, shape, precision=sampled.precision, batch_size=batch) for batch in set(batches.values())}
+    f = {
+        batch: build(model, shape, precision=sampled.precision, batch_size=batch, kernels=kernels)
+        for batch in set(batches.values())
+    }
 
     def draw(image: np.ndarray, samples: int, purpose: str, by: engines.Engine | None = None) -> np.ndarray:
         return sampling.count_predictions(

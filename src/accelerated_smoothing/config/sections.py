@@ -7,11 +7,11 @@ changes.
 import math
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from accelerated_smoothing.architectures import cost, resnet_depth
 from accelerated_smoothing.config.errors import NAME, SLICE, unknown_key
-from accelerated_smoothing.config.plugins import dataset_names
+from accelerated_smoothing.config.plugins import dataset_names, kernel_names
 
 
 def _zero_or_noise(sigma: float) -> float:
@@ -224,6 +224,18 @@ class Compute(Section):
     portable: bool = Field(
         False, description="use AVX2 alone, so that training gives the same weights on every x86-64 CPU that has it"
     )
+    kernels: str | None = Field(
+        None, description="of blocks of CIFAR ResNets when counting on a GPU: cudnn or triton; null: PyTorch's own"
+    )
+
+    @field_validator("kernels")
+    @classmethod
+    def _exist(cls, kernels: str | None, given: ValidationInfo) -> str | None:
+        if kernels is not None and kernels not in kernel_names():
+            raise ValueError(f"must be null or one of {', '.join(kernel_names())}")
+        if kernels and given.data.get("device") == "cpu":
+            raise ValueError("must be null while device is cpu")
+        return kernels
 
 
 class Comparison(Section):

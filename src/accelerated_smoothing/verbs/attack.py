@@ -47,6 +47,7 @@ def run(arguments: Arguments) -> None:
         alpha=arguments.alpha,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
         certificates=arguments.certificates,
         code=code.digest("attack", code.facts(arguments)),
     )

@@ -60,5 +60,6 @@ def run(arguments: Any) -> None:
         arguments.output,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
         code=code.digest("certify-online", code.facts(arguments)),
     )

@@ -76,4 +76,5 @@ def run(arguments: Any) -> None:
         count=arguments.count,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
     )

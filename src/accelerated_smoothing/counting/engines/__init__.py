@@ -75,8 +75,9 @@ class Engine(Protocol):
 
     Attributes:
         device: where the predictions are.
-        arithmetic: device kind, library, precision and folding as one word; on a GPU also the batch size, since
-            kernels are chosen by shape. It ends with `PORTABLE` if every processor makes the same bits.
+        arithmetic: device kind, library, precision and folding as one word; on a GPU also the kernels of blocks, if
+            they are not the library's own, and the batch size, since kernels are chosen by shape. It ends with
+            `PORTABLE` if every processor makes the same bits.
         build: the library's version, and the processor where it may change the last bits.
     """
 
@@ -141,6 +142,7 @@ def build(
     precision: str = "fp32",
     batch_size: int | None = None,
     draws: int | None = None,
+    kernels: str | None = None,
 ) -> Engine:
     """Return the engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
 
@@ -150,6 +152,7 @@ def build(
         model: the classifier, in evaluation mode; it stays as it is.
         images, batch_size, draws: as for `batch`.
         precision: "fp32" or "bf16".
+        kernels: name of a module in `counting/kernels/`, for the blocks that it replaces on a GPU; None for PyTorch's.
 
     Raises:
         InputError: the device lacks the precision.
@@ -157,11 +160,13 @@ def build(
     if device.type == "cpu" and find_spec("openvino"):
         from accelerated_smoothing.counting.engines.openvino import OpenVino
 
-        size, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
-        return OpenVino(model, images, batch=size, streams=streams, precision=precision)
+        even, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
+        return OpenVino(model, images, batch=even, streams=streams, precision=precision)
     if device.type == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
     from accelerated_smoothing.counting.engines.pytorch import Pytorch
 
     # Its bits may depend on the size of a batch, so that does not depend on the number of draws.
-    return Pytorch(model, images, batch=batch(images, device, batch_size), device=device, precision=precision)
+    own = kernels if device.type == "cuda" else None
+    size = batch(images, device, batch_size)
+    return Pytorch(model, images, batch=size, device=device, precision=precision, kernels=own)

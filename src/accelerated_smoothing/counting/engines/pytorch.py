@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from accelerated_smoothing import models
+from accelerated_smoothing.counting import fusing
 from accelerated_smoothing.counting.engines import Draws
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
@@ -62,6 +63,7 @@ class Pytorch:
         batch: int,
         device: torch.device,
         precision: str = "fp32",
+        kernels: str | None = None,
     ) -> None:
         self.device, self.batch, self.shape = device, batch, tuple(images)
         self.arithmetic = f"{device.type}-pytorch-{precision}-folded"
@@ -69,6 +71,7 @@ class Pytorch:
         self.input = torch.zeros((batch, *self.shape), device=device, dtype=DTYPES[precision])
         self.mean: torch.Tensor = torch.zeros(())
         self.network: Callable[[torch.Tensor], torch.Tensor] = model
+        fused = False
         if isinstance(model, nn.Sequential):
             self.mean, network = models.fold(model)
             if getattr(network, "as_it_is", False):
@@ -79,10 +82,14 @@ class Pytorch:
                     _halve(network)
                 self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self.input = self.input.to(memory_format=torch.channels_last)
+                fused = kernels is not None and fusing.fuse(network, kernels)
+        if fused:
+            self.arithmetic += f"-{kernels}"
         if device.type == "cuda":
             self.arithmetic += f"-batch{batch}"
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
-            self.network = models.compiled(self.network)
+            if not fused:  # these kernels are what the compiler would make fewer of
+                self.network = models.compiled(self.network)
         self.programs: dict[tuple[object, ...], Program] = {}
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
