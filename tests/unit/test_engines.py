@@ -20,7 +20,7 @@ import torch
 from accelerated_smoothing import models, noise, registry
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.engines import Draws, Engine
-from accelerated_smoothing.counting.engines.pytorch import Pytorch
+from accelerated_smoothing.counting.engines.pytorch import PROGRAMS, Pytorch
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
 
@@ -284,8 +284,12 @@ class Recorded:
         ("cpu", SHAPE, 1, {"batch_size": 100}, {"batch": 100, "streams": 1}),
         ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 150}, {"batch": 100, "streams": 2}),
         ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 10, "streams": 2}),
-        ("cuda", SHAPE, 2, {}, {"batch": 1024}),
-        ("cuda", SHAPE, 2, {"draws": 10}, {"batch": 1024}),  # part of the arithmetic, so the same for every number
+        ("cpu", (3, 1, 1), 1, {}, {"batch": 2**15, "streams": 1}),
+        ("cuda", SHAPE, 2, {}, {"batch": 8192}),
+        ("cuda", (3, 224, 224), 2, {}, {"batch": 167}),
+        ("cuda", (1, 8, 8), 2, {}, {"batch": 2**16}),
+        ("cuda", (512, 1, 1), 2, {}, {"batch": 2**16}),
+        ("cuda", SHAPE, 2, {"draws": 10}, {"batch": 8192}),  # part of the arithmetic, so the same for every number
         ("cuda", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 100}),
     ],
 )
@@ -565,29 +569,35 @@ def test_bf16_multiplies_in_bf16_and_has_logits_of_fp32(arch: str, shape: tuple[
         assert torch.equal(compiled(half.input), layers(half.input))
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_no_garbage_is_collected_during_a_capture(
-    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    """With streams and graphs that do nothing, in place of a GPU's."""
-    capturing: list[bool] = []
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Streams and graphs that do nothing, in place of a GPU's: the captures' memory, and whether one is under way."""
+    seen = SimpleNamespace(pools=[], running=False)
 
     @contextlib.contextmanager
-    def capture(graph: Any) -> Any:
-        capturing.append(True)
+    def capture(graph: Any, pool: Any) -> Any:
+        seen.pools.append(pool)
+        seen.running = True
         yield
-        capturing.clear()
+        seen.running = False
 
     stream = SimpleNamespace(wait_stream=lambda _: None)
     for name in ("Stream", "current_stream"):
         monkeypatch.setattr(torch.cuda, name, lambda _: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=None))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
     monkeypatch.setattr(torch.cuda, "graph", capture)
+    return seen
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_garbage_is_collected_during_a_capture(
+    case: SimpleNamespace, captures: SimpleNamespace, fails: bool
+) -> None:
     enabled = []
 
     def step() -> None:
-        if capturing:
+        if captures.running:
             enabled.append(gc.isenabled())
             if fails:
                 raise MemoryError
@@ -597,3 +607,26 @@ def test_no_garbage_is_collected_during_a_capture(
         predictor._captured(step, torch.zeros((), dtype=torch.int64))
     assert enabled == [False]
     assert gc.isenabled()
+
+
+def test_graphs_of_an_engine_share_their_memory(case: SimpleNamespace, captures: SimpleNamespace) -> None:
+    predictor: Any = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    assert predictor.pool is None
+    predictor.pool = "its own"
+    for kind in ("gaussian", "uniform", "gaussian"):
+        predicted(predictor, replace(case.draws, samples=3, noise=kind))
+    assert captures.pools == ["its own"] * 2
+
+
+def test_an_engine_keeps_the_programs_that_ran_last(case: SimpleNamespace) -> None:
+    predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    purposes = [replace(case.draws, samples=1, key=noise.key(0, str(number))) for number in range(PROGRAMS + 1)]
+    expected = [predicted(predictor, draws) for draws in purposes[:PROGRAMS]]
+    first, second = list(predictor.programs.values())[:2]
+    predicted(predictor, purposes[0])
+    predicted(predictor, purposes[-1])
+    assert len(predictor.programs) == PROGRAMS
+    assert any(program is first for program in predictor.programs.values())
+    assert not any(program is second for program in predictor.programs.values())
+    for draws, classes in zip(purposes, expected, strict=False):  # one of them is made anew
+        np.testing.assert_array_equal(predicted(predictor, draws), classes)

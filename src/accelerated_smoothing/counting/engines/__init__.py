@@ -19,7 +19,10 @@ from accelerated_smoothing.errors import InputError
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else OpenVINO reports each import to its makers
 
-PIXELS = {"cpu": 2**15, "cuda": 2**20}  # of one batch: on a CPU what its cache holds, on a GPU what keeps it busy
+# Of one batch: on a CPU what its cache holds, on a GPU what keeps it busy. There 16 channels of as many pixels take
+# 0.5 GB in fp32, and 64 channels, as in resnet18, 2 GB.
+PIXELS = {"cpu": 2**15, "cuda": 2**23}
+COPIES = 2**16  # in one batch at most: embeddings and small images are too small to fill it with pixels
 CHANNELS = 16
 PORTABLE = "-avx2"  # end of the name of an arithmetic with the same bits on every x86-64 processor with AVX2
 
@@ -105,7 +108,7 @@ def batch(images: Sequence[int], device: torch.device, batch_size: int | None = 
     """
     # An embedding is one pixel of many features, where a network on images has some channels a pixel.
     pixels = max(int(np.prod(images[1:])), images[0] // CHANNELS)
-    most = batch_size or max(1, PIXELS[device.type] // pixels)
+    most = batch_size or max(1, min(COPIES, PIXELS[device.type] // pixels))
     if device.type == "cuda" or draws is None:  # on a GPU the batch is part of the arithmetic, however many draws
         return most
     if batch_size:

@@ -19,7 +19,8 @@ from accelerated_smoothing.counting.engines import Draws
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
 
-BATCHES = 32
+BATCHES = 4  # with large batches, more would let a signal to stop wait
+PROGRAMS = 8  # kept by an engine: rounds of counting come back to sizes and purposes of draws
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -90,15 +91,19 @@ class Pytorch:
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
             if not fused:  # these kernels are what the compiler would make fewer of
                 self.network = models.compiled(self.network)
-        self.programs: dict[tuple[object, ...], Program] = {}
+        self.programs: dict[tuple[object, ...], Program] = {}  # the one that ran last comes last
+        # Graphs share the memory of what they compute on the way, since they run one after another, and what they leave
+        # behind lies elsewhere.
+        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         n = len(draws.images)
         room = 1 << max(n - 1, 0).bit_length()  # so that rounds of counting, of fewer images each, share a few programs
         shape = (room, draws.noise, *draws.key.tolist())
-        if shape not in self.programs:
-            self.programs[shape] = self._program(room, draws.key, draws.noise)
-        program = self.programs[shape]
+        program = self.programs.pop(shape, None) or self._program(room, draws.key, draws.noise)
+        self.programs[shape] = program
+        if len(self.programs) > PROGRAMS:
+            del self.programs[next(iter(self.programs))]
         program.images[:n].copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
         program.names[:n].copy_(torch.from_numpy(draws.names.astype(np.int64)))
         program.firsts[:n].copy_(torch.from_numpy(draws.firsts))
@@ -138,7 +143,7 @@ class Pytorch:
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
 
-        run = step if self.device.type == "cpu" else self._captured(step, position)
+        run = self._captured(step, position) if self.pool else step
         return Program(run, images, names, firsts, scales, samples, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
@@ -152,7 +157,7 @@ class Pytorch:
                     position.zero_()
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with _uncollected(), torch.cuda.graph(graph):
+            with _uncollected(), torch.cuda.graph(graph, pool=self.pool):
                 step()
         return graph.replay
 
