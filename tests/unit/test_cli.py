@@ -192,7 +192,7 @@ WRONG = [
     (COUNT, "--sizes ten", "--sizes must be an integer, got ten"),
     (COUNT, "--batch-size 0", "--batch-size must be at least 1, got 0"),
     (COUNT, "--batch-size many", "--batch-size must be an integer, got many"),
-    (COUNT, "--precision fp16", "--precision must be fp32 or bf16, got fp16"),
+    (COUNT, "--precision fp16", "--precision must be fp32, tf32 or bf16, got fp16"),
     (COUNT, "--sigma -0.5", "--sigma must be at least 0.001, got -0.5"),
     (COUNT, "--sigma 0", "--sigma must be at least 0.001, got 0"),
     (CHOOSE, "--at 0", "--at must be at least 1, got 0"),

@@ -325,10 +325,38 @@ def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monk
         engines.build(case.model, SHAPE, device=CPU, precision="bf16")
 
 
-def test_a_precision_that_the_gpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_precision_that_the_gpu_has_not_is_refused(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    with pytest.raises(InputError, match="precision must be 'fp32' on this GPU, got 'bf16'"):
-        engines.build(case.model, SHAPE, device=torch.device("cuda"), precision="bf16")
+    with pytest.raises(InputError, match=f"precision must be 'fp32' on this GPU, got '{precision}'"):
+        engines.build(case.model, SHAPE, device=torch.device("cuda"), precision=precision)
+
+
+def test_tf32_is_a_precision_of_gpus(case: SimpleNamespace) -> None:
+    with pytest.raises(InputError, match="precision must be 'fp32' or 'bf16' on a CPU, got 'tf32'"):
+        engines.build(case.model, SHAPE, device=CPU, precision="tf32")
+
+
+def test_tf32_holds_for_the_passes_of_its_engine_alone(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU has no TF32, but the flag can be seen there."""
+    cudnn, found = torch.backends.cudnn, []
+    monkeypatch.setattr(cudnn, "allow_tf32", False)
+    logits = plain(case.model, case.images)
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        found.append((cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32))
+        return logits[: len(images)]
+
+    exact, coarse = (Pytorch(network, SHAPE, batch=4, device=CPU, precision=name) for name in ("fp32", "tf32"))
+    for predictor in (coarse, exact):
+        predictor.logits(case.images[:4])
+        predicted(predictor, replace(case.draws, samples=2))
+    assert coarse.arithmetic == "cpu-pytorch-tf32-folded"
+    assert found[0] == (True, True, False, False)
+    assert {flags[0] for flags in found[: len(found) // 2]} == {True}
+    assert {flags[0] for flags in found[len(found) // 2 :]} == {False}
 
 
 # What several runs of one engine share.

@@ -27,7 +27,8 @@ Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Depth = Annotated[int, AfterValidator(resnet_depth)]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16"]  # of training
+Passes = Literal["fp32", "tf32", "bf16"]  # of counting
 Schedule = Literal["steps", "one-cycle"]
 SCHEDULE = "of the learning rate: in steps, or one cycle up over 30 % of the epochs and down to 0"
 LEAST_SIZE = 8  # of a grid
@@ -121,7 +122,10 @@ class Sampling(Section):
     grid: int = Field(
         0, ge=0, le=100, description="further sizes in each decade from 8 draws up to N, on a geometric grid; 0: none"
     )
-    precision: Precision = Field("fp32", description="of f's passes; part of the certified classifier")
+    precision: Passes = Field(
+        "fp32",
+        description="of f's passes; part of the certified classifier; tf32: fp32 with TF32 convolutions on a GPU",
+    )
     batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; null: chosen for the device")
 
     @field_validator("sizes")

@@ -154,19 +154,22 @@ def build(
     Args:
         model: the classifier, in evaluation mode; it stays as it is.
         images, batch_size, draws: as for `batch`.
-        precision: "fp32" or "bf16".
+        precision: "fp32", "bf16", or on a GPU "tf32": float32 whose convolutions multiply 11 significant bits.
         kernels: name of a module in `counting/kernels/`, for the blocks that it replaces on a GPU; None for PyTorch's.
 
     Raises:
         InputError: the device lacks the precision.
     """
+    if device.type == "cpu" and precision == "tf32":
+        raise InputError("precision must be 'fp32' or 'bf16' on a CPU, got 'tf32'")
     if device.type == "cpu" and find_spec("openvino"):
         from accelerated_smoothing.counting.engines.openvino import OpenVino
 
         even, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
         return OpenVino(model, images, batch=even, streams=streams, precision=precision)
-    if device.type == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
+    modern = device.type == "cpu" or precision == "fp32" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if not modern:  # the generation of GPUs that brought bf16 brought TF32
+        raise InputError(f"precision must be 'fp32' on this GPU, got {precision!r}")
     from accelerated_smoothing.counting.engines.pytorch import Pytorch
 
     # Its bits may depend on the size of a batch, so that does not depend on the number of draws.

@@ -21,7 +21,7 @@ from accelerated_smoothing.noise import philox
 
 BATCHES = 4  # with large batches, more would let a signal to stop wait
 PROGRAMS = 8  # kept by an engine: rounds of counting come back to sizes and purposes of draws
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ class Pytorch:
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
             if not fused:  # these kernels are what the compiler would make fewer of
                 self.network = models.compiled(self.network)
+        if precision == "tf32":
+            self.network = _in_tf32(self.network)
         self.programs: dict[tuple[object, ...], Program] = {}  # the one that ran last comes last
         # Graphs share the memory of what they compute on the way, since they run one after another, and what they leave
         # behind lies elsewhere.
@@ -173,6 +175,16 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _in_tf32(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a network whose convolutions use TF32, and no other kernels than before. Linear layers stay in fp32."""
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=True):
+            return network(images)
+
+    return run
 
 
 def _halve(network: nn.Module) -> None:
