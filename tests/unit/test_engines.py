@@ -632,7 +632,7 @@ def test_no_garbage_is_collected_during_a_capture(
 
     predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
     with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
-        predictor._captured(step, torch.zeros((), dtype=torch.int64))
+        predictor._captured(step)
     assert enabled == [False]
     assert gc.isenabled()
 
@@ -643,7 +643,8 @@ def test_graphs_of_an_engine_share_their_memory(case: SimpleNamespace, captures:
     predictor.pool = "its own"
     for kind in ("gaussian", "uniform", "gaussian"):
         predicted(predictor, replace(case.draws, samples=3, noise=kind))
-    assert captures.pools == ["its own"] * 2
+        predictor.logits(case.images[:2])
+    assert captures.pools == ["its own"] * 3  # two of draws, and one of logits
 
 
 def test_an_engine_keeps_the_programs_that_ran_last(case: SimpleNamespace) -> None:

@@ -68,7 +68,8 @@ def measure(
     pixels, shape = images.pixels(), images.images.shape[1:]
     # What does not depend on the image is built before the clock starts.
     build = partial(engines.build, device=device)
-    batches = {n: engines.batch(shape, device, sampled.batch_size, n) for n in {n0, *sampled.sizes}}
+    # A GPU's batch is part of the arithmetic in counts, but a certificate of few draws need not wait for a whole one.
+    batches = {n: min(n, engines.batch(shape, device, sampled.batch_size, n)) for n in {n0, *sampled.sizes}}
     f = {
         batch: build(model, shape, precision=sampled.precision, batch_size=batch, kernels=kernels)
         for batch in set(batches.values())
@@ -111,7 +112,8 @@ def measure(
     if head:
         layers, described = models.load(head, "base", embedding.described(images.meta, base))
         backbone, features = models.exact(model.to(device)), (len(described["mean"]), 1, 1)
-        on = {n: build(layers, features, precision=sampled.precision, draws=n) for n in batches}
+        sizes = {n: min(n, engines.batch(features, device, draws=n)) for n in batches}
+        on = {n: build(layers, features, precision=sampled.precision, batch_size=sizes[n]) for n in batches}
 
         def embedded(image: np.ndarray, n: int) -> None:
             with torch.inference_mode():

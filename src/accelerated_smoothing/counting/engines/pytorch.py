@@ -93,6 +93,7 @@ class Pytorch:
                 self.network = models.compiled(self.network)
         if precision == "tf32":
             self.network = _in_tf32(self.network)
+        self.answer: tuple[Callable[[], None], torch.Tensor] | None = None
         self.programs: dict[tuple[object, ...], Program] = {}  # the one that ran last comes last
         # Graphs share the memory of what they compute on the way, since they run one after another, and what they leave
         # behind lies elsewhere.
@@ -124,10 +125,23 @@ class Pytorch:
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         logits = []
         with torch.inference_mode():
+            if self.answer is None:
+                self.answer = self._answering()
+            run, answer = self.answer
             for part in (images - self.mean).split(self.batch):
                 self.input[: len(part)] = part.to(self.device)
-                logits.append(self.network(self.input)[: len(part)].float().cpu())
+                run()
+                logits.append(answer[: len(part)].to("cpu", copy=True))
         return torch.cat(logits)
+
+    def _answering(self) -> tuple[Callable[[], None], torch.Tensor]:
+        """Return what runs the network on `input`, and where its logits [batch, classes] float32 then are."""
+        answer = torch.empty_like(self.network(self.input), dtype=torch.float32)
+
+        def step() -> None:
+            answer.copy_(self.network(self.input))
+
+        return (self._captured(step) if self.pool else step), answer
 
     def _program(self, room: int, key: np.ndarray, noise: str) -> Program:
         images = torch.zeros((room, int(np.prod(self.shape))), device=self.device)
@@ -145,18 +159,22 @@ class Pytorch:
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
 
-        run = self._captured(step, position) if self.pool else step
+        run = self._captured(step, position.zero_) if self.pool else step
         return Program(run, images, names, firsts, scales, samples, position, begun, predicted, lanes)
 
-    def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
-        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold."""
+    def _captured(self, step: Callable[[], None], undo: Callable[[], object] = lambda: None) -> Callable[[], None]:
+        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold.
+
+        Args:
+            undo: what a step changed for the next one.
+        """
         with torch.inference_mode():
             aside = torch.cuda.Stream(self.device)
             aside.wait_stream(torch.cuda.current_stream(self.device))
             with torch.cuda.stream(aside):
                 for _ in range(3):
                     step()
-                    position.zero_()
+                    undo()
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
             with _uncollected(), torch.cuda.graph(graph, pool=self.pool):
