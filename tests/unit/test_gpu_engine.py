@@ -99,13 +99,16 @@ def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("kernels", registry.names("counting.kernels"))
-def test_kernels_of_blocks_predict_what_the_network_does(case: SimpleNamespace, kernels: str, precision: str) -> None:
-    device = devices.choose("cuda", "device")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("kernels", [None, *registry.names("counting.kernels")])
+def test_a_gpu_predicts_what_the_network_does(case: SimpleNamespace, kernels: str | None, precision: str) -> None:
+    """In every arithmetic that it has; TF32 has more significant bits than bf16."""
+    device, limits = devices.choose("cuda", "device"), LIMITS.get(precision, LIMITS["bf16"])
     predictor = Pytorch(case.model, SHAPE, batch=64, device=device, precision=precision, kernels=kernels)
-    assert predictor.arithmetic == f"cuda-pytorch-{precision}-folded-{kernels}-batch64"
-    error = (predictor.logits(case.images) - plain(case.model, case.images)).abs().max()
-    assert error < LIMITS[precision][0]
-    logits = plain(copy.deepcopy(case.model).to(device), copies(case.draws, "cuda")).cpu()
-    assert_same_but_for_ties(predicted(predictor, case.draws), logits, *LIMITS[precision][1:])
+    assert predictor.arithmetic == "-".join(filter(None, ["cuda-pytorch", precision, "folded", kernels, "batch64"]))
+    logits = predictor.logits(case.images)
+    assert (logits - plain(case.model, case.images)).abs().max() < limits[0]
+    expected = plain(copy.deepcopy(case.model).to(device), copies(case.draws, "cuda")).cpu()
+    assert_same_but_for_ties(predicted(predictor, case.draws), expected, *limits[1:])
+    assert torch.equal(predictor.logits(case.images), logits)  # graphs leave one another's results alone
+    assert not torch.backends.cudnn.allow_tf32
