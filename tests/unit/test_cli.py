@@ -84,7 +84,7 @@ SECTIONS = [
         {"betas": (0.1, 0.9), "lr": 0.123456789012345678, "flip": True, "precision": "fp32"},
     ),
     ("time --base a --images b --output c", config.Timing, {"sigma": 0.5, "repeats": 2}),
-    ("time --base a --images b --output c", config.Compute, {"device": "cpu", "threads": 3}),
+    ("time --base a --images b --output c", config.Compute, {"device": "cuda", "threads": 3, "kernels": "cudnn"}),
     ("table 1 a --output c", config.Comparison, {"accuracy": 0.0, "relative": 1e-9}),
     (
         "train-base smoothadv --train a --test b --sigma 0.5 --output c",
@@ -119,7 +119,7 @@ def test_sections_pass_through_flags(words: str, model: Any, changes: dict[str, 
     # Nothing is left to a default but what the config itself leaves to the device.
     missing = {name for name, _ in settings if f"-{name.replace('_', '-')}" not in flags}
     assert missing == {name for name, value in settings if value is None}
-    assert missing <= {"batch_size", "precision", "simplex"}
+    assert missing <= {"batch_size", "kernels", "precision", "simplex"}
     assert call(f"{words} {flags}").arguments.section(model) == settings
     assert call(words).arguments.section(model) == model()
 
@@ -192,7 +192,7 @@ WRONG = [
     (COUNT, "--sizes ten", "--sizes must be an integer, got ten"),
     (COUNT, "--batch-size 0", "--batch-size must be at least 1, got 0"),
     (COUNT, "--batch-size many", "--batch-size must be an integer, got many"),
-    (COUNT, "--precision fp16", "--precision must be fp32 or bf16, got fp16"),
+    (COUNT, "--precision fp16", "--precision must be fp32, tf32 or bf16, got fp16"),
     (COUNT, "--sigma -0.5", "--sigma must be at least 0.001, got -0.5"),
     (COUNT, "--sigma 0", "--sigma must be at least 0.001, got 0"),
     (CHOOSE, "--at 0", "--at must be at least 1, got 0"),

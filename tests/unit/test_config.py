@@ -262,8 +262,13 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
     ("settings", "message"),
     [
         ({"base": {"epochs": 0}}, "base.epochs must be at least 1, got 0"),
-        ({"sampling": {"precision": "fp8"}}, "sampling.precision must be 'fp32' or 'bf16', got 'fp8'"),
+        ({"sampling": {"precision": "fp8"}}, "sampling.precision must be 'fp32', 'tf32' or 'bf16', got 'fp8'"),
         ({"compute": {"device": "tpu"}}, "compute.device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+        ({"compute": {"kernels": "cutlass"}}, "compute.kernels must be null or one of cudnn, triton, got 'cutlass'"),
+        (
+            {"compute": {"device": "cpu", "kernels": "cudnn"}},
+            "compute.kernels must be null while device is cpu, got 'cudnn'",
+        ),
         ({"alpha": 0}, "alpha must be greater than 0, got 0"),
         ({"alpha": 2}, "alpha must be less than 1, got 2"),
         ({"sigmas": [101]}, "sigmas.0 must be at most 100, got 101"),
@@ -301,7 +306,7 @@ def test_messages(settings: dict[str, Any], message: str) -> None:
         (config.Base, {"batch_size": "0"}, "--batch-size must be at least 1, got 0"),
         (config.Base, {"ascent": "1", "ascent_from": "90"}, "--ascent-from must be less than epochs (90), got 90"),
         (config.Base, {"lr": ""}, "--lr must be a number, got ''"),
-        (config.Sampling, {"precision": "fp8"}, "--precision must be fp32 or bf16, got fp8"),
+        (config.Sampling, {"precision": "fp8"}, "--precision must be fp32, tf32 or bf16, got fp8"),
         (config.Sampling, {"sizes": ["5", "0"]}, "--sizes must be at least 1, got 0"),
         (config.Sampling, {"sizes": ["5", "1"]}, "--sizes must be ascending and distinct, got 5 1"),
         (config.Surrogate, {"betas": ["0.5"]}, "--betas must have at least 2 entries, got 0.5"),
@@ -409,7 +414,10 @@ def test_null_may_come_as_a_word() -> None:
     experiment = config.load({"sampling": {"batch_size": "null"}, "base": {"precision": "null"}})
     assert experiment.sampling.batch_size is None
     assert experiment.base.precision is None
-    assert refused({"sampling": {"precision": "null"}}) == "sampling.precision must be 'fp32' or 'bf16', got 'null'"
+    assert (
+        refused({"sampling": {"precision": "null"}})
+        == "sampling.precision must be 'fp32', 'tf32' or 'bf16', got 'null'"
+    )
 
 
 PAPER = {"common": {"sigmas": [0.25, 0.5]}, "experiments": {"one": {}, "two": {"noise": "uniform", "n0": 50}}}

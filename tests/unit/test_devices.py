@@ -154,3 +154,14 @@ def test_a_verb_tells_it_in_one_line_before_any_work(
     assert line.startswith("accelerated-smoothing: error: compute.device (--device) must be cpu, or a GPU that torch")
     assert line.count("\n") == 1
     assert not output.parent.exists()
+
+
+def test_kernels_for_a_gpu_are_refused_on_a_cpu(
+    machine: pytest.MonkeyPatch, base: Path, digits: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "made/counts.npz"
+    words = f"count --base {base} --images {digits.test} --slice :2 --sigma 0.5 --sizes 10 --output {output}"
+    assert cli.main([*words.split(), "--kernels", "cudnn"]) == 2
+    line = "compute.kernels (--kernels) must be null on a CPU, got 'cudnn'"
+    assert capsys.readouterr().err == f"accelerated-smoothing: error: {line}\n"
+    assert not output.parent.exists()

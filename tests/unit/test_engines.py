@@ -17,25 +17,20 @@ import numpy as np
 import pytest
 import torch
 
-from accelerated_smoothing import devices, models, noise, progress, registry
-from accelerated_smoothing.counting import engines, sampling
+from accelerated_smoothing import models, noise, registry
+from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.engines import Draws, Engine
-from accelerated_smoothing.counting.engines import openvino as openvino_engine
-from accelerated_smoothing.counting.engines.openvino import OpenVino
-from accelerated_smoothing.counting.engines.pytorch import BATCHES, Pytorch
+from accelerated_smoothing.counting.engines.pytorch import PROGRAMS, Pytorch
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
 
+from . import drawing
+from .drawing import LIMITS, SHAPE, assert_same_but_for_ties, copies, plain, predicted, scales
+
+openvino_engine = pytest.importorskip("accelerated_smoothing.counting.engines.openvino")
+OpenVino = openvino_engine.OpenVino
 CPU = torch.device("cpu")
-SHAPE = (3, 32, 32)
-GPU = pytest.param(
-    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
-)
 Build = Callable[..., Engine]
-
-
-def scales(sigma: float, images: int) -> np.ndarray:
-    return np.full(images, sigma, np.float32)
 
 
 def built(
@@ -49,13 +44,7 @@ def built(
 
 @pytest.fixture(scope="module")
 def case(settle: Any) -> SimpleNamespace:
-    """A ResNet on 3x32x32 images whose predictions spread, and what is to be predicted: 2 x 300 draws."""
-    images = torch.rand((60, *SHAPE), generator=torch.Generator().manual_seed(0))
-    torch.manual_seed(3)
-    model = models.build("resnet8", 10, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
-    settle(model, images, seed=3)
-    draws = Draws(images[:2].numpy(), np.array([4, 1]), 300, scales(0.5, 2), noise.key(0, "estimation"))
-    return SimpleNamespace(model=model, images=images, draws=draws)
+    return drawing.case(settle)
 
 
 @pytest.fixture(scope="module")
@@ -76,49 +65,6 @@ def engine(case: SimpleNamespace) -> Build:
 
 
 ENGINES = [("pytorch", 7, 1), ("pytorch", 64, 1), ("openvino", 16, 1), ("openvino", 7, 2)]
-
-
-def predicted(predictor: Engine, draws: Draws, start: int = 0) -> np.ndarray:
-    """All classes, copied since each piece lasts until the next step only."""
-    parts = [part.cpu().numpy().copy() for part in predictor.predictions(draws, start)]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
-
-
-def copies(draws: Draws, device: str = "cpu") -> torch.Tensor:
-    """All noisy copies [len(draws), *shape], in the noise of a kind of device."""
-    shape = draws.images.shape[1:]
-    images, names = torch.from_numpy(draws.images).flatten(1), torch.from_numpy(draws.names)
-    out = torch.empty((len(draws), *shape), device=device)
-    if device == "cpu":
-        arguments = (images.numpy(), draws.names, draws.samples, 0, draws.firsts, draws.scales, draws.key)
-        philox.perturb(out.flatten(1).numpy(), *arguments, draws.noise)
-    else:
-        from accelerated_smoothing.noise import triton as noise_triton
-
-        samples, position = (torch.tensor(value, device=device) for value in (draws.samples, 0))
-        firsts, sizes = (torch.from_numpy(array).to(device) for array in (draws.firsts, draws.scales))
-        images, names = images.to(device), names.to(device)
-        noise_triton.perturb(out, images, names, samples, position, firsts, sizes, draws.key, draws.noise)
-    return out
-
-
-def plain(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    with torch.inference_mode():
-        return torch.cat([model(part) for part in images.split(100)])
-
-
-def assert_same_but_for_ties(classes: np.ndarray, logits: torch.Tensor, margin: float, share: float) -> None:
-    """Classes are those of the logits, but for at most a share of rows, and there the two largest nearly tie."""
-    differ = torch.from_numpy(classes) != logits.argmax(1)
-    first, second = logits.topk(2, dim=1).values.T
-    assert differ.float().mean() <= share
-    assert (first - second)[differ].lt(margin).all()
-
-
-# How far logits of order 3 may be off, and how near to a tie a class may change, and in which share of draws. Of eight
-# such networks, with 8 layers of sums of up to 576 products, fp32 was 5e-6 off at most, and no class changed; with the
-# 8 significant bits of bf16 it was 0.15, and 4 % changed, of which none had led by more than 0.09.
-LIMITS = {"fp32": (5e-5, 1e-4, 0.005), "bf16": (0.25, 0.25, 0.06)}
 
 
 @pytest.mark.parametrize(("kind", "batch", "streams"), ENGINES)
@@ -338,8 +284,12 @@ class Recorded:
         ("cpu", SHAPE, 1, {"batch_size": 100}, {"batch": 100, "streams": 1}),
         ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 150}, {"batch": 100, "streams": 2}),
         ("cpu", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 10, "streams": 2}),
-        ("cuda", SHAPE, 2, {}, {"batch": 1024}),
-        ("cuda", SHAPE, 2, {"draws": 10}, {"batch": 1024}),  # part of the arithmetic, so the same for every number
+        ("cpu", (3, 1, 1), 1, {}, {"batch": 2**15, "streams": 1}),
+        ("cuda", SHAPE, 2, {}, {"batch": 8192}),
+        ("cuda", (3, 224, 224), 2, {}, {"batch": 167}),
+        ("cuda", (1, 8, 8), 2, {}, {"batch": 2**16}),
+        ("cuda", (512, 1, 1), 2, {}, {"batch": 2**16}),
+        ("cuda", SHAPE, 2, {"draws": 10}, {"batch": 8192}),  # part of the arithmetic, so the same for every number
         ("cuda", SHAPE, 2, {"batch_size": 100, "draws": 10}, {"batch": 100}),
     ],
 )
@@ -375,10 +325,38 @@ def test_a_precision_that_the_cpu_has_not_is_refused(case: SimpleNamespace, monk
         engines.build(case.model, SHAPE, device=CPU, precision="bf16")
 
 
-def test_a_precision_that_the_gpu_has_not_is_refused(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_precision_that_the_gpu_has_not_is_refused(
+    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    with pytest.raises(InputError, match="precision must be 'fp32' on this GPU, got 'bf16'"):
-        engines.build(case.model, SHAPE, device=torch.device("cuda"), precision="bf16")
+    with pytest.raises(InputError, match=f"precision must be 'fp32' on this GPU, got '{precision}'"):
+        engines.build(case.model, SHAPE, device=torch.device("cuda"), precision=precision)
+
+
+def test_tf32_is_a_precision_of_gpus(case: SimpleNamespace) -> None:
+    with pytest.raises(InputError, match="precision must be 'fp32' or 'bf16' on a CPU, got 'tf32'"):
+        engines.build(case.model, SHAPE, device=CPU, precision="tf32")
+
+
+def test_tf32_holds_for_the_passes_of_its_engine_alone(case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU has no TF32, but the flag can be seen there."""
+    cudnn, found = torch.backends.cudnn, []
+    monkeypatch.setattr(cudnn, "allow_tf32", False)
+    logits = plain(case.model, case.images)
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        found.append((cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32))
+        return logits[: len(images)]
+
+    exact, coarse = (Pytorch(network, SHAPE, batch=4, device=CPU, precision=name) for name in ("fp32", "tf32"))
+    for predictor in (coarse, exact):
+        predictor.logits(case.images[:4])
+        predicted(predictor, replace(case.draws, samples=2))
+    assert coarse.arithmetic == "cpu-pytorch-tf32-folded"
+    assert found[0] == (True, True, False, False)
+    assert {flags[0] for flags in found[: len(found) // 2]} == {True}
+    assert {flags[0] for flags in found[len(found) // 2 :]} == {False}
 
 
 # What several runs of one engine share.
@@ -537,80 +515,6 @@ def test_openvino_reports_to_nobody_and_leaves_nothing_at_home(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-# PyTorch's engine where it is the engine: on a GPU. On a CPU the same tests test the reference, and themselves.
-
-
-@pytest.fixture(scope="module", params=["cpu", GPU])
-def device(request: pytest.FixtureRequest) -> str:
-    return devices.choose(request.param, "device").type
-
-
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
-def pytorch(request: pytest.FixtureRequest, case: SimpleNamespace, device: str) -> Pytorch:
-    return Pytorch(case.model, SHAPE, batch=64, device=torch.device(device), precision=request.param)
-
-
-def counted(predictor: Engine, case: SimpleNamespace, rows: Any, **options: Any) -> np.ndarray:
-    idx = np.arange(6)[rows]
-    images = case.images[:6].numpy()[rows]
-    return sampling.count_predictions(predictor, images, 0.5, [100, 250, 400], 0, classes=10, idx=idx, **options)[0]
-
-
-def test_counts_of_pytorch_do_not_depend_on_the_shards(case: SimpleNamespace, pytorch: Pytorch) -> None:
-    whole = counted(pytorch, case, slice(None))
-    assert (whole.sum(2) == [100, 250, 400]).all()
-    shards = [counted(pytorch, case, rows) for rows in ([0, 1], [2, 3], [4, 5])]
-    np.testing.assert_array_equal(np.concatenate(shards), whole)
-
-
-def test_counts_of_pytorch_do_not_depend_on_an_interruption(
-    case: SimpleNamespace, pytorch: Pytorch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "SAVE_SECONDS", -1.0)
-    whole = counted(pytorch, case, slice(None))
-    checkpoint = progress.Checkpoint(tmp_path / "work.npz", {}, ["tally", "seconds"])
-    predictions = pytorch.predictions
-
-    def stopped(draws: Draws, start: int = 0) -> Any:
-        yield next(predictions(draws, start))
-        raise InterruptedError
-
-    monkeypatch.setattr(pytorch, "predictions", stopped)
-    with pytest.raises(InterruptedError):
-        counted(pytorch, case, slice(None), checkpoint=checkpoint)
-    monkeypatch.undo()
-    kept = checkpoint.load()
-    assert kept is not None
-    assert kept[1] == BATCHES * 64
-    np.testing.assert_array_equal(counted(pytorch, case, slice(None), checkpoint=checkpoint), whole)
-
-
-def test_predictions_of_pytorch_are_those_of_a_plain_loop(case: SimpleNamespace, pytorch: Pytorch) -> None:
-    device = pytorch.device.type
-    logits = plain(copy.deepcopy(case.model).to(device), copies(case.draws, device)).cpu()
-    precision = "fp32" if "fp32" in pytorch.arithmetic else "bf16"
-    assert_same_but_for_ties(predicted(pytorch, case.draws), logits, *LIMITS[precision][1:])
-
-
-@pytest.mark.parametrize("kind", registry.names("noise.distributions"))
-@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (1, 3, 3)])
-def test_the_noise_of_the_devices_is_nearly_the_same(device: str, shape: tuple[int, ...], kind: str) -> None:
-    images = np.random.default_rng(2).random((3, *shape), np.float32)
-    sizes = np.array([1, 0.5, 0.25], np.float32)
-    draws = Draws(images, np.array([5, 2**32 - 1, 0]), 500, sizes, noise.key(2, "estimation"), kind)
-    # Up to 6.66 in float32, whose ulp is 4.8e-7, by logarithms and sines of a few ulps; Laplace variables of these
-    # 4.6 million reach 16, whose ulp is 9.5e-7, by a logarithm alone.
-    torch.testing.assert_close(copies(draws, device).cpu(), copies(draws), rtol=0, atol=1e-5)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_arithmetic_of_a_gpu_names_the_batch(case: SimpleNamespace) -> None:
-    predictor = engines.build(case.model, SHAPE, device=torch.device("cuda"), batch_size=64)
-    assert predictor.arithmetic == "cuda-pytorch-fp32-folded-batch64"
-    assert torch.cuda.get_device_name() in predictor.build
-
-
 def test_a_program_keeps_all_that_its_step_reads(case: SimpleNamespace) -> None:
     """A graph goes on reading the memory of its capture, when the step that was captured is gone."""
     predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
@@ -642,6 +546,23 @@ def test_a_signal_after_the_last_engine_is_handled() -> None:
     """OpenVINO's CPU plugin, unloaded, would leave handlers without a stack."""
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n")
+
+
+COLLECT = """
+import sys, pytest
+sys.modules["openvino"] = None
+sys.exit(pytest.main(["-m", "gpu", "--collect-only", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "tests/unit"]))
+"""
+
+
+@pytest.mark.slow
+def test_the_tests_for_a_gpu_are_found_without_openvino() -> None:
+    """Nor does a machine that is lent for its GPU run tests side by side."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", COLLECT], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    for file in ("test_gpu_engine", "test_gpu_verbs"):
+        assert f"{file}.py::" in done.stdout
 
 
 # bf16 of PyTorch's engine, for networks of every family.
@@ -676,35 +597,65 @@ def test_bf16_multiplies_in_bf16_and_has_logits_of_fp32(arch: str, shape: tuple[
         assert torch.equal(compiled(half.input), layers(half.input))
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_no_garbage_is_collected_during_a_capture(
-    case: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, fails: bool
-) -> None:
-    """With streams and graphs that do nothing, in place of a GPU's."""
-    capturing: list[bool] = []
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Streams and graphs that do nothing, in place of a GPU's: the captures' memory, and whether one is under way."""
+    seen = SimpleNamespace(pools=[], running=False)
 
     @contextlib.contextmanager
-    def capture(graph: Any) -> Any:
-        capturing.append(True)
+    def capture(graph: Any, pool: Any) -> Any:
+        seen.pools.append(pool)
+        seen.running = True
         yield
-        capturing.clear()
+        seen.running = False
 
     stream = SimpleNamespace(wait_stream=lambda _: None)
     for name in ("Stream", "current_stream"):
         monkeypatch.setattr(torch.cuda, name, lambda _: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=None))
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
     monkeypatch.setattr(torch.cuda, "graph", capture)
+    return seen
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_garbage_is_collected_during_a_capture(
+    case: SimpleNamespace, captures: SimpleNamespace, fails: bool
+) -> None:
     enabled = []
 
     def step() -> None:
-        if capturing:
+        if captures.running:
             enabled.append(gc.isenabled())
             if fails:
                 raise MemoryError
 
     predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
     with pytest.raises(MemoryError) if fails else contextlib.nullcontext():
-        predictor._captured(step, torch.zeros((), dtype=torch.int64))
+        predictor._captured(step)
     assert enabled == [False]
     assert gc.isenabled()
+
+
+def test_graphs_of_an_engine_share_their_memory(case: SimpleNamespace, captures: SimpleNamespace) -> None:
+    predictor: Any = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    assert predictor.pool is None
+    predictor.pool = "its own"
+    for kind in ("gaussian", "uniform", "gaussian"):
+        predicted(predictor, replace(case.draws, samples=3, noise=kind))
+        predictor.logits(case.images[:2])
+    assert captures.pools == ["its own"] * 3  # two of draws, and one of logits
+
+
+def test_an_engine_keeps_the_programs_that_ran_last(case: SimpleNamespace) -> None:
+    predictor = Pytorch(case.model, SHAPE, batch=4, device=CPU)
+    purposes = [replace(case.draws, samples=1, key=noise.key(0, str(number))) for number in range(PROGRAMS + 1)]
+    expected = [predicted(predictor, draws) for draws in purposes[:PROGRAMS]]
+    first, second = list(predictor.programs.values())[:2]
+    predicted(predictor, purposes[0])
+    predicted(predictor, purposes[-1])
+    assert len(predictor.programs) == PROGRAMS
+    assert any(program is first for program in predictor.programs.values())
+    assert not any(program is second for program in predictor.programs.values())
+    for draws, classes in zip(purposes, expected, strict=False):  # one of them is made anew
+        np.testing.assert_array_equal(predicted(predictor, draws), classes)

@@ -17,12 +17,12 @@ from accelerated_smoothing import models, progress, registry
 from accelerated_smoothing.counting import online, sampling
 from accelerated_smoothing.counting.counts import Tallies
 from accelerated_smoothing.counting.engines import Draws, Engine
-from accelerated_smoothing.counting.engines.openvino import OpenVino
 from accelerated_smoothing.counting.engines.pytorch import Pytorch
 from accelerated_smoothing.counting.online import Online
 from accelerated_smoothing.files import read_arrays
 from accelerated_smoothing.progress import Checkpoint, Stopped
 
+OpenVino = pytest.importorskip("accelerated_smoothing.counting.engines.openvino").OpenVino
 CPU = torch.device("cpu")
 SHAPE = (1, 9, 7)
 SIZES = [1, 2, 9, 40, 41, 100]

@@ -16,10 +16,11 @@ from torch.overrides import TorchFunctionMode
 from accelerated_smoothing import cli, config, data, models, noise, progress, registry
 from accelerated_smoothing.counting import counts, engines, sampling
 from accelerated_smoothing.counting.engines import Draws, Engine
-from accelerated_smoothing.counting.engines.openvino import CAPABILITIES, OpenVino
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import read_arrays
 
+openvino_engine = pytest.importorskip("accelerated_smoothing.counting.engines.openvino")
+CAPABILITIES, OpenVino = openvino_engine.CAPABILITIES, openvino_engine.OpenVino
 CPU = torch.device("cpu")
 SIZES = [100, 250, 300]
 

@@ -37,6 +37,7 @@ PROTOCOLS = {
     "training.ways": ("accelerated_smoothing.training", "Way"),
     "sigmas.ways": ("accelerated_smoothing.sigmas", "Way"),
     "noise.distributions": ("accelerated_smoothing.noise", "Distribution"),
+    "counting.kernels": ("accelerated_smoothing.counting.fusing", "Kernels"),
     "data.sets": ("accelerated_smoothing.data", "DataSet"),
     "architectures": ("accelerated_smoothing.architectures", "Family"),
     "models.families": ("accelerated_smoothing.models", "Family"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from accelerated_smoothing import cli, data, models
-from accelerated_smoothing.counting import sampling
+from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.training import surrogate
 
 
@@ -77,3 +77,19 @@ def test_a_surrogate_for_another_sigma_is_refused(
     assert cli.main(other) == 2
     assert "must be trained for sigma 0.25, got sigma 0.5" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_certificate_of_few_draws_takes_small_batches(
+    base: Path, digits: SimpleNamespace, guess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the batch that suits the device is large, as on a GPU, whatever the number of draws."""
+    built, build = [], engines.build
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        built.append(options.get("batch_size"))
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(engines, "batch", lambda *_, **__: 24)
+    monkeypatch.setattr(engines, "build", noted)
+    assert cli.main(words(base, digits, guess, tmp_path / "t.tsv")) == 0
+    assert sorted(built) == [1, 10, 20, 24]  # of a surrogate, and for 10, 20 and 25 draws

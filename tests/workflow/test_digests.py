@@ -39,7 +39,7 @@ for number, words in enumerate(json.load(sys.stdin)):
 # Loaded on a machine with a GPU, or without one, as the case may be: a job's machine is not known when it is planned.
 # An attack without noise loads no engine, so the modules that only engines import are among them.
 BY_DEVICE = {
-    *("counting.engines.pytorch", "counting.engines.openvino"),
+    *("counting.engines.pytorch", "counting.engines.openvino", "counting.fusing"),
     *("noise.compiling", "noise.philox", "noise.triton"),
 }
 # These verbs parse the commands in other records. That loads the flags of other verbs, but runs none of them: only what

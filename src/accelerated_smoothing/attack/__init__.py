@@ -44,6 +44,7 @@ def run(
     alpha: float,
     precision: str,
     device: torch.device,
+    kernels: str | None = None,
     code: str,
     experiment: str = "main",
     certificates: Path | None = None,
@@ -64,6 +65,7 @@ def run(
         alpha: probability that a prediction marked as sure is wrong; without noise it is 0.
         precision: of the passes under noise that decide.
         device: of the networks.
+        kernels: of these passes on a GPU, see `engines.build`.
         code: digest of the code; work of other code is not continued.
         experiment: name of the experiment, for the log.
         certificates: of the same images. Each image is attacked at 0.999 of its certified radius, too, which would
@@ -83,6 +85,7 @@ def run(
         alpha=alpha / settings.restarts,  # the surest of several tries is kept
         precision=precision,
         device=device,
+        kernels=kernels,
     )
     sizes = np.tile(sorted({0.0, *epsilons}), (len(images.idx), 1))
     edge = np.zeros(sizes.shape[1], int)

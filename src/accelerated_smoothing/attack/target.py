@@ -83,6 +83,7 @@ def build(
     alpha: float,
     precision: str,
     device: torch.device,
+    kernels: str | None = None,
 ) -> Target:
     """Return the classifier of weight files; arguments as for `attack.run`.
 
@@ -98,7 +99,7 @@ def build(
         shape = (models.linear(network).weight.shape[1], 1, 1)
         embed = _folded(network, device, "backbone")
         exact_features = models.exact(network.to(device)).features
-    engine = engines.build(head, shape, device=device, precision=precision) if sigma else None
+    engine = engines.build(head, shape, device=device, precision=precision, kernels=kernels) if sigma else None
     exact_head = without_cudnn(head.double().to(device).forward)
 
     def features(x: torch.Tensor) -> torch.Tensor:

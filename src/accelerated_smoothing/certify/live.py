@@ -32,6 +32,7 @@ def measure(
     count: int,
     precision: str,
     device: torch.device,
+    kernels: str | None = None,
 ) -> None:
     """Certify some images by each method online and from stored counts, and write what it took.
 
@@ -43,7 +44,7 @@ def measure(
             its selection, pilot and surrogate included), same (whether online and stored certificates agree),
             arithmetic.
         count: number of images, evenly spaced; all are certified together.
-        precision, device: of f's passes.
+        precision, device, kernels: of f's passes.
 
     Raises:
         InputError: f is not the classifier that was counted, or counts in another arithmetic.
@@ -54,7 +55,7 @@ def measure(
     part = evidence.take(some)
     assert part.images is not None
     pixels = part.images.pixels()
-    engine = _engine(base, stored, pixels, images.meta, precision, device)
+    engine = _engine(base, stored, pixels, images.meta, precision, device, kernels)
     rows = []
     for name, (method, settings) in methods.items():
         replayed = method.certify(part, settings)  # what does not depend on images is computed before the clock starts
@@ -88,6 +89,7 @@ def certify(
     *,
     precision: str,
     device: torch.device,
+    kernels: str | None = None,
     code: str,
 ) -> None:
     """Certify images by one method and write the certificates. Draws are made when the method asks for them.
@@ -101,7 +103,7 @@ def certify(
         sizes: ascending nested numbers of draws, at which the method may look.
         base: weight file of f.
         output: certificates, TSV.
-        precision, device: of f's passes.
+        precision, device, kernels: of f's passes.
         code: digest of the code; unfinished work of other code is not continued.
 
     Raises:
@@ -111,7 +113,7 @@ def certify(
     assert selection is not None
     assert images is not None
     pixels = images.pixels()
-    engine = _engine(base, selection, pixels, images.meta, precision, device)
+    engine = _engine(base, selection, pixels, images.meta, precision, device, kernels)
     identity = {  # of the draws: those that are saved serve any method and any plan
         **{key: selection.meta[key] for key in ("base", "sigma", "noise", "seed", "dataset", "split", "arithmetic")},
         **{"idx": selection.idx.tolist(), "sizes": list(sizes)},
@@ -127,7 +129,13 @@ def certify(
 
 
 def _engine(
-    base: Path, counts: Counts, pixels: np.ndarray, about: Mapping[str, Any], precision: str, device: torch.device
+    base: Path,
+    counts: Counts,
+    pixels: np.ndarray,
+    about: Mapping[str, Any],
+    precision: str,
+    device: torch.device,
+    kernels: str | None,
 ) -> Engine:
     """Return the engine of a base classifier that was counted, compiled.
 
@@ -137,9 +145,9 @@ def _engine(
     if sha256(base) != counts.meta["base"]:
         raise InputError(f"{base} must be the classifier that was counted, got another")
     model, _ = models.load(base, "base", dict(about))
-    engine = engines.build(model, pixels.shape[1:], device=device, precision=precision)
+    engine = engines.build(model, pixels.shape[1:], device=device, precision=precision, kernels=kernels)
     if engine.arithmetic != counts.meta["arithmetic"]:
-        raise InputError(f"--device must count as {counts.meta['arithmetic']}, got {engine.arithmetic}")
+        raise InputError(f"--device and --kernels must count as {counts.meta['arithmetic']}, got {engine.arithmetic}")
     engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
     return engine
 

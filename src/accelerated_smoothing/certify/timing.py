@@ -36,6 +36,7 @@ def measure(
     seed: int,
     repeats: int,
     device: torch.device,
+    kernels: str | None = None,
     head: Path | None = None,
 ) -> None:
     """Time one whole certificate at a time, from the image to its radius, and write every measurement.
@@ -56,6 +57,7 @@ def measure(
         seed: of the noise.
         repeats: measurements of each image, method and N.
         device: on which the networks run.
+        kernels: of f's blocks on a GPU, see `engines.build`.
         head: weight file of a network on the embeddings by f's backbone, where f is an SLL network. The method
             `embedded` is CERTIFY with noise on the embedding, and its time includes the backbone (FaRS, section 2.1).
 
@@ -66,8 +68,12 @@ def measure(
     pixels, shape = images.pixels(), images.images.shape[1:]
     # What does not depend on the image is built before the clock starts.
     build = partial(engines.build, device=device)
-    batches = {n: engines.batch(shape, device, sampled.batch_size, n) for n in {n0, *sampled.sizes}}
-    f = {batch: build(model, shape, precision=sampled.precision, batch_size=batch) for batch in set(batches.values())}
+    # A GPU's batch is part of the arithmetic in counts, but a certificate of few draws need not wait for a whole one.
+    batches = {n: min(n, engines.batch(shape, device, sampled.batch_size, n)) for n in {n0, *sampled.sizes}}
+    f = {
+        batch: build(model, shape, precision=sampled.precision, batch_size=batch, kernels=kernels)
+        for batch in set(batches.values())
+    }
 
     def draw(image: np.ndarray, samples: int, purpose: str, by: engines.Engine | None = None) -> np.ndarray:
         return sampling.count_predictions(
@@ -106,7 +112,8 @@ def measure(
     if head:
         layers, described = models.load(head, "base", embedding.described(images.meta, base))
         backbone, features = models.exact(model.to(device)), (len(described["mean"]), 1, 1)
-        on = {n: build(layers, features, precision=sampled.precision, draws=n) for n in batches}
+        sizes = {n: min(n, engines.batch(features, device, draws=n)) for n in batches}
+        on = {n: build(layers, features, precision=sampled.precision, batch_size=sizes[n]) for n in batches}
 
         def embedded(image: np.ndarray, n: int) -> None:
             with torch.inference_mode():

@@ -43,6 +43,11 @@ def dataset_names() -> tuple[str, ...]:
     return registry.names("data.sets")
 
 
+def kernel_names() -> tuple[str, ...]:
+    """Return the names of the kernels for GPUs."""
+    return registry.names("counting.kernels")
+
+
 @functools.cache
 def dataset_shape(name: str, folder: str, size: int) -> "Shape":
     """Return how many images, classes, channels and pixels a data set has, without fetching it.

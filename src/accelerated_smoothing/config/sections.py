@@ -7,11 +7,11 @@ changes.
 import math
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from accelerated_smoothing.architectures import cost, resnet_depth
 from accelerated_smoothing.config.errors import NAME, SLICE, unknown_key
-from accelerated_smoothing.config.plugins import dataset_names
+from accelerated_smoothing.config.plugins import dataset_names, kernel_names
 
 
 def _zero_or_noise(sigma: float) -> float:
@@ -27,7 +27,8 @@ Alpha = Annotated[float, Field(gt=0, lt=1)]
 Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Depth = Annotated[int, AfterValidator(resnet_depth)]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16"]  # of training
+Passes = Literal["fp32", "tf32", "bf16"]  # of counting
 Schedule = Literal["steps", "one-cycle"]
 SCHEDULE = "of the learning rate: in steps, or one cycle up over 30 % of the epochs and down to 0"
 LEAST_SIZE = 8  # of a grid
@@ -121,7 +122,10 @@ class Sampling(Section):
     grid: int = Field(
         0, ge=0, le=100, description="further sizes in each decade from 8 draws up to N, on a geometric grid; 0: none"
     )
-    precision: Precision = Field("fp32", description="of f's passes; part of the certified classifier")
+    precision: Passes = Field(
+        "fp32",
+        description="of f's passes; part of the certified classifier; tf32: fp32 with TF32 convolutions on a GPU",
+    )
     batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; null: chosen for the device")
 
     @field_validator("sizes")
@@ -224,6 +228,18 @@ class Compute(Section):
     portable: bool = Field(
         False, description="use AVX2 alone, so that training gives the same weights on every x86-64 CPU that has it"
     )
+    kernels: str | None = Field(
+        None, description="of blocks of CIFAR ResNets when counting on a GPU: cudnn or triton; null: PyTorch's own"
+    )
+
+    @field_validator("kernels")
+    @classmethod
+    def _exist(cls, kernels: str | None, given: ValidationInfo) -> str | None:
+        if kernels is not None and kernels not in kernel_names():
+            raise ValueError(f"must be null or one of {', '.join(kernel_names())}")
+        if kernels and given.data.get("device") == "cpu":
+            raise ValueError("must be null while device is cpu")
+        return kernels
 
 
 class Comparison(Section):

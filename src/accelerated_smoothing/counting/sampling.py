@@ -142,6 +142,7 @@ def count(
     seed: int,
     purpose: str,
     device: torch.device,
+    kernels: str | None = None,
     code: str,
     chosen: Chosen | None = None,
 ) -> None:
@@ -156,6 +157,7 @@ def count(
         settings: sizes, precision and batch.
         seed: the root seed.
         purpose: draws of different purposes are independent.
+        kernels: of blocks on a GPU, see `engines.build`.
         code: digest of the code; work of other code is not continued.
         chosen: the scale of each image's noise.
 
@@ -170,6 +172,7 @@ def count(
         precision=settings.precision,
         batch_size=settings.batch_size,
         draws=len(images.idx) * settings.sizes[-1],
+        kernels=kernels,
     )
     # Rounded to float32 as in the noise, so that the radius uses the sigma that was applied.
     scales = np.broadcast_to(chosen.sigmas if chosen else sigma, len(images.idx)).astype(np.float32).astype(float)

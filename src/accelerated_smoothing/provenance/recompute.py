@@ -142,6 +142,7 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
             device=devices.choose("cuda" if cuda else "cpu", "device"),
             precision=settings.precision,
             batch_size=settings.batch_size,
+            kernels=node.call.arguments.kernels,  # type: ignore[attr-defined]
         )
     engine = engines[base, settings.precision]
     again, _ = sampling.count_predictions(

@@ -22,7 +22,7 @@ class Smoothing(Section):
     noise: str = Field(
         "gaussian", description=f"distribution of the noise: {', '.join(registry.names('noise.distributions'))}"
     )
-    precision: config.Precision = Field("fp32", description="of the passes; part of the certified classifier")
+    precision: config.Passes = Field("fp32", description="of the passes; part of the certified classifier")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
     threads: int | None = Field(None, ge=1, description="CPU threads; by default those of PyTorch")
     batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; by default what suits the device")

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from accelerated_smoothing import config, devices, registry
 from accelerated_smoothing.command import Arguments
+from accelerated_smoothing.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -60,9 +61,12 @@ def device(arguments: Computing) -> "torch.device":
     """Set the number of threads, and return the torch device.
 
     Raises:
-        InputError: as `devices.choose`.
+        InputError: kernels for a GPU are asked for where none is used; or as `devices.choose`.
     """
     import torch
 
     torch.set_num_threads(arguments.threads)
-    return devices.choose(arguments.device, "compute.device (--device)")
+    chosen = devices.choose(arguments.device, "compute.device (--device)")
+    if arguments.kernels and chosen.type == "cpu":
+        raise InputError(f"compute.kernels (--kernels) must be null on a CPU, got {arguments.kernels!r}")
+    return chosen

@@ -23,7 +23,7 @@ class Arguments(Seeded, Distributed, Sliced, Computing, config.Attack):
     epsilons: list[config.Radius] = Field(config.Config().radii, description="l2 sizes of attacks, [0,1] pixels")
     sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels; 0 is none")
     alpha: config.Alpha = Field(0.001, description="probability that a prediction marked sure is wrong")
-    precision: config.Precision = Field("fp32", description="of the draws that decide a prediction")
+    precision: config.Passes = Field("fp32", description="of the draws that decide a prediction")
     output: Output = Field(description="attacks, .tsv")
 
     def facts(self) -> dict[str, list[str]]:
@@ -47,6 +47,7 @@ def run(arguments: Arguments) -> None:
         alpha=arguments.alpha,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
         certificates=arguments.certificates,
         code=code.digest("attack", code.facts(arguments)),
     )

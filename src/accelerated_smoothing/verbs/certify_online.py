@@ -26,7 +26,7 @@ class Arguments(replayed.Arguments, Computing):
     sizes: list[int] = Field(
         min_length=1, description="ascending nested numbers of draws, at which the method may look"
     )
-    precision: config.Precision = Field("fp32", description="of f's passes")
+    precision: config.Passes = Field("fp32", description="of f's passes")
 
 
 def needs(method: Any) -> tuple[str, ...]:
@@ -60,5 +60,6 @@ def run(arguments: Any) -> None:
         arguments.output,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
         code=code.digest("certify-online", code.facts(arguments)),
     )

@@ -63,6 +63,7 @@ def run(arguments: Arguments) -> None:
         seed=arguments.seed,
         purpose=arguments.purpose,
         device=device(arguments),
+        kernels=arguments.kernels,
         chosen=sigmas,
         code=code.digest("count", code.facts(arguments)),
     )

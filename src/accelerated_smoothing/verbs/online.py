@@ -29,7 +29,7 @@ class Arguments(Sliced, Confident, Computing):
     pilot: Input = Field(description="counts that plan")
     predictions: Input = Field(description="what surrogates predict for the images")
     belief: Input = Field(description="calibrated belief about the probability of the top class")
-    precision: config.Precision = Field("fp32", description="of f's passes")
+    precision: config.Passes = Field("fp32", description="of f's passes")
     output: Output = Field(description="measurements, .tsv")
 
     @field_validator("methods")
@@ -76,4 +76,5 @@ def run(arguments: Any) -> None:
         count=arguments.count,
         precision=arguments.precision,
         device=device(arguments),
+        kernels=arguments.kernels,
     )

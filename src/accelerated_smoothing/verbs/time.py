@@ -39,5 +39,6 @@ def run(arguments: Arguments) -> None:
         seed=arguments.seed,
         repeats=arguments.repeats,
         device=device(arguments),
+        kernels=arguments.kernels,
         head=arguments.head,
     )

@@ -74,8 +74,9 @@ class Jobs(Inputs):
 
     @property
     def device(self) -> str:
-        """Return the device, and whether its arithmetic is portable."""
-        return self.main.compute.device + (", portable" if self.main.compute.portable else "")
+        """Return the device, whether its arithmetic is portable, and the kernels if they are not PyTorch's own."""
+        compute = self.main.compute
+        return ", ".join(filter(None, [compute.device, "portable" * compute.portable, compute.kernels]))
 
     def threads(self, wildcards: Any, threads: int) -> str:
         """Return the number of threads as a flag; it is not tracked, as in `compute`."""
@@ -103,6 +104,8 @@ class Jobs(Inputs):
             experiment = self.experiment(wildcards)
             attack, noise = experiment.attack, experiment.noise
             facts = {"noise": [] if verb == "predict" else [noise]}  # surrogates run without noise
+            if self.main.compute.kernels:
+                facts["kernels"] = [self.main.compute.kernels]
             if verb == "attack":
                 facts["noise"] = attack.noises(noise, float(wildcards.sigma))
             if verb == "train-base":

@@ -78,7 +78,12 @@ def rate(stage: "Stage", config: Config, images: "Shape", device: "torch.device"
     else:
         sampled, batch = config.sampling, 256
         engine = engines.build(
-            model.eval(), size, device=device, precision=sampled.precision, batch_size=sampled.batch_size
+            model.eval(),
+            size,
+            device=device,
+            precision=sampled.precision,
+            batch_size=sampled.batch_size,
+            kernels=config.compute.kernels,
         )
 
         def work(amount: int) -> None:

@@ -19,7 +19,10 @@ from accelerated_smoothing.errors import InputError
 
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # else OpenVINO reports each import to its makers
 
-PIXELS = {"cpu": 2**15, "cuda": 2**20}  # of one batch: on a CPU what its cache holds, on a GPU what keeps it busy
+# Of one batch: on a CPU what its cache holds, on a GPU what keeps it busy. There 16 channels of as many pixels take
+# 0.5 GB in fp32, and 64 channels, as in resnet18, 2 GB.
+PIXELS = {"cpu": 2**15, "cuda": 2**23}
+COPIES = 2**16  # in one batch at most: embeddings and small images are too small to fill it with pixels
 CHANNELS = 16
 PORTABLE = "-avx2"  # end of the name of an arithmetic with the same bits on every x86-64 processor with AVX2
 
@@ -75,8 +78,9 @@ class Engine(Protocol):
 
     Attributes:
         device: where the predictions are.
-        arithmetic: device kind, library, precision and folding as one word; on a GPU also the batch size, since
-            kernels are chosen by shape. It ends with `PORTABLE` if every processor makes the same bits.
+        arithmetic: device kind, library, precision and folding as one word; on a GPU also the kernels of blocks, if
+            they are not the library's own, and the batch size, since kernels are chosen by shape. It ends with
+            `PORTABLE` if every processor makes the same bits.
         build: the library's version, and the processor where it may change the last bits.
     """
 
@@ -104,7 +108,7 @@ def batch(images: Sequence[int], device: torch.device, batch_size: int | None = 
     """
     # An embedding is one pixel of many features, where a network on images has some channels a pixel.
     pixels = max(int(np.prod(images[1:])), images[0] // CHANNELS)
-    most = batch_size or max(1, PIXELS[device.type] // pixels)
+    most = batch_size or max(1, min(COPIES, PIXELS[device.type] // pixels))
     if device.type == "cuda" or draws is None:  # on a GPU the batch is part of the arithmetic, however many draws
         return most
     if batch_size:
@@ -141,6 +145,7 @@ def build(
     precision: str = "fp32",
     batch_size: int | None = None,
     draws: int | None = None,
+    kernels: str | None = None,
 ) -> Engine:
     """Return the engine for a device: OpenVINO on a CPU, with as many threads as torch has, PyTorch on a GPU.
 
@@ -149,19 +154,25 @@ def build(
     Args:
         model: the classifier, in evaluation mode; it stays as it is.
         images, batch_size, draws: as for `batch`.
-        precision: "fp32" or "bf16".
+        precision: "fp32", "bf16", or on a GPU "tf32": float32 whose convolutions multiply 11 significant bits.
+        kernels: name of a module in `counting/kernels/`, for the blocks that it replaces on a GPU; None for PyTorch's.
 
     Raises:
         InputError: the device lacks the precision.
     """
+    if device.type == "cpu" and precision == "tf32":
+        raise InputError("precision must be 'fp32' or 'bf16' on a CPU, got 'tf32'")
     if device.type == "cpu" and find_spec("openvino"):
         from accelerated_smoothing.counting.engines.openvino import OpenVino
 
-        size, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
-        return OpenVino(model, images, batch=size, streams=streams, precision=precision)
-    if device.type == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise InputError("precision must be 'fp32' on this GPU, got 'bf16'")
+        even, streams = batch(images, device, batch_size, draws), torch.get_num_threads()
+        return OpenVino(model, images, batch=even, streams=streams, precision=precision)
+    modern = device.type == "cpu" or precision == "fp32" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if not modern:  # the generation of GPUs that brought bf16 brought TF32
+        raise InputError(f"precision must be 'fp32' on this GPU, got {precision!r}")
     from accelerated_smoothing.counting.engines.pytorch import Pytorch
 
     # Its bits may depend on the size of a batch, so that does not depend on the number of draws.
-    return Pytorch(model, images, batch=batch(images, device, batch_size), device=device, precision=precision)
+    own = kernels if device.type == "cuda" else None
+    size = batch(images, device, batch_size)
+    return Pytorch(model, images, batch=size, device=device, precision=precision, kernels=own)

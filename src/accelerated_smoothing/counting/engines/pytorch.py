@@ -14,12 +14,14 @@ import torch
 from torch import nn
 
 from accelerated_smoothing import models
+from accelerated_smoothing.counting import fusing
 from accelerated_smoothing.counting.engines import Draws
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.noise import philox
 
-BATCHES = 32
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+BATCHES = 4  # with large batches, more would let a signal to stop wait
+PROGRAMS = 8  # kept by an engine: rounds of counting come back to sizes and purposes of draws
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Pytorch:
         batch: int,
         device: torch.device,
         precision: str = "fp32",
+        kernels: str | None = None,
     ) -> None:
         self.device, self.batch, self.shape = device, batch, tuple(images)
         self.arithmetic = f"{device.type}-pytorch-{precision}-folded"
@@ -69,6 +72,7 @@ class Pytorch:
         self.input = torch.zeros((batch, *self.shape), device=device, dtype=DTYPES[precision])
         self.mean: torch.Tensor = torch.zeros(())
         self.network: Callable[[torch.Tensor], torch.Tensor] = model
+        fused = False
         if isinstance(model, nn.Sequential):
             self.mean, network = models.fold(model)
             if getattr(network, "as_it_is", False):
@@ -79,19 +83,30 @@ class Pytorch:
                     _halve(network)
                 self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self.input = self.input.to(memory_format=torch.channels_last)
+                fused = kernels is not None and fusing.fuse(network, kernels)
+        if fused:
+            self.arithmetic += f"-{kernels}"
         if device.type == "cuda":
             self.arithmetic += f"-batch{batch}"
             self.build = f"torch {torch.__version__}, {torch.cuda.get_device_name(device)}"
-            self.network = models.compiled(self.network)
-        self.programs: dict[tuple[object, ...], Program] = {}
+            if not fused:  # these kernels are what the compiler would make fewer of
+                self.network = models.compiled(self.network)
+        if precision == "tf32":
+            self.network = _in_tf32(self.network)
+        self.answer: tuple[Callable[[], None], torch.Tensor] | None = None
+        self.programs: dict[tuple[object, ...], Program] = {}  # the one that ran last comes last
+        # Graphs share the memory of what they compute on the way, since they run one after another, and what they leave
+        # behind lies elsewhere.
+        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
     def predictions(self, draws: Draws, start: int = 0) -> Iterator[torch.Tensor]:
         n = len(draws.images)
         room = 1 << max(n - 1, 0).bit_length()  # so that rounds of counting, of fewer images each, share a few programs
         shape = (room, draws.noise, *draws.key.tolist())
-        if shape not in self.programs:
-            self.programs[shape] = self._program(room, draws.key, draws.noise)
-        program = self.programs[shape]
+        program = self.programs.pop(shape, None) or self._program(room, draws.key, draws.noise)
+        self.programs[shape] = program
+        if len(self.programs) > PROGRAMS:
+            del self.programs[next(iter(self.programs))]
         program.images[:n].copy_((torch.from_numpy(draws.images) - self.mean).flatten(1))
         program.names[:n].copy_(torch.from_numpy(draws.names.astype(np.int64)))
         program.firsts[:n].copy_(torch.from_numpy(draws.firsts))
@@ -110,10 +125,23 @@ class Pytorch:
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         logits = []
         with torch.inference_mode():
+            if self.answer is None:
+                self.answer = self._answering()
+            run, answer = self.answer
             for part in (images - self.mean).split(self.batch):
                 self.input[: len(part)] = part.to(self.device)
-                logits.append(self.network(self.input)[: len(part)].float().cpu())
+                run()
+                logits.append(answer[: len(part)].to("cpu", copy=True))
         return torch.cat(logits)
+
+    def _answering(self) -> tuple[Callable[[], None], torch.Tensor]:
+        """Return what runs the network on `input`, and where its logits [batch, classes] float32 then are."""
+        answer = torch.empty_like(self.network(self.input), dtype=torch.float32)
+
+        def step() -> None:
+            answer.copy_(self.network(self.input))
+
+        return (self._captured(step) if self.pool else step), answer
 
     def _program(self, room: int, key: np.ndarray, noise: str) -> Program:
         images = torch.zeros((room, int(np.prod(self.shape))), device=self.device)
@@ -131,21 +159,25 @@ class Pytorch:
             predicted.index_copy_(0, position - begun + lanes, classes)
             position.add_(self.batch)
 
-        run = step if self.device.type == "cpu" else self._captured(step, position)
+        run = self._captured(step, position.zero_) if self.pool else step
         return Program(run, images, names, firsts, scales, samples, position, begun, predicted, lanes)
 
-    def _captured(self, step: Callable[[], None], position: torch.Tensor) -> Callable[[], None]:
-        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold."""
+    def _captured(self, step: Callable[[], None], undo: Callable[[], object] = lambda: None) -> Callable[[], None]:
+        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold.
+
+        Args:
+            undo: what a step changed for the next one.
+        """
         with torch.inference_mode():
             aside = torch.cuda.Stream(self.device)
             aside.wait_stream(torch.cuda.current_stream(self.device))
             with torch.cuda.stream(aside):
                 for _ in range(3):
                     step()
-                    position.zero_()
+                    undo()
             torch.cuda.current_stream(self.device).wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with _uncollected(), torch.cuda.graph(graph):
+            with _uncollected(), torch.cuda.graph(graph, pool=self.pool):
                 step()
         return graph.replay
 
@@ -161,6 +193,16 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _in_tf32(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a network whose convolutions use TF32, and no other kernels than before. Linear layers stay in fp32."""
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=True):
+            return network(images)
+
+    return run
 
 
 def _halve(network: nn.Module) -> None:
