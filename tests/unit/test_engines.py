@@ -558,8 +558,10 @@ sys.exit(pytest.main(["-m", "gpu", "--collect-only", "-q", "-p", "no:xdist", "-p
 @pytest.mark.slow
 def test_the_tests_for_a_gpu_are_found_without_openvino() -> None:
     """Nor does a machine that is lent for its GPU run tests side by side."""
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", COLLECT], cwd=root, capture_output=True, text=True, check=False)
+    root, plain = Path(__file__).parents[2], {**os.environ, "PYTEST_ADDOPTS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT], cwd=root, env=plain, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     for file in ("test_gpu_engine", "test_gpu_verbs"):
         assert f"{file}.py::" in done.stdout

@@ -320,7 +320,7 @@ def test_presets_plan_the_survey(snakemake) -> None:
     """On CIFAR-10, two classifiers, of which one is here."""
     plan = planned(snakemake, "survey", "--configfile", "presets/demo.yaml")
     # At both noise levels, but for the principal components, which have none.
-    assert (plan["base"], plan["assembled_base"], plan["surrogate"]) == (2 * 14 + 1, 2 * 4, 2 * 2)
+    assert (plan["base"], plan["assembled_base"], plan["surrogate"]) == (2 * 14 + 1, 2 * 5, 2 * 2)
     assert (plan["table"], plan["figure"]) == (3, 2)
     plan = planned(snakemake, "survey", "--configfile", "presets/cifar10.yaml")
     assert (plan["base"], plan["surrogate"]) == (2 + 2, 2 * 2)

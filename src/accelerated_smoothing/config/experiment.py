@@ -243,6 +243,10 @@ class Config(Section):
         epochs = self.surrogate.epochs if self.surrogate.fresh else 1
         return [self.train_samples // epochs * done for done in range(1, epochs + 1)]
 
+    def asked_first(self) -> list[str]:
+        """Return the members that a consensus asks first, since the others matter only where these differ."""
+        return self.members[: ensemble.agreeing(self.base.arch)]
+
     def draws_seed(self, split: str) -> int:
         """Return the root seed of the draws of a split."""
         return self.seed if split == "test" or self.train_seed is None else self.train_seed

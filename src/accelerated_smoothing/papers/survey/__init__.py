@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from accelerated_smoothing import analysis
-from accelerated_smoothing.architectures import ensemble
 from accelerated_smoothing.config import Config, owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.counting import counts
@@ -65,10 +64,17 @@ def classifier_files(run: Run) -> list[str]:
 
 
 def _agreement(run: Run, config: Config, sigma: float) -> list[str]:
-    """Return the counts of the experiment whose members are those that a consensus asks first, if there is one."""
-    first = config.members[: ensemble.agreeing(config.archs()[sigma])]
-    asked = [home for home in homes(run) if (run.config(home).combine, run.config(home).members) == (AGREEMENT, first)]
-    return [run.counts(home, sigma, "test", "estimation") for home in asked[:1]]
+    """Return weights and counts of the experiment of which a consensus asks all members first, if there is one."""
+    wanted = (AGREEMENT, config.asked_first())
+    experiments = [home for home in homes(run) if (run.config(home).combine, run.config(home).members) == wanted]
+    return [
+        file
+        for home in experiments[:1]
+        for file in (
+            f"{run.results}/{home}base/sigma{sigma}.safetensors",
+            run.counts(home, sigma, "test", "estimation"),
+        )
+    ]
 
 
 def certificate_files(run: Run) -> list[str]:
@@ -143,16 +149,22 @@ def _classifier(certified: Path, *files: Path) -> Classifier:
     Raises:
         InputError: the weights are missing.
     """
-    known = {file.suffix: file for file in files}
-    if ".safetensors" not in known:
+    if not files or files[0].suffix != ".safetensors":
         raise InputError(f"{certified} must stand before the weights of its base classifier")
-    nothing = pd.DataFrame({"passes": [], "seconds": []})
-    epochs = pd.read_csv(known[".csv"]) if ".csv" in known else nothing
+    weights, *others = files
+    log = [file for file in others if file.suffix == ".csv"]
+    epochs = pd.read_csv(log[0]) if log else pd.DataFrame({"passes": [], "seconds": []})
     passes = epochs["passes"].sum() if "passes" in epochs else float("nan")
-    about = describe(known[".safetensors"])
-    networks: float = len(about.get("sources", {}).get("members", [])) or 1
-    if ".npz" in known:  # a consensus: the others run only where the first members differ
-        tally = counts.read(known[".npz"]).counts[:, -1]
-        first = ensemble.agreeing(about["arch"])
-        networks = first + (networks - first) * float(tally[:, -1].sum() / tally.sum())
-    return Classifier(sha256(known[".safetensors"]), about, float(passes), float(epochs["seconds"].sum()), networks)
+    about = describe(weights)
+    networks: float = _members(about)
+    if others[len(log) :]:  # a consensus, whose last members run only where the first differ
+        first, tallies = others[len(log) :]
+        tally = counts.read(tallies).counts[:, -1]
+        asked = _members(describe(first))
+        networks = asked + (networks - asked) * float(tally[:, -1].sum() / tally.sum())
+    return Classifier(sha256(weights), about, float(passes), float(epochs["seconds"].sum()), networks)
+
+
+def _members(about: dict[str, Any]) -> int:
+    """Return the number of networks that weights are made of."""
+    return len(about.get("sources", {}).get("members", [])) or 1
