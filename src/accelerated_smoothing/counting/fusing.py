@@ -24,7 +24,7 @@ def fuse(network: nn.Module, kernels: str) -> bool:
         kernels: name of a module in `kernels/`.
 
     Raises:
-        InputError: there is no such module.
+        InputError: `kernels` is not the name of a module in `kernels/`.
     """
     plugin: Kernels = registry.load("counting.kernels", kernels, "compute.kernels")
     found = False

@@ -195,7 +195,7 @@ def train(
         return right / len(test_labels)
 
     def columns(epoch: int) -> dict[str, float]:
-        levels = hasattr(training.way(way), "LEVELS")  # f answers with noise levels, which no label says
+        levels = hasattr(training.way(way), "LEVELS")  # f predicts noise levels, and labels are classes
         measured = {} if levels else {"test_accuracy": accuracy()}
         measured |= {"sigma": sigma_x.mean().item()} if settings.ascent else {}
         return measured | {"passes": len(images) * copies(way, settings, epoch, len(teachers))}

@@ -33,7 +33,7 @@ def find(arguments: Item) -> Any:
     """Return the table or figure, and check the number of its inputs.
 
     Raises:
-        InputError: there is none of this name, or the number of inputs is wrong.
+        InputError: the name is unknown, or the number of inputs is wrong.
     """
     from accelerated_smoothing import papers
 

@@ -163,7 +163,7 @@ class Pytorch:
         return Program(run, images, names, firsts, scales, samples, position, begun, predicted, lanes)
 
     def _captured(self, step: Callable[[], None], undo: Callable[[], object] = lambda: None) -> Callable[[], None]:
-        """Return the step as a CUDA graph. Libraries choose and allocate in a first run, which no graph may hold.
+        """Return the step as a CUDA graph. Run it before without one, so that libraries allocate and choose kernels.
 
         Args:
             undo: what a step changed for the next one.
@@ -196,7 +196,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _in_tf32(network: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a network whose convolutions use TF32, and no other kernels than before. Linear layers stay in fp32."""
+    """Return a network that uses TF32 in convolutions only. Linear layers stay in fp32."""
 
     def run(images: torch.Tensor) -> torch.Tensor:
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=True):
