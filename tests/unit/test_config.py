@@ -269,6 +269,14 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
             {"compute": {"device": "cpu", "kernels": "cudnn"}},
             "compute.kernels must be null while device is cpu, got 'cudnn'",
         ),
+        (
+            {"compute": {"device": "cpu"}, "sampling": {"precision": "tf32"}},
+            "sampling.precision must be fp32 or bf16, since compute.device is cpu, got 'tf32'",
+        ),
+        (
+            {"compute": {"portable": True}, "surrogate": {"precision": "bf16"}},
+            "surrogate.precision must be fp32, since compute.portable is true and AVX2 has no bf16, got 'bf16'",
+        ),
         ({"alpha": 0}, "alpha must be greater than 0, got 0"),
         ({"alpha": 2}, "alpha must be less than 1, got 2"),
         ({"sigmas": [101]}, "sigmas.0 must be at most 100, got 101"),

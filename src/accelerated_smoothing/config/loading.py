@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from accelerated_smoothing import registry
-from accelerated_smoothing.config import checks
+from accelerated_smoothing.config import relations
 from accelerated_smoothing.config.errors import one_line
 from accelerated_smoothing.config.experiment import Config
 from accelerated_smoothing.config.papers import merge
@@ -38,8 +38,8 @@ def load(settings: Mapping[str, Any], folder: Path | None = None) -> Config:
             unset = "[]" if key == "members" else "null"
             raise InputError(f"{key} must be {unset} in the main experiment, got {name!r}; set it under papers")
     try:
-        checks.taught("teacher", config)
-        checks.other("", config, [], {})
+        relations.taught("teacher", config)
+        relations.other("", config, [], {})
     except ValueError as error:
         raise InputError(str(error)) from None
     return config

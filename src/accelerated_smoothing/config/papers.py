@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from accelerated_smoothing.architectures import cost, ensemble
-from accelerated_smoothing.config import checks
+from accelerated_smoothing.config import checks, relations
 from accelerated_smoothing.config.errors import one_line
 from accelerated_smoothing.config.sections import Base, Paper
 
@@ -38,9 +38,9 @@ def check(config: "Config") -> None:
     for name, paper in config.papers.items():
         checks.selection(f"papers.{name}.select", paper.select or [], paper.experiments, "experiments")
         experiments = of(config, name)
-        checks.paper(name, experiments)
+        relations.paper(name, experiments)
         for each, experiment in experiments.items():
-            checks.shared(f"papers.{name}.experiments.{each}", experiment, config)
+            relations.shared(f"papers.{name}.experiments.{each}", experiment, config)
 
 
 def of(config: "Config", name: str) -> dict[str, "Config"]:
