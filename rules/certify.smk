@@ -53,7 +53,7 @@ rule certified_online:
         evidence=jobs.as_flags(jobs.evidence),
         slice=jobs.setting("dataset", "test"),
         sizes=lambda wildcards: jobs.experiment(wildcards).sampling.counted(),
-        precision=jobs.setting("sampling", "precision"),
+        passes=jobs.passes,
         alpha=jobs.setting("alpha"),
         n0=jobs.setting("n0"),
         device=jobs.device,
@@ -61,7 +61,7 @@ rule certified_online:
     shell:
         "exec python -m accelerated_smoothing certify-online {params.certifier} --experiment {params.experiment} "
         "--method {wildcards.method} {params.settings} {params.evidence} --base {input.base} --images {input.images} "
-        "--slice={params.slice} --sizes {params.sizes} --precision {params.precision} --alpha {params.alpha} "
+        "--slice={params.slice} --sizes {params.sizes} {params.passes} --alpha {params.alpha} "
         "--n0 {params.n0} {params.compute} --output {output} 2> {log}"
 
 
@@ -125,14 +125,14 @@ rule online:
         number=jobs.setting("timing", "online"),
         alpha=jobs.setting("alpha"),
         n0=jobs.setting("n0"),
-        precision=jobs.setting("sampling", "precision"),
+        passes=jobs.passes,
         device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing online --methods {params.methods:q} --count {params.number} "
         "--base {input.base} --images {input.images} --slice={params.slice} --selection {input.selection} "
         "--estimation {input.estimation} --pilot {input.pilot} --predictions {input.predictions} "
-        "--belief {input.belief} --alpha {params.alpha} --n0 {params.n0} --precision {params.precision} "
+        "--belief {input.belief} --alpha {params.alpha} --n0 {params.n0} {params.passes} "
         "{params.compute} --output {output} 2> {log}"
 
 
@@ -163,12 +163,12 @@ rule attack:
         epsilons=jobs.setting("radii"),
         backbone=jobs.as_flags(jobs.backbone),
         settings=jobs.section("attack"),
-        precision=jobs.setting("sampling", "precision"),
+        passes=jobs.passes,
         device=jobs.device,
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing attack --experiment {params.experiment} --base {input.base} "
         "{params.backbone} --images {input.images} --certificates {input.certificates} --slice={params.slice} "
         "--sigma {wildcards.sigma} --noise {params.noise} --seed {params.seed} --alpha {params.alpha} "
-        "--epsilons {params.epsilons} --precision {params.precision} {params.settings} {params.compute} "
+        "--epsilons {params.epsilons} {params.passes} {params.settings} {params.compute} "
         "--output {output} 2> {log}"

@@ -130,7 +130,7 @@ def heads(fars: Path, arch: str, images: data.Images, sigma: float) -> targets.T
         n=200,
         seed=0,
         alpha=0.001,
-        precision="fp32",
+        passes=config.Passes(),
         device=CPU,
     )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import torch
 from accelerated_smoothing import certify, data, progress
 from accelerated_smoothing.certify import beliefs, live, log
 from accelerated_smoothing.certify.evidence import Evidence
-from accelerated_smoothing.config import Sampling
+from accelerated_smoothing.config import Passes, Sampling
 from accelerated_smoothing.counting import counts, sampling
 from accelerated_smoothing.counting.online import Online
 from accelerated_smoothing.counting.predictions import Predictions
@@ -52,11 +53,11 @@ def evidence(digits: SimpleNamespace, base: Path, tmp_path_factory: pytest.TempP
     return Evidence(0.05, 20, **kept, images=images, predictions=predictions, belief=belief)
 
 
-def measured(evidence: Evidence, base: Path, output: Path) -> pd.DataFrame:
+def measured(evidence: Evidence, base: Path, output: Path, batch_size: int | None = None) -> pd.DataFrame:
     methods = {name: certify.method(name) for name in METHODS}
     assert all(method.ONLINE for method in methods.values())  # type: ignore[attr-defined]
     settings = {name: (method, method.Settings(**METHODS[name])) for name, method in methods.items()}
-    live.measure(evidence, settings, base, output, count=15, precision="fp32", device=CPU)
+    live.measure(evidence, settings, base, output, count=15, passes=Passes(batch_size=batch_size), device=CPU)
     return pd.read_csv(output, sep="\t")
 
 
@@ -74,9 +75,23 @@ def certified(evidence: Evidence, base: Path, output: Path, name: str = "planned
     method = certify.method(name)
     live.certify(
         replace(evidence, estimation=None, method=name), method, method.Settings(**METHODS[name]), SIZES["estimation"],
-        base, output, precision="fp32", device=CPU, code="",
+        base, output, passes=Passes(), device=CPU, code="",
     )  # fmt: skip
     return log.read(output)
+
+
+def test_the_batch_size_is_that_of_the_engine(
+    evidence: Evidence, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, sizes = live.engines.build, []
+
+    def spied(*words: Any, **options: Any) -> Any:
+        sizes.append(options["batch_size"])
+        return build(*words, **options)
+
+    monkeypatch.setattr(live.engines, "build", spied)
+    measured(evidence, base, tmp_path / "online.tsv", 7)
+    assert sizes == [7]
 
 
 @pytest.mark.parametrize("name", ["planned", "ladder", "pilot"])

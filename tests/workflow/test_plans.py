@@ -198,6 +198,17 @@ def test_the_slurm_profile_gives_every_job_a_partition_and_a_time(snakemake) -> 
     assert {place for places in asked.values() for place in places} == {("gpu", "1"), ("cpu", "0")}
 
 
+def test_jobs_that_draw_get_the_batch_size(snakemake) -> None:
+    """On a GPU it is part of the arithmetic, so counts and certificates that are made online must agree in it."""
+    targets = ("replayed/online/sigma0.25.tsv", "whole/certificates/sigma0.25/planned1000.tsv")
+    files = [*(f"results/fast-and-sound/{target}" for target in targets), "results/fars/mlp/attacks/sigma0.25.tsv"]
+    done = snakemake(*files, "-n", "-p", "--config", "sampling={batch_size: 77}")
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"accelerated_smoothing (count|online|certify-online|attack) (.*)", done.stdout + done.stderr)
+    assert {verb for verb, _ in commands} == {"count", "online", "certify-online", "attack"}
+    assert all("--batch-size 77" in command for _, command in commands)
+
+
 def test_without_a_gpu_none_is_asked_for(snakemake) -> None:
     done = snakemake("-n", "results/table1.csv", "--config", "compute={device: cpu}")
     assert "gpu=0" in done.stdout

@@ -20,7 +20,7 @@ import torch
 
 from accelerated_smoothing.attack import pgd, target
 from accelerated_smoothing.certify.log import read
-from accelerated_smoothing.config import Attack
+from accelerated_smoothing.config import Attack, Passes
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.data import Images
 from accelerated_smoothing.errors import InputError
@@ -42,7 +42,7 @@ def run(
     distribution: str,
     seed: int,
     alpha: float,
-    precision: str,
+    passes: Passes,
     device: torch.device,
     kernels: str | None = None,
     code: str,
@@ -63,7 +63,7 @@ def run(
         distribution: of the noise.
         seed: the root seed.
         alpha: probability that a prediction marked as sure is wrong; without noise it is 0.
-        precision: of the passes under noise that decide.
+        passes: under noise, which decide.
         device: of the networks.
         kernels: of these passes on a GPU, see `engines.build`.
         code: digest of the code; work of other code is not continued.
@@ -83,7 +83,7 @@ def run(
         n=settings.n,
         seed=seed,
         alpha=alpha / settings.restarts,  # the surest of several tries is kept
-        precision=precision,
+        passes=passes,
         device=device,
         kernels=kernels,
     )

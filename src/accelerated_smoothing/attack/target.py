@@ -11,6 +11,7 @@ from torch import nn
 from accelerated_smoothing import models
 from accelerated_smoothing.architectures import embeds
 from accelerated_smoothing.certify import statistics
+from accelerated_smoothing.config import Passes
 from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.data import Images, is_embedded
 from accelerated_smoothing.errors import InputError
@@ -81,7 +82,7 @@ def build(
     n: int,
     seed: int,
     alpha: float,
-    precision: str,
+    passes: Passes,
     device: torch.device,
     kernels: str | None = None,
 ) -> Target:
@@ -99,7 +100,16 @@ def build(
         shape = (models.linear(network).weight.shape[1], 1, 1)
         embed = _folded(network, device, "backbone")
         exact_features = models.exact(network.to(device)).features
-    engine = engines.build(head, shape, device=device, precision=precision, kernels=kernels) if sigma else None
+    engine = None
+    if sigma:
+        engine = engines.build(
+            head,
+            shape,
+            device=device,
+            precision=passes.precision,
+            batch_size=passes.batch_size,
+            kernels=kernels,
+        )
     exact_head = without_cudnn(head.double().to(device).forward)
 
     def features(x: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from accelerated_smoothing import models
 from accelerated_smoothing.certify import log
 from accelerated_smoothing.certify.evidence import Evidence
+from accelerated_smoothing.config import Passes
 from accelerated_smoothing.counting import engines
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.counting.engines import Engine
@@ -30,7 +31,7 @@ def measure(
     output: Path,
     *,
     count: int,
-    precision: str,
+    passes: Passes,
     device: torch.device,
     kernels: str | None = None,
 ) -> None:
@@ -44,7 +45,7 @@ def measure(
             its selection, pilot and surrogate included), same (whether online and stored certificates agree),
             arithmetic.
         count: number of images, evenly spaced; all are certified together.
-        precision, device, kernels: of f's passes.
+        passes, device, kernels: how f runs, see `engines.build`.
 
     Raises:
         InputError: f is not the classifier that was counted, or counts in another arithmetic.
@@ -55,7 +56,7 @@ def measure(
     part = evidence.take(some)
     assert part.images is not None
     pixels = part.images.pixels()
-    engine = _engine(base, stored, pixels, images.meta, precision, device, kernels)
+    engine = _engine(base, stored, pixels, images.meta, passes, device, kernels)
     rows = []
     for name, (method, settings) in methods.items():
         replayed = method.certify(part, settings)  # what does not depend on images is computed before the clock starts
@@ -87,7 +88,7 @@ def certify(
     base: Path,
     output: Path,
     *,
-    precision: str,
+    passes: Passes,
     device: torch.device,
     kernels: str | None = None,
     code: str,
@@ -103,7 +104,7 @@ def certify(
         sizes: ascending nested numbers of draws, at which the method may look.
         base: weight file of f.
         output: certificates, TSV.
-        precision, device, kernels: of f's passes.
+        passes, device, kernels: how f runs, see `engines.build`.
         code: digest of the code; unfinished work of other code is not continued.
 
     Raises:
@@ -113,7 +114,7 @@ def certify(
     assert selection is not None
     assert images is not None
     pixels = images.pixels()
-    engine = _engine(base, selection, pixels, images.meta, precision, device, kernels)
+    engine = _engine(base, selection, pixels, images.meta, passes, device, kernels)
     identity = {  # of the draws: those that are saved serve any method and any plan
         **{key: selection.meta[key] for key in ("base", "sigma", "noise", "seed", "dataset", "split", "arithmetic")},
         **{"idx": selection.idx.tolist(), "sizes": list(sizes)},
@@ -133,7 +134,7 @@ def _engine(
     counts: Counts,
     pixels: np.ndarray,
     about: Mapping[str, Any],
-    precision: str,
+    passes: Passes,
     device: torch.device,
     kernels: str | None,
 ) -> Engine:
@@ -145,9 +146,19 @@ def _engine(
     if sha256(base) != counts.meta["base"]:
         raise InputError(f"{base} must be the classifier that was counted, got another")
     model, _ = models.load(base, "base", dict(about))
-    engine = engines.build(model, pixels.shape[1:], device=device, precision=precision, kernels=kernels)
+    engine = engines.build(
+        model,
+        pixels.shape[1:],
+        device=device,
+        precision=passes.precision,
+        batch_size=passes.batch_size,
+        kernels=kernels,
+    )
     if engine.arithmetic != counts.meta["arithmetic"]:
-        raise InputError(f"--device and --kernels must count as {counts.meta['arithmetic']}, got {engine.arithmetic}")
+        raise InputError(
+            "--device, --precision, --batch-size and --kernels must count as "
+            f"{counts.meta['arithmetic']}, got {engine.arithmetic}"
+        )
     engine.logits(torch.from_numpy(pixels[:1]))  # compiling is not counted
     return engine
 

@@ -28,7 +28,6 @@ Radius = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Depth = Annotated[int, AfterValidator(resnet_depth)]
 Precision = Literal["fp32", "bf16"]  # of training
-Passes = Literal["fp32", "tf32", "bf16"]  # of counting
 Schedule = Literal["steps", "one-cycle"]
 SCHEDULE = "of the learning rate: in steps, or one cycle up over 30 % of the epochs and down to 0"
 LEAST_SIZE = 8  # of a grid
@@ -111,7 +110,17 @@ class Base(Section):
         return self
 
 
-class Sampling(Section):
+class Passes(Section):
+    """Forward passes of f under noise."""
+
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        description="of f's passes; part of the certified classifier; tf32: fp32 with TF32 convolutions on a GPU",
+    )
+    batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; null: chosen for the device")
+
+
+class Sampling(Passes):
     """Counting of f's predictions under noise (section V-A)."""
 
     sizes: list[Annotated[int, Field(ge=1)]] = Field(
@@ -122,11 +131,6 @@ class Sampling(Section):
     grid: int = Field(
         0, ge=0, le=100, description="further sizes in each decade from 8 draws up to N, on a geometric grid; 0: none"
     )
-    precision: Passes = Field(
-        "fp32",
-        description="of f's passes; part of the certified classifier; tf32: fp32 with TF32 convolutions on a GPU",
-    )
-    batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; null: chosen for the device")
 
     @field_validator("sizes")
     @classmethod

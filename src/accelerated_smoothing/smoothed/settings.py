@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from accelerated_smoothing import architectures, config, registry
-from accelerated_smoothing.config import Section
+from accelerated_smoothing.config import Passes, Section
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import describe
 
@@ -14,7 +14,7 @@ PILOT = 50  # draws, which plan nearly as well as more; where the budget is smal
 WAYS = ("budget", "radii", "n")
 
 
-class Smoothing(Section):
+class Smoothing(Passes):
     """The classifier and the noise."""
 
     sigma: config.Sampled = Field(description="scale of the noise, [0,1] pixels")
@@ -22,10 +22,8 @@ class Smoothing(Section):
     noise: str = Field(
         "gaussian", description=f"distribution of the noise: {', '.join(registry.names('noise.distributions'))}"
     )
-    precision: config.Passes = Field("fp32", description="of the passes; part of the certified classifier")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
     threads: int | None = Field(None, ge=1, description="CPU threads; by default those of PyTorch")
-    batch_size: int | None = Field(None, ge=1, description="noisy copies in a pass; by default what suits the device")
 
     @field_validator("noise")
     @classmethod

@@ -12,7 +12,7 @@ MAKES = "Attacks on a classifier"
 ARITHMETIC = True
 
 
-class Arguments(Seeded, Distributed, Sliced, Computing, config.Attack):
+class Arguments(Seeded, Distributed, Sliced, Computing, config.Attack, config.Passes):
     experiment: str = Field("main", description="name of the experiment, for the log")
     base: Input = Field(description="weights of a head, or of f")
     backbone: Input | None = Field(None, description="weights of the SLL network in front of a head")
@@ -23,7 +23,6 @@ class Arguments(Seeded, Distributed, Sliced, Computing, config.Attack):
     epsilons: list[config.Radius] = Field(config.Config().radii, description="l2 sizes of attacks, [0,1] pixels")
     sigma: config.Sigma = Field(description="scale of the noise, [0,1] pixels; 0 is none")
     alpha: config.Alpha = Field(0.001, description="probability that a prediction marked sure is wrong")
-    precision: config.Passes = Field("fp32", description="of the draws that decide a prediction")
     output: Output = Field(description="attacks, .tsv")
 
     def facts(self) -> dict[str, list[str]]:
@@ -45,7 +44,7 @@ def run(arguments: Arguments) -> None:
         distribution=arguments.noise,
         seed=arguments.seed,
         alpha=arguments.alpha,
-        precision=arguments.precision,
+        passes=arguments.section(config.Passes),
         device=device(arguments),
         kernels=arguments.kernels,
         certificates=arguments.certificates,

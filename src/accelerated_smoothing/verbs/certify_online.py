@@ -20,13 +20,12 @@ ARITHMETIC = True
 VARIANTS = ("certifier", "certify.methods")
 
 
-class Arguments(replayed.Arguments, Computing):
+class Arguments(replayed.Arguments, Computing, config.Passes):
     base: Input = Field(description="weights of f")
     images: Input = Field(description="images")
     sizes: list[int] = Field(
         min_length=1, description="ascending nested numbers of draws, at which the method may look"
     )
-    precision: config.Passes = Field("fp32", description="of f's passes")
 
 
 def needs(method: Any) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def run(arguments: Any) -> None:
         arguments.sizes,
         arguments.base,
         arguments.output,
-        precision=arguments.precision,
+        passes=arguments.section(config.Passes),
         device=device(arguments),
         kernels=arguments.kernels,
         code=code.digest("certify-online", code.facts(arguments)),

@@ -19,7 +19,7 @@ MEASURES = True
 PLUGINS = {"certifier": "certify.methods"}
 
 
-class Arguments(Sliced, Confident, Computing):
+class Arguments(Sliced, Confident, Computing, config.Passes):
     methods: str = Field(description="settings of the methods by name, as JSON")
     count: int = Field(50, ge=1, description="images that are certified, evenly spaced")
     base: Input = Field(description="weights of f")
@@ -29,7 +29,6 @@ class Arguments(Sliced, Confident, Computing):
     pilot: Input = Field(description="counts that plan")
     predictions: Input = Field(description="what surrogates predict for the images")
     belief: Input = Field(description="calibrated belief about the probability of the top class")
-    precision: config.Passes = Field("fp32", description="of f's passes")
     output: Output = Field(description="measurements, .tsv")
 
     @field_validator("methods")
@@ -74,7 +73,7 @@ def run(arguments: Any) -> None:
         arguments.base,
         arguments.output,
         count=arguments.count,
-        precision=arguments.precision,
+        passes=arguments.section(config.Passes),
         device=device(arguments),
         kernels=arguments.kernels,
     )

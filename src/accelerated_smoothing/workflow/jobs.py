@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 from accelerated_smoothing import architectures, registry
 from accelerated_smoothing.architectures import ensemble
 from accelerated_smoothing.command import flags
-from accelerated_smoothing.config import embedder
+from accelerated_smoothing.config import Passes, embedder
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.workflow import plan
 from accelerated_smoothing.workflow.inputs import Asked, Inputs, chooser_of
@@ -63,6 +63,11 @@ class Jobs(Inputs):
     def section(self, name: str) -> Asked:
         """Return a function of wildcards: a section of the experiment as flags."""
         return lambda wildcards: flags(getattr(self.experiment(wildcards), name))
+
+    def passes(self, wildcards: Any) -> str:
+        """Return how the base classifier runs under noise, as flags."""
+        sampling = self.experiment(wildcards).sampling
+        return flags(Passes(precision=sampling.precision, batch_size=sampling.batch_size))
 
     def compute(self, wildcards: Any, threads: int) -> str:
         """Return the section `compute` as flags.
