@@ -171,6 +171,29 @@ def test_counts_are_what_the_seed_gives(folder: Path) -> None:
     assert len(recompute.sample(few, 10**6, np.random.default_rng(0))) == 20 + 1
 
 
+def test_shards_that_were_left_out_are_counted_from_what_was_gathered(folder: Path) -> None:
+    whole = Path("results/counts/sigma0.25/test-estimation.npz")
+    shards = [whole.with_suffix("") / f"{number}.npz" for number in (0, 1)]
+    for shard in shards:
+        shard.unlink()
+    roots = audit.audit([whole])
+    assert problems(roots) == {}
+    assert f"{shards[1]} is not here and was not checked" in audit.tree(roots)
+    assert recompute.rebuild(roots).startswith("made again from their inputs: 0 files")
+    said = recompute.sample(roots, 20, np.random.default_rng(0))
+    assert len(said) == 20 + 1
+    assert all(line.endswith("the stored counts are what seed 0 gives") for line in said[:-1])
+
+    stored = counts.read(whole)
+    stored.counts[-1, 0] = np.roll(stored.counts[-1, 0], 1)
+    stored.write(whole)
+    forge(whole)
+    roots = audit.audit([whole])
+    assert problems(roots) == {}
+    recompute.sample(roots, 20, np.random.default_rng(0))
+    assert problems(roots).keys() == {str(shards[1])}
+
+
 def test_forged_counts_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path("results/counts/sigma0.25/test-selection/0.npz")
     whole = counts.read(path)

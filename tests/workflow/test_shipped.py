@@ -1,4 +1,4 @@
-"""Results that come without their images, their times and what Snakemake kept of its runs, as in a clone."""
+"""Results that come without images, shards of counts, times, and what Snakemake kept of its runs, as in a clone."""
 
 import os
 import random
@@ -43,8 +43,8 @@ def shipped(tiny: Path, tmp_path: Path) -> Path:
     """A copy of a clone with its results, as git would leave it."""
     leave = shutil.ignore_patterns(".snakemake", "logs", "other")
     folder = shutil.copytree(tiny.parents[1], tmp_path / "clone", ignore=leave)
-    for images in (folder / R / "data").glob("*.npz"):
-        images.unlink()
+    for left_out in (*(folder / R / "data").glob("*.npz"), *(folder / R).glob("counts/*/*/*.npz")):
+        left_out.unlink()
     forget_times(folder / R)
     return folder
 
@@ -96,6 +96,12 @@ def test_a_new_method_needs_the_images_and_no_training(planned: Plan) -> None:
     assert plan == {"data": 1, "certificates": 2, "table": 1}
 
 
+def test_a_new_surrogate_learns_from_the_counts_that_came(planned: Plan) -> None:
+    words = ("methods={mine: {certifier: accelerated, n: 100, depth: 14}}", "rows=[cohen, baseline, resnet8, mine]")
+    plan = planned(f"{R}/table1.csv", "--config", *words)
+    assert plan == {"data": 1, "surrogate": 2, "certificates": 2, "table": 1}
+
+
 def test_a_changed_file_builds_what_follows(shipped: Path, planned: Plan) -> None:
     log = shipped / R / "certificates/sigma0.5/cohen.tsv"
     log.write_text(log.read_text().replace("\t1\t", "\t0\t", 1))
@@ -111,7 +117,7 @@ def test_images_that_are_fetched_later_change_nothing(shipped: Path, planned: Pl
     assert planned("all") == {}
     words = audit(shipped, f"{R}/table1.csv")
     assert words.splitlines()[-1].startswith("holds: all ")
-    assert "was not checked" not in words
+    assert f"{R}/data/test.npz is not here" not in words
     (shipped / R / "data/train.npz").write_bytes(b"other images")
     assert planned("all")["base"] == 2
 

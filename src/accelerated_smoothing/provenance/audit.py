@@ -15,6 +15,9 @@ from accelerated_smoothing.files import MIXED, sha256
 from accelerated_smoothing.provenance import code, planned, records
 from accelerated_smoothing.provenance.records import Record, relative
 
+# Verbs of large files, without which results may come: images, shards of counts, surrogates and what they predict.
+LEFT_OUT = ("data", "count", "train-surrogate", "predict")
+
 
 @dataclass
 class Node:
@@ -76,24 +79,21 @@ def audit(targets: list[Path]) -> list[Node]:
         if node is not None:
             return node
         node = nodes[path.resolve()] = Node(path)
-        if not path.is_file():
-            node.record = _left_out(path)
-            if node.record:
-                node.notes.append(f"{relative(path)} is not here and was not checked; snakemake makes it by this name")
-            else:
-                node.problems.append("is a folder; name files in it" if path.is_dir() else "missing")
-            return node
         if path.name.endswith(records.SUFFIX):
             node.problems.append(f"is a record; audit {path.name.removesuffix(records.SUFFIX)}")
             return node
         try:
             node.record = record = records.read(path)
         except InputError as error:
-            node.problems.append(str(error))
+            missing = "is a folder; name files in it" if path.is_dir() else "missing"
+            node.problems.append(str(error) if path.is_file() else missing)
             return node
-        unchanged = hashed(path) == record.sha256
-        if not unchanged:
-            node.problems.append("changed since it was made")
+        here = path.is_file()
+        unchanged = here and hashed(path) == record.sha256
+        if not here and record.verb in LEFT_OUT:
+            node.notes.append(f"{relative(path)} is not here and was not checked; snakemake makes it by this name")
+        elif not unchanged:
+            node.problems.append("changed since it was made" if here else "missing")
         node.problems += _contradictions(node, unchanged)
         node.problems += _stale(node)
         if record.commit is None:
@@ -139,15 +139,6 @@ def audit(targets: list[Path]) -> list[Node]:
             root.problems.append(f"its record is of {root.record.file}")
     _check_against_config(roots)
     return roots
-
-
-def _left_out(path: Path) -> Record | None:
-    """Return the record of a large file without which results may come: images, or the weights of a surrogate."""
-    try:
-        record = records.read(path)
-    except InputError:
-        return None
-    return record if record.verb in ("data", "train-surrogate") else None
 
 
 def _same_place(name: str, other: str) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from accelerated_smoothing import command
 from accelerated_smoothing.command import Call, Role
+from accelerated_smoothing.config import Passes, Sampling
 from accelerated_smoothing.counting import counts
+from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.provenance import records
 from accelerated_smoothing.provenance.audit import Node, beside, find, walk
@@ -32,7 +35,8 @@ def rebuild(roots: list[Node]) -> str:
     files = walk(roots)
     groups: dict[Path, list[Node]] = {}  # several files may come from one command
     for node in files:
-        if node.record and node.path.is_file() and node.call and command.verb(node.call.verb).quick:
+        here = node.path.is_file() and all(source.path.is_file() for source in node.inputs.values())
+        if here and node.call and command.verb(node.call.verb).quick:
             groups.setdefault(node.path.parent / node.call.arguments.paths(Role.OUTPUT)[0].name, []).append(node)
     differ = 0
     for output, group in groups.items():
@@ -86,27 +90,44 @@ def sample(roots: list[Node], images: int, random: np.random.Generator) -> list[
     Raises:
         InputError: no counts are behind these files.
     """
-    counted = []
-    for node in walk(roots):
-        if node.record and node.record.verb == "count" and node.path.is_file():
-            try:
-                counted += [(node, row) for row in range(len(counts.read(node.path).idx))]
-            except InputError as error:
-                node.problems.append(str(error))
+    counted = [(node, part, row) for node, part in _shards(walk(roots)) for row in range(len(part.idx))]
     if not counted:
         raise InputError("--sample: no counts are behind these files; audit a table or a certificate")
     chosen = random.choice(len(counted), size=min(images, len(counted)), replace=False)
-    engines: dict[tuple[Path, str], Any] = {}
+    engines: dict[tuple[Path, Passes], Any] = {}
     lines = []
-    for node, row in (counted[number] for number in chosen):
+    for node, part, row in (counted[number] for number in chosen):
         try:
-            lines.append(_sampled(node, row, engines, SIGNIFICANCE / len(chosen)))
+            lines.append(_sampled(node, part, row, engines, SIGNIFICANCE / len(chosen)))
         except InputError as error:
             node.problems.append(f"cannot be counted again: {error}")
     return [*lines, f"counted again from scratch: {len(lines)} of the {len(counted)} images that were counted"]
 
 
-def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], significance: float) -> str:
+def _shards(nodes: Iterable[Node]) -> Iterator[tuple[Node, Counts]]:
+    """Yield the shards and their counts. Those of a shard that is not here are in the file that it was gathered into.
+
+    A file that cannot be read becomes a problem.
+    """
+    for node in nodes:
+        verb = node.record.verb if node.record and node.path.is_file() else ""
+        if verb not in ("count", "gather"):
+            continue
+        try:
+            stored = counts.read(node.path)
+        except InputError as error:
+            node.problems.append(str(error))
+            continue
+        if verb == "count":
+            yield node, stored
+            continue
+        for shard in node.inputs.values():
+            if shard.record and not shard.path.is_file():
+                position, number = map(int, shard.record.arguments["shard"].split("/"))
+                yield shard, stored.take(np.array_split(np.arange(len(stored.idx)), number)[position])
+
+
+def _sampled(node: Node, stored: Counts, row: int, engines: dict[tuple[Path, Passes], Any], significance: float) -> str:
     """Count one image of a shard again.
 
     Raises:
@@ -115,7 +136,6 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     import torch
 
     from accelerated_smoothing import data, devices, models
-    from accelerated_smoothing.config import Sampling
     from accelerated_smoothing.counting import engines as library
     from accelerated_smoothing.counting import sampling
     from accelerated_smoothing.sigmas import chosen as sigmas
@@ -123,7 +143,7 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     record = node.record
     assert record is not None
     assert node.call is not None
-    stored, arguments = counts.read(node.path), record.arguments
+    arguments = record.arguments
 
     def locate(name: str) -> Path:
         return find(node.path, record, arguments[name]) or beside(node.path, record.file, arguments[name])
@@ -134,17 +154,18 @@ def _sampled(node: Node, row: int, engines: dict[tuple[Path, str], Any], signifi
     if arguments["sigmas"]:
         sigma = sigmas.read(locate("sigmas")).of(image.idx, arguments["at"])
     settings = node.call.arguments.section(Sampling)
-    if (base, settings.precision) not in engines:
+    passes = node.call.arguments.section(Passes)
+    if (base, passes) not in engines:
         cuda = stored.meta["arithmetic"].startswith("cuda") and torch.cuda.is_available()
-        engines[base, settings.precision] = library.build(
+        engines[base, passes] = library.build(
             models.load(base, "base")[0],
             split.images.shape[1:],
             device=devices.choose("cuda" if cuda else "cpu", "device"),
-            precision=settings.precision,
-            batch_size=settings.batch_size,
+            precision=passes.precision,
+            batch_size=passes.batch_size,
             kernels=node.call.arguments.kernels,  # type: ignore[attr-defined]
         )
-    engine = engines[base, settings.precision]
+    engine = engines[base, passes]
     again, _ = sampling.count_predictions(
         engine,
         image.pixels(),

@@ -27,7 +27,8 @@ def settle(results: Path) -> None:
     """Let no file be older than its inputs if both have the contents that its record lists.
 
     Such a file is up to date, whatever the times say. It gets the time of its newest input. So Snakemake builds again
-    what is older than an input with another content, and nothing else. Inputs that are missing do not count.
+    what is older than an input with another content, and nothing else. A missing input with a record counts with the
+    time of its own newest input: Snakemake compares that with what was made from the missing file.
 
     Args:
         results: the folder of the results. It may have had another name when the records were written.
@@ -36,12 +37,13 @@ def settle(results: Path) -> None:
 
     def time(path: Path) -> int:
         if path not in times:
-            times[path] = path.stat().st_mtime_ns if path.exists() else 0
-            record = _record(path)
+            here, record = path.exists(), _record(path)
+            times[path] = path.stat().st_mtime_ns if here else 0
             newest = max((time(source) for source in record["inputs"]), default=0)
-            if 0 < times[path] < newest and _unchanged(path, record):
-                os.utime(path, ns=(newest, newest))
+            if times[path] < newest and _unchanged(path, record):
                 times[path] = newest
+                if here:
+                    os.utime(path, ns=(newest, newest))
         return times[path]
 
     for record in sorted(results.rglob(f"*{records.SUFFIX}")):
@@ -63,7 +65,8 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _unchanged(path: Path, record: dict[str, Any]) -> bool:
-    if sha256(path) != record["sha256"]:
+    """Return whether a file and its inputs have the contents of its record, as far as they are here."""
+    if path.exists() and sha256(path) != record["sha256"]:
         return False
     return all(sha256(source) == known for source, known in record["inputs"].items() if source.exists())
 
