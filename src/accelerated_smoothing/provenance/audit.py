@@ -15,8 +15,14 @@ from accelerated_smoothing.files import MIXED, sha256
 from accelerated_smoothing.provenance import code, planned, records
 from accelerated_smoothing.provenance.records import Record, relative
 
-# Verbs of large files, without which results may come: images, shards of counts, surrogates and what they predict.
-LEFT_OUT = ("data", "count", "train-surrogate", "predict")
+# Large files without which results may come, by the verbs that make them.
+LEFT_OUT = {
+    "data": "arrays of images",
+    "count": "shards of counts",
+    "train-surrogate": "surrogates",
+    "predict": "predictions of surrogates",
+}
+NAMED = 3  # files of each kind that the text of an audit names
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Node:
 
     Attributes:
         path: where the file is.
+        here: whether the file is here, or left out.
         record: its record, if that can be read.
         call: the recorded command, if this version can parse it.
         problems: one line for each check that failed.
@@ -34,6 +41,7 @@ class Node:
     """
 
     path: Path
+    here: bool = True
     record: Record | None = None
     call: Call | None = None
     problems: list[str] = field(default_factory=list)
@@ -88,12 +96,12 @@ def audit(targets: list[Path]) -> list[Node]:
             missing = "is a folder; name files in it" if path.is_dir() else "missing"
             node.problems.append(str(error) if path.is_file() else missing)
             return node
-        here = path.is_file()
-        unchanged = here and hashed(path) == record.sha256
-        if not here and record.verb in LEFT_OUT:
-            node.notes.append(f"{relative(path)} is not here and was not checked; snakemake makes it by this name")
-        elif not unchanged:
-            node.problems.append("changed since it was made" if here else "missing")
+        node.here = path.is_file()
+        unchanged = node.here and hashed(path) == record.sha256
+        if node.here and not unchanged:
+            node.problems.append("changed since it was made")
+        if not node.here and record.verb not in LEFT_OUT:
+            node.problems.append("missing")
         node.problems += _contradictions(node, unchanged)
         node.problems += _stale(node)
         if record.commit is None:
@@ -269,6 +277,7 @@ def as_json(roots: list[Node], **more: Any) -> str:
     entries = [
         {
             "file": relative(node.path),
+            "here": node.here,
             "problems": node.problems,
             "notes": node.notes,
             "inputs": [relative(source.path) for source in node.inputs.values()],
@@ -278,8 +287,18 @@ def as_json(roots: list[Node], **more: Any) -> str:
     return json.dumps({"holds": all(root.holds() for root in roots), "files": entries, **more}, indent=1)
 
 
+def _left_out(nodes: list[Node]) -> Iterator[str]:
+    """Yield a line for each kind of files that are not here."""
+    for verb, kind in LEFT_OUT.items():
+        names = [relative(node.path) for node in nodes if node.record and node.record.verb == verb and not node.here]
+        if names:
+            more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+            named = ", ".join([*names[:NAMED], *more])
+            yield f"{kind} that are not here were not checked; snakemake makes each by its name: {named}"
+
+
 def tree(roots: list[Node]) -> str:
-    """Return an audit as text: each file once, files of a folder that all hold in one line, and a verdict."""
+    """Return an audit as text: each file once, files of a folder that all hold in one line, notes, and a verdict."""
     lines: list[str] = []
     shown: set[int] = set()
 
@@ -305,7 +324,7 @@ def tree(roots: list[Node]) -> str:
         show(root, 0)
     nodes = walk(roots)
     failed = [node for node in nodes if node.problems]
-    for note in dict.fromkeys(note for node in nodes for note in node.notes):
-        lines.append(f"note: {note}")
+    notes = dict.fromkeys(note for node in nodes for note in node.notes)
+    lines += [f"note: {note}" for note in [*_left_out(nodes), *notes]]
     verdict = f"does NOT hold: {len(failed)} of {len(nodes)} files" if failed else f"holds: all {len(nodes)} files"
     return "\n".join([*lines, verdict])
