@@ -13,7 +13,8 @@ import pytest
 
 R = "results/tiny"
 C = "results/cifar10"
-FAST = [f"{C}/fast-and-sound/{name}" for name in ("table1.csv", "table2.csv", "table3.csv", "table5.csv", "figure1.svg")]
+TABLES = ("table1.csv", "table2.csv", "table3.csv", "table5.csv")
+FAST = [f"{C}/fast-and-sound/{name}" for name in (*TABLES, "figure1.svg")]
 LABELS = [f"{C}/label-budget/{name}" for name in ("table1.csv", "figure1.svg")]
 ROOT = Path(__file__).parents[2]
 TINY = ("--configfile", "presets/tiny.yaml")
