@@ -31,23 +31,23 @@ class Node:
 
     Attributes:
         path: where the file is.
-        here: whether the file is here, or left out.
         record: its record, if that can be read.
         call: the recorded command, if this version can parse it.
         problems: one line for each check that failed.
         notes: one line for each check that could not be made.
         inputs: the files that it was made from, by their names in the record.
         arithmetic: of the counts and certificates that it is, or is made from.
+        here: whether the file is here, or one of `LEFT_OUT`.
     """
 
     path: Path
-    here: bool = True
     record: Record | None = None
     call: Call | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     inputs: dict[str, "Node"] = field(default_factory=dict)
     arithmetic: set[str] = field(default_factory=set)
+    here: bool = True
 
     def holds(self) -> bool:
         return not any(node.problems for node in walk([self]))
