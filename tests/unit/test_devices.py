@@ -156,12 +156,28 @@ def test_a_verb_tells_it_in_one_line_before_any_work(
     assert not output.parent.exists()
 
 
-def test_kernels_for_a_gpu_are_refused_on_a_cpu(
-    machine: pytest.MonkeyPatch, base: Path, digits: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        ("--kernels cudnn", "compute.kernels (--kernels) must be null on a CPU, got 'cudnn'"),
+        (
+            "--portable --precision bf16",
+            "precision (--precision) must be fp32 with --portable, since AVX2 has no bf16, got 'bf16'",
+        ),
+    ],
+)
+def test_what_a_cpu_lacks_is_refused_before_any_work(
+    machine: pytest.MonkeyPatch,
+    base: Path,
+    digits: SimpleNamespace,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: str,
+    line: str,
 ) -> None:
+    machine.setattr(cli, "PORTABLE", {})  # variables that would stay set in this process
     output = tmp_path / "made/counts.npz"
     words = f"count --base {base} --images {digits.test} --slice :2 --sigma 0.5 --sizes 10 --output {output}"
-    assert cli.main([*words.split(), "--kernels", "cudnn"]) == 2
-    line = "compute.kernels (--kernels) must be null on a CPU, got 'cudnn'"
+    assert cli.main([*words.split(), *flags.split()]) == 2
     assert capsys.readouterr().err == f"accelerated-smoothing: error: {line}\n"
     assert not output.parent.exists()

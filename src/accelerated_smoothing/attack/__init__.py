@@ -63,7 +63,7 @@ def run(
         distribution: of the noise.
         seed: the root seed.
         alpha: probability that a prediction marked as sure is wrong; without noise it is 0.
-        passes: under noise, which decide.
+        passes: how the classifier runs on the draws that decide a prediction.
         device: of the networks.
         kernels: of these passes on a GPU, see `engines.build`.
         code: digest of the code; work of other code is not continued.

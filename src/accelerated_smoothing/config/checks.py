@@ -118,8 +118,10 @@ def precisions(config: "Config") -> None:
     compute = config.compute
     if compute.device == "cpu" and config.sampling.precision == "tf32":
         raise ValueError("sampling.precision must be fp32 or bf16, since compute.device is cpu, got 'tf32'")
+    if not compute.portable or compute.device == "cuda":
+        return
     for name in ("base", "surrogate", "sampling"):
-        if compute.portable and compute.device != "cuda" and getattr(config, name).precision == "bf16":
+        if getattr(config, name).precision == "bf16":
             raise ValueError(
                 f"{name}.precision must be fp32, since compute.portable is true and AVX2 has no bf16, got 'bf16'"
             )

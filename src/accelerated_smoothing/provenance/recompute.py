@@ -105,7 +105,7 @@ def sample(roots: list[Node], images: int, random: np.random.Generator) -> list[
 
 
 def _shards(nodes: Iterable[Node]) -> Iterator[tuple[Node, Counts]]:
-    """Yield the shards and their counts. Those of a shard that is not here are in the file that it was gathered into.
+    """Yield the shards and their counts. If a shard is missing, its counts come from the gathered file.
 
     A file that cannot be read becomes a problem.
     """

@@ -72,7 +72,7 @@ def _unchanged(path: Path, record: dict[str, Any]) -> bool:
 
 
 def missing(path: str) -> bool:
-    """Return whether a file is not here, but its record is: results may come without it (`audit.LEFT_OUT`)."""
+    """Return whether a file is missing and its record is here."""
     return not Path(path).exists() and records.record_of(Path(path)).exists()
 
 
