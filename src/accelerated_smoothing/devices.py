@@ -44,6 +44,21 @@ def choose(kind: str, key: str) -> "torch.device":
     return torch.device("cpu")
 
 
+def check_kernels(kernels: str | None, device: "torch.device", key: str) -> None:
+    """Check that kernels for a GPU are asked for on a GPU only.
+
+    Args:
+        kernels: name of a module in `counting/kernels/`, or None.
+        device: that was chosen.
+        key: name of the setting in errors.
+
+    Raises:
+        InputError: they are asked for on a CPU.
+    """
+    if kernels and device.type == "cpu":
+        raise InputError(f"{key} must be null on a CPU, got {kernels!r}")
+
+
 def _meant() -> bool:
     """Return whether a job holds a GPU, or the machine has one that is not hidden."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -1,5 +1,6 @@
 """Which blocks other kernels replace, and cuDNN's fused convolutions, by the definition of what they compute."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from accelerated_smoothing import models, registry
+from accelerated_smoothing import Smoothed, devices, models, registry
 from accelerated_smoothing.counting import engines, fusing
 from accelerated_smoothing.counting.engines.pytorch import Pytorch
 from accelerated_smoothing.errors import InputError
@@ -57,11 +58,32 @@ def test_fused_convolutions_have_the_logits_of_plain_ones(case: SimpleNamespace,
     assert [type(block).__name__ for block in blocks] == ["Block"] * 3
 
 
+@pytest.mark.parametrize(("arch", "blocks"), [("resnet18", 8), ("imagenet-resnet50", 16)])
+def test_blocks_of_torchvision_are_fused_too(cudnn: None, settle: Any, arch: str, blocks: int) -> None:
+    images = torch.rand((4, *SHAPE), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
+    model = models.build(arch, 10, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
+    settle(model, images, seed=3)
+    _, network = models.fold(model)
+    network.double()
+    with torch.inference_mode():
+        expected = network(images.double())
+        assert fusing.fuse(network, "cudnn")
+        logits = network(images.double())
+    assert sum(type(module).__name__ == "Block" for module in network.modules()) == blocks
+    torch.testing.assert_close(logits, expected)
+    plain, fused = (
+        Pytorch(model, SHAPE, batch=4, device=CPU, precision="bf16", kernels=kernels) for kernels in (None, "cudnn")
+    )
+    # The same steps on a CPU, so they round alike.
+    torch.testing.assert_close(fused.logits(images), plain.logits(images), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_without_such_blocks_stay_as_they_are(kind: str) -> None:
     if kind == "triton":
         pytest.importorskip("triton")
-    for arch, shape in (("mlp-8", (24, 1, 1)), ("sll8-1", (3, 8, 8)), ("resnet18", (3, 8, 8))):
+    for arch, shape in (("mlp-8", (24, 1, 1)), ("sll8-1", (3, 8, 8))):
         model = models.build(arch, 10, [0.5] * shape[0], [0.25] * shape[0]).eval()
         engine = Pytorch(model, shape, batch=2, device=CPU, kernels=kind)
         assert engine.arithmetic == "cpu-pytorch-fp32-folded"
@@ -93,7 +115,32 @@ def test_unknown_kernels_are_refused() -> None:
         fusing.fuse(torch.nn.Sequential(), "cutlass")
 
 
+def test_a_classifier_of_ones_own_has_the_kernels_that_are_asked_for(
+    base: Path, digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = engines.build
+
+    def on_a_cpu(model: Any, images: Any, **options: Any) -> Any:
+        if options["device"] == CPU:  # where each classifier is tried first
+            return build(model, images, **options)
+        raise InputError(f"runs by {options['kernels']}")
+
+    monkeypatch.setattr(engines, "build", on_a_cpu)
+    monkeypatch.setattr(devices, "choose", lambda kind, key: torch.device("cuda"))
+    with pytest.raises(InputError, match="runs by cudnn"):
+        Smoothed(base, 0.5, kernels="cudnn").certify(digits.test, n=10)
+
+
+def test_kernels_are_for_a_gpu_only(base: Path, digits: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "choose", lambda kind, key: CPU)
+    with pytest.raises(InputError, match=r"^kernels must be null on a CPU, got 'cudnn'$"):
+        Smoothed(base, 0.5, kernels="cudnn").certify(digits.test, n=10)
+    with pytest.raises(InputError, match=r"^kernels must be null or one of cudnn, triton, got 'cutlass'$"):
+        Smoothed(base, 0.5, kernels="cutlass")
+
+
+@pytest.mark.parametrize("verb", ["count", "certify-images"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_digest_holds_the_kernels_that_are_asked_for(kind: str) -> None:
-    held = code.modules("count", code.plugins("count", {"kernels": [kind]}))
+def test_a_digest_holds_the_kernels_that_are_asked_for(kind: str, verb: str) -> None:
+    held = code.modules(verb, code.plugins(verb, {"kernels": [kind]}))
     assert {name for name in held if name.startswith("counting.kernels.")} == {f"counting.kernels.{kind}"}

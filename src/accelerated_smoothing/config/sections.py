@@ -224,16 +224,12 @@ class Attack(Section):
         return ([noise] if sigma else []) + (["gaussian"] if self.restarts > 1 else [])
 
 
-class Compute(Section):
+class Device(Section):
     """Where models run."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
-    threads: int = Field(2, ge=1, description="CPU threads of a job that runs a model")
-    portable: bool = Field(
-        False, description="use AVX2 alone, so that training gives the same weights on every x86-64 CPU that has it"
-    )
     kernels: str | None = Field(
-        None, description="of blocks of CIFAR ResNets when counting on a GPU: cudnn or triton; null: PyTorch's own"
+        None, description="of residual blocks when counting on a GPU: cudnn or triton; null: PyTorch's own"
     )
 
     @field_validator("kernels")
@@ -244,6 +240,15 @@ class Compute(Section):
         if kernels and given.data.get("device") == "cpu":
             raise ValueError("must be null while device is cpu")
         return kernels
+
+
+class Compute(Device):
+    """How models run."""
+
+    threads: int = Field(2, ge=1, description="CPU threads of a job that runs a model")
+    portable: bool = Field(
+        False, description="use AVX2 alone, so that training gives the same weights on every x86-64 CPU that has it"
+    )
 
 
 class Comparison(Section):

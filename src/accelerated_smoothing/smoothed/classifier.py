@@ -47,7 +47,7 @@ class Smoothed:
             model: a module, or the path of an .onnx, a .pt2 of torch.export, or weights of this workflow.
             sigma: scale of the noise, in pixels of [0, 1].
             classes: number of logits; by default what the network returns.
-            options: noise, precision, device, batch_size and threads, see `settings.Smoothing`.
+            options: noise, precision, device, kernels, batch_size and threads, see `settings.Smoothing`.
 
         Raises:
             InputError: an argument is wrong, or the file is missing or of another kind.
@@ -170,9 +170,9 @@ class Smoothed:
         }
         identity = {}
         if output is not None:
-            known = facts(self.model, noise)
+            known = facts(self.model, self.settings)
             families = set().union(*map(architectures.families, known["arch"]))
-            digest = code.digest(VERB, {"noise": known["noise"], "family": families})
+            digest = code.digest(VERB, known | {"family": families})
             identity = {"images": inputs.fingerprint(images), "build": engine.build, "code": digest}
         return Blocks(engine, classifier.classes, images, meta, output, identity, show)
 

@@ -69,12 +69,13 @@ def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Class
         settings: of the smoothed classifier.
 
     Raises:
-        InputError: the network returns logits that are not finite; or as `devices.choose`.
+        InputError: the network returns logits that are not finite; or as `devices.choose` and `devices.check_kernels`.
     """
     channels, module = images.images.shape[1], isinstance(given, nn.Module)
     model = foreign.classifier(given, channels) if isinstance(given, nn.Module) else _read(given, channels, settings)
     only_cpu = settings.device == "auto" and hasattr(model[1], "onnx")
     device = devices.choose("cpu" if only_cpu else settings.device, "device")
+    devices.check_kernels(settings.kernels, device, "kernels")
     try:
         classes = trial.run(model, images, settings.sigma, settings.classes, plain=module)
         plain = module and device == CPU and not _faithful(model, images, settings.sigma)
@@ -94,7 +95,14 @@ def _engine(
     if plain:
         batch = engines.batch(shape, device, settings.batch_size)
         return Pytorch(model, shape, batch=batch, device=device, precision=settings.precision)
-    return engines.build(model, shape, device=device, precision=settings.precision, batch_size=settings.batch_size)
+    return engines.build(
+        model,
+        shape,
+        device=device,
+        precision=settings.precision,
+        batch_size=settings.batch_size,
+        kernels=settings.kernels,
+    )
 
 
 def _read(path: Path, channels: int, settings: Smoothing) -> nn.Sequential:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from accelerated_smoothing import architectures, config, registry
-from accelerated_smoothing.config import Passes, Section
+from accelerated_smoothing.config import Device, Passes, Section
 from accelerated_smoothing.errors import InputError
 from accelerated_smoothing.files import describe
 
@@ -14,7 +14,7 @@ PILOT = 50  # draws, which plan nearly as well as more; where the budget is smal
 WAYS = ("budget", "radii", "n")
 
 
-class Smoothing(Passes):
+class Smoothing(Device, Passes):
     """The classifier and the noise."""
 
     sigma: config.Sampled = Field(description="scale of the noise, [0,1] pixels")
@@ -22,7 +22,6 @@ class Smoothing(Passes):
     noise: str = Field(
         "gaussian", description=f"distribution of the noise: {', '.join(registry.names('noise.distributions'))}"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one")
     threads: int | None = Field(None, ge=1, description="CPU threads; by default those of PyTorch")
 
     @field_validator("noise")
@@ -86,12 +85,13 @@ class Certifying(Section):
         return [self.n] if self.n else config.Sampling(sizes=[self.most], grid=20).counted()
 
 
-def facts(model: object, noise: str) -> dict[str, list[str]]:
-    """Return what names the plug-ins that run, as `command.Arguments.facts`: the noise, and a file's architecture."""
+def facts(model: object, smoothing: Smoothing) -> dict[str, list[str]]:
+    """Return what names the plug-ins that run, as `command.Arguments.facts`: noise, kernels, a file's architecture."""
     arch = None
     if isinstance(model, Path):
         arch = architectures.of_file(str(model)) or (describe(model).get("arch") if model.is_file() else None)
-    return {"noise": [noise], "arch": [arch] if arch else []}
+    named = {"noise": smoothing.noise, "kernels": smoothing.kernels, "arch": arch}
+    return {fact: [name] if name else [] for fact, name in named.items()}
 
 
 def checked(model: type[config.T], **values: Any) -> config.T:

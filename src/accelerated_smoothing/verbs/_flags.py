@@ -61,15 +61,13 @@ def device(arguments: Computing) -> "torch.device":
     """Set the number of threads, and return the torch device.
 
     Raises:
-        InputError: kernels for a GPU are asked for where none is used, or bf16 with AVX2 alone; or as
-            `devices.choose`.
+        InputError: bf16 is asked for with AVX2 alone; or as `devices.choose` and `devices.check_kernels`.
     """
     import torch
 
     torch.set_num_threads(arguments.threads)
     chosen = devices.choose(arguments.device, "compute.device (--device)")
-    if arguments.kernels and chosen.type == "cpu":
-        raise InputError(f"compute.kernels (--kernels) must be null on a CPU, got {arguments.kernels!r}")
+    devices.check_kernels(arguments.kernels, chosen, "compute.kernels (--kernels)")
     if arguments.portable and chosen.type == "cpu" and getattr(arguments, "precision", None) == "bf16":
         raise InputError("precision (--precision) must be fp32 with --portable, since AVX2 has no bf16, got 'bf16'")
     return chosen

@@ -22,7 +22,7 @@ class Arguments(Sliced, Smoothing, Certifying):
     output: Output = Field(description="certificates, .tsv")
 
     def facts(self) -> dict[str, list[str]]:
-        return settings.facts(self.model, self.noise)
+        return settings.facts(self.model, self.section(Smoothing))
 
 
 def run(arguments: Arguments) -> None:

@@ -1,4 +1,4 @@
-"""A residual block as two kernels of cuDNN: each convolution adds its bias and its shortcut, and applies ReLU.
+"""A residual block as one kernel of cuDNN for each convolution, which adds the bias or the shortcut, and applies ReLU.
 
 A shortcut with a convolution takes one more. These kernels have not run on a GPU yet.
 """
@@ -7,28 +7,34 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchvision.models import resnet as torchvision
 
 from accelerated_smoothing.models.families.resnet import BasicBlock
+
+BLOCKS = (BasicBlock, torchvision.BasicBlock, torchvision.Bottleneck)
 
 
 class Block(nn.Module):
     """See the module."""
 
-    def __init__(self, block: BasicBlock) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.downsample = block.conv1, block.conv2, block.downsample
+        *first, self.last = (module for module in block.children() if isinstance(module, nn.Conv2d))
+        self.first, self.downsample = nn.ModuleList(first), block.downsample
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first, second = self.conv1, self.conv2
-        out = torch.cudnn_convolution_relu(x, first.weight, first.bias, *_geometry(first))
+        out = x
+        for conv in self.first:
+            out = torch.cudnn_convolution_relu(out, conv.weight, conv.bias, *_geometry(conv))  # type: ignore[arg-type]
         shortcut = x if self.downsample is None else self.downsample(x)
-        return torch.cudnn_convolution_add_relu(out, second.weight, shortcut, 1.0, second.bias, *_geometry(second))
+        last = self.last
+        return torch.cudnn_convolution_add_relu(out, last.weight, shortcut, 1.0, last.bias, *_geometry(last))
 
 
 def fused(module: nn.Module) -> nn.Module | None:
-    """Return the kernels of a folded `BasicBlock`; None for another module."""
-    return Block(module) if isinstance(module, BasicBlock) else None
+    """Return the kernels of a folded block of a ResNet, of this package or torchvision's; None for another module."""
+    return Block(module) if isinstance(module, BLOCKS) else None
 
 
-def _geometry(conv: nn.Conv2d) -> tuple[Any, ...]:
+def _geometry(conv: Any) -> tuple[Any, ...]:
     return conv.stride, conv.padding, conv.dilation, conv.groups
