@@ -4,6 +4,8 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+# The code beside this file, which its jobs run, too.
+sys.path.insert(0, str(Path(workflow.basedir, "src")))
 from accelerated_smoothing import papers
 from accelerated_smoothing.workflow import retries
 from accelerated_smoothing.workflow.items import Items

@@ -1,5 +1,6 @@
 """Counting: our engine against a plain loop after Cohen et al.'s description, and against the limits of the machine."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -7,13 +8,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from accelerated_smoothing import registry
 from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.errors import InputError
 from benchmarks import CLASSES, IMAGE, Row, Size, defaults, flops, network, rates, rows
 
 SIGMA = 0.25
 LOOP_BATCHES = (1000, 100, 50)
-SPEEDUP = {"fp32": 3, "bf16": 6}  # expected of the engine, so that a timed run takes as long as one of the loop
+SPEEDUP = {
+    "fp32": 3,
+    "tf32": 6,
+    "bf16": 6,
+}  # expected of the engine, so that a timed run takes as long as one of the loop
 
 
 def plain_loop(model: torch.nn.Module, image: torch.Tensor, batch: int, samples: int) -> np.ndarray:
@@ -28,23 +34,32 @@ def plain_loop(model: torch.nn.Module, image: torch.Tensor, batch: int, samples:
     return counts
 
 
-def engine_counts(arch: str, device: torch.device, precision: str) -> Callable[[int], object]:
+def engine_counts(
+    arch: str, device: torch.device, precision: str, kernels: str | None = None
+) -> Callable[[int], object]:
     """Return a function of N that counts on one image by our engine, as the verb `count` does."""
-    engine = engines.build(network(arch), IMAGE, device=device, precision=precision)
+    engine = engines.build(network(arch), IMAGE, device=device, precision=precision, kernels=kernels)
     image = np.random.default_rng(0).random((1, *IMAGE), np.float32)
     return lambda amount: sampling.count_predictions(engine, image, SIGMA, amount, 0, classes=CLASSES)
 
 
 def precisions(device: torch.device) -> list[str]:
-    """Return the precisions that a device supports."""
+    """Return the precisions of counting that a device supports."""
     supported = []
-    for precision in ("fp32", "bf16"):
+    for precision in SPEEDUP:
         try:
             engines.build(network("resnet20"), IMAGE, device=device, precision=precision)
         except InputError:
             continue
         supported.append(precision)
     return supported
+
+
+def engine_ways(device: torch.device) -> dict[str, tuple[str, str | None]]:
+    """Return the precision and the kernels of each way that our engine has of counting on a device, by name."""
+    kernels = registry.names("counting.kernels") if device.type == "cuda" else []
+    ways = itertools.product(precisions(device), [None, *kernels])
+    return {", ".join(filter(None, ["engine", *way])): way for way in ways}
 
 
 def traffic(arch: str, precision: str) -> int:
@@ -68,7 +83,8 @@ def convolution(
     channels: int, side: int, precision: str, device: torch.device, operations: float
 ) -> tuple[Callable[[int], None], int]:
     """Return PyTorch's 3x3 convolution alone, and the operations of one run, about as many as asked for."""
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=precision == "tf32")
     batch = 2**22 // (channels * side * side) * (8 if device.type == "cuda" else 1)
 
     def random(*shape: int) -> torch.Tensor:
@@ -79,7 +95,7 @@ def convolution(
     times = max(1, round(operations / once))
 
     def run(amount: int) -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), flags:
             for _ in range(times):
                 F.conv2d(inputs, weights, padding=1)
         if device.type == "cuda":
@@ -123,24 +139,23 @@ def plain_ways(arch: str, device: torch.device, draws: int) -> dict[str, tuple[C
 
 def measure(device: torch.device, size: Size) -> Iterator[Row]:
     """Yield the speed of each network's loops and engines, and each engine's share of what limits it."""
-    supported = precisions(device)
+    engine = engine_ways(device)
     for arch in size.networks:
         operations = flops(arch)
         draws = round(size.work(device) / operations)
         loops = plain_ways(arch, device, draws)
         ways = dict(loops)
-        for precision in supported:
-            ways[f"engine, {precision}"] = engine_counts(arch, device, precision), draws * SPEEDUP[precision]
-            ways |= ceilings(precision, device, size)
+        for way, (precision, kernels) in engine.items():
+            ways[way] = engine_counts(arch, device, precision, kernels), draws * SPEEDUP[precision]
+            ways |= {} if kernels else ceilings(precision, device, size)
         if device.type == "cuda":
             ways["memory"] = copy(device)
         speeds = rates(ways, size.repeats)
         median = {way: float(np.median(values)) for way, values in speeds.items()}
-        counted = {way: speeds[way] for way in speeds if way in loops or way.startswith("engine")}
+        counted = {way: speeds[way] for way in speeds if way in loops or way in engine}
         yield from rows("counting", arch, "images/s", counted, next(iter(loops)))
         best = max(loops, key=median.__getitem__)
-        for precision in supported:
-            way = f"engine, {precision}"
+        for way, (precision, _) in engine.items():
             dense, *stages = (median[name] / operations for name in median if name.startswith(f"ceiling, {precision}"))
             # The three stages of these networks have equally many operations, so their times add up evenly.
             bounds = {

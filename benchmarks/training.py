@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 
-from accelerated_smoothing.config import Base
+from accelerated_smoothing.config import Base, Precision
 from accelerated_smoothing.training import base, loop
 from benchmarks import CLASSES, IMAGE, Row, Size, defaults, flops, network, rates, rows
 from benchmarks.counting import precisions
@@ -51,11 +52,11 @@ def measure(device: torch.device, size: Size) -> Iterator[Row]:
         targets = torch.randint(CLASSES, (BATCH,), device=device)
         amount = max(1, round(size.work(device) / (PASSES * flops(arch) * BATCH))) * BATCH
         ways = {"plain step, fp32": (partial(train, plain_step(arch, device), inputs, targets, ()), amount)}
-        for precision in precisions(device):
+        for precision in (p for p in precisions(device) if p in get_args(Precision)):
             settings = Base(arch=arch, precision=precision, batch_size=BATCH)
             sigma_x = torch.full((BATCH,), SIGMA, device=device)
             step = base.step(network(arch), "gaussian", settings, "gaussian", sigma_x, device)
-            rest = (torch.arange(BATCH, device=device), False, loop.generator(0, "benchmark", device))
+            rest = (torch.arange(BATCH, device=device), 0, loop.generator(0, "benchmark", device))
             packed = inputs.to(memory_format=torch.channels_last)
             ways[f"trainer, {precision}"] = partial(train, step, packed, targets, rest), amount
         yield from rows("training", arch, "images/s", rates(ways, size.repeats), "plain step, fp32")

@@ -56,8 +56,7 @@ def snakemake(clone: Path) -> Run:
 
     def run(*words: str, folder: Path = clone) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", *words]
-        own = {**os.environ, "PYTHONPATH": str(folder / "src")}  # else the Snakefile would import the repository's
-        return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
     return run
 

@@ -94,8 +94,7 @@ class Progress:
             self.bar = tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, leave=False)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # Python delivers signals nowhere else
-            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._listen()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -132,6 +131,10 @@ class Progress:
         self.note(f"{self.what}: {self.done} of {self.total} {self.unit} are saved")
         stop(self.asked)
 
+    def _listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # Python delivers signals nowhere else
+            self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:
             stop(number)
@@ -152,6 +155,8 @@ class Progress:
 
 class Resumable(Progress):
     """Progress of work that is saved every `SAVE_SECONDS`, and before it ends after a signal.
+
+    Work that saves nothing leaves signals to the work around it, or ends at once.
 
     A loop starts from `done`, and calls `advance` after each chunk.
     """
@@ -174,6 +179,10 @@ class Resumable(Progress):
         self.saved = time.monotonic()
         self.resume(done)
 
+    def _listen(self) -> None:
+        if self.save is not None:  # else there is nothing to wait for, or work around this one is saved
+            super()._listen()
+
     def advance(self, amount: int) -> None:
         """Count a finished chunk, save if it is time, and end if a signal asked for it and work is left."""
         self.update(amount)
@@ -188,3 +197,9 @@ class Resumable(Progress):
         if self.save is not None:
             self.save(self.done)
         self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """Save what is finished, and end if a signal asked for it after the last chunk: other work is still to come."""
+        self.keep()
+        if self.asked:
+            self.stop()

@@ -15,6 +15,7 @@ from accelerated_smoothing.config import Comparison, Config, read
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.papers.fast_and_sound import radii
 
 ROOT = Path(__file__).parents[2]
 table1, table2, table3, table4, table5, table6 = (papers.table(f"table{number}") for number in range(1, 7))
@@ -156,9 +157,23 @@ def test_every_item_says_what_it_is_made_from() -> None:
                 assert item.comparable(run) == (paper in ("", "data-dependent"))
 
 
-@pytest.mark.parametrize("changes", [{"alpha": 0.05}, {"n0": 10}, {"base": {"epochs": 1}}, {"train_samples": 100}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"alpha": 0.05}, {"n0": 10}, {"base": {"epochs": 1}}, {"train_samples": 100}),
+        *({"surrogate": {"epochs": 1}}, {"sampling": {"precision": "bf16"}}),
+    ],
+)
 def test_another_experiment_is_not_the_papers(changes: dict) -> None:
     assert not papers.find("table1").comparable(Run("results", {"": Config(**changes)}))
+
+
+@pytest.mark.parametrize("sigma", [0.12, 0.25, 0.7])
+def test_a_radius_that_is_the_noise_level_is_certified_there(sigma: float) -> None:
+    """Noise is scaled by sigma in float32, and so are certified radii."""
+    log = pd.DataFrame({"correct": [1, 1], "radius": [float(np.float32(sigma)), 0.99 * sigma]})
+    assert radii._share(log, sigma) == 0.5
+    assert radii._shares(log["radius"].to_numpy()[:, None], sigma) == 0.5
 
 
 def test_a_table_is_made_from_the_methods_it_compares() -> None:

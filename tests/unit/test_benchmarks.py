@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+from accelerated_smoothing import registry
+from accelerated_smoothing.counting import engines
 from benchmarks import FULL, QUICK, Row
 from benchmarks.__main__ import MEASURES, main, run
+from benchmarks.counting import engine_ways
 from benchmarks.embedded import HEADS
 
 
@@ -74,3 +78,12 @@ def test_quick_is_smaller() -> None:
     for key in ("repeats", "operations", "counts", "epochs", "images", "draws"):
         assert getattr(QUICK, key) < getattr(FULL, key)
     assert QUICK.samples[-1] < FULL.samples[-1]
+
+
+def test_a_gpu_counts_in_every_precision_and_by_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "build", lambda *_, **options: None)
+    ways = engine_ways(torch.device("cuda"))
+    assert len(ways) == 3 * (1 + len(registry.names("counting.kernels")))
+    assert ways["engine, bf16"] == ("bf16", None)
+    assert ways["engine, tf32, cudnn"] == ("tf32", "cudnn")
+    assert list(engine_ways(torch.device("cpu")).values()) == [("fp32", None), ("tf32", None), ("bf16", None)]

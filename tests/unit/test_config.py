@@ -264,6 +264,7 @@ def test_values_out_of_range(settings: dict[str, Any], key: str, got: str) -> No
         ({"base": {"epochs": 0}}, "base.epochs must be at least 1, got 0"),
         ({"sampling": {"precision": "fp8"}}, "sampling.precision must be 'fp32', 'tf32' or 'bf16', got 'fp8'"),
         ({"compute": {"device": "tpu"}}, "compute.device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
+        ({"variance": {"repeats": 10**9}}, "variance.repeats must be at most 10000, got 1000000000"),
         ({"compute": {"kernels": "cutlass"}}, "compute.kernels must be null or one of cudnn, triton, got 'cutlass'"),
         (
             {"compute": {"device": "cpu", "kernels": "cudnn"}},
@@ -503,6 +504,30 @@ def test_an_experiment_has_the_settings_of_its_way_of_training() -> None:
         ({"methods": {"m": {"certifier": "memory", "choice": "dice"}}}, "two.methods.m.choice "),
         ({"choose": {"dice": {}}}, "two.choose must be one of ascent, grid, idrs, qcrs, got 'dice'"),
         ({"choose": {"ascent": {"lr": -1}}}, "two.choose.ascent.lr must be greater than 0, got -1"),
+        (
+            {"classifier": "main", "checkpoints": {0.25: "x.pt2"}},
+            "experiments.two.checkpoints must be {}, since classifier is main, got {0.25: 'x.pt2'}",
+        ),
+        (
+            {"classifier": "main", "noise": "gaussian", "sampling": {"batch_size": 7}},
+            "experiments.two.sampling.batch_size must be as in the main experiment, since classifier is main, got 7",
+        ),
+        (
+            {"methods": {"irs": {"certifier": "irs", "other": "one"}}, "rows": ["cohen", "irs"]},
+            "experiments.two.n0 must be as in one, which irs reads, got 50",
+        ),
+        (
+            {"methods": {"irs": {"certifier": "irs", "other": "one", "pairs": 7}}, "rows": ["cohen", "irs"], "n0": 100},
+            "experiments.two.noise must be as in one, which irs reads, got 'uniform'",
+        ),
+        (
+            {
+                "methods": {"irs": {"certifier": "irs", "other": "one", "pairs": 7}},
+                "rows": ["cohen", "irs"],
+                **{"n0": 100, "noise": "gaussian"},
+            },
+            "experiments.two.methods.irs.pairs must be one of the sizes of one [100, 1000, ",
+        ),
     ],
 )
 def test_wrong_experiments_of_a_sister_paper(changes: dict[str, Any], message: str) -> None:
@@ -531,6 +556,34 @@ def test_wrong_selections() -> None:
 def test_checkpoints_are_of_one_experiment() -> None:
     message = refused({"papers": {"other": {"common": {"checkpoints": {0.25: "x"}}, "experiments": {"one": {}}}}})
     assert message == "papers.other.common.checkpoints must be set in one experiment, got {0.25: 'x'}"
+
+
+def test_an_experiment_with_the_classifiers_of_the_main_one_can_use_its_programs() -> None:
+    memory = {"methods": {"ascent": {"certifier": "memory", "at": 2}}, "rows": ["cohen", "ascent"]}
+    papers = {"other": {"experiments": {"one": {"classifier": "main", **memory}}}}
+    assert refused({"checkpoints": {0.25: "x.onnx"}, "papers": papers}) == (
+        "papers.other.experiments.one.checkpoints.0.25 must be a .pt2 of torch.export, since sigmas are chosen by it, "
+        "got 'x.onnx'"
+    )
+
+
+def test_seeds_are_not_set_twice() -> None:
+    other = {"seeds": [0, 1], "common": {"train_seed": 5}, "experiments": {"one": {}}}
+    assert refused({"papers": {"other": other}}) == (
+        "papers.other.experiments.one.train_seed must not be set, since papers.other.seeds is, got 5"
+    )
+    experiments = config.load({"train_seed": 5, "papers": {"other": {**other, "common": {}}}}).experiments()
+    assert experiments["other/one-seed1/"].train_seed == 1
+
+
+def test_choices_of_noise_levels_hold_where_they_can() -> None:
+    other = {
+        "common": {"sigmas": [0.25, 0.5, 1.0], "figure_sigmas": [0.5], "timing": {"sigma": 0.5}},
+        "experiments": {"one": {"sigmas": [0.25, 0.5]}, "two": {"sigmas": [0.25]}},
+    }
+    experiments = config.load({"papers": {"other": other}}).experiments()
+    chosen = {name: (each.figure_sigmas, each.timing.sigma) for name, each in experiments.items() if name}
+    assert chosen == {"other/one/": ([0.5], 0.5), "other/two/": ([0.25], 0.25)}
 
 
 def test_the_architecture_of_a_program_is_its_suffix() -> None:

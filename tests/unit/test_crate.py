@@ -302,6 +302,7 @@ def test_what_does_not_hold_makes_no_crate(copy: Path, capsys: pytest.CaptureFix
 def test_what_lies_outside_of_the_folder_makes_no_crate(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["crate", "results/counts.npz", "--output", "results/other/ro-crate-metadata.json"]) == 2
     assert "must be in results/other" in capsys.readouterr().err
+    assert not Path("results/other/workflow").exists()
 
 
 def test_a_table_of_a_sister_paper_makes_a_crate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -408,22 +408,22 @@ def test_a_feature_that_never_changes_is_divided_by_one(fars: SimpleNamespace, t
 def test_an_embedding_that_was_stopped_goes_on(
     fars: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Twice: in the training split, and in the other one."""
+    """In the training split, at its end, and in the other one."""
     words = (
         f"embed --base {fars.backbone} --train {fars.raw.train} --test {fars.raw.test} --threads 1 --output {tmp_path}"
     )
-    update, total = embedding.Resumable.update, 0
+    update, total, stops = embedding.Resumable.update, 0, (200, 1297, 1497)
 
     def once(progress: embedding.Resumable, amount: int) -> None:
         nonlocal total
         update(progress, amount)
         total += amount
-        if total in (200, 1497):
+        if total in stops:
             progress.asked = 15
 
     with monkeypatch.context() as patch:
         patch.setattr(embedding.Resumable, "update", once)
-        for done in (200, 1497):
+        for done in stops:
             assert cli.main(words.split()) == cli.TRY_AGAIN
             assert total == done  # nothing is done again
             assert not list(tmp_path.glob("*t*n.npz"))

@@ -150,6 +150,41 @@ def test_finished_work_needs_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved == []
 
 
+def test_a_signal_in_the_last_chunk_ends_what_has_more_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = Saved()
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+
+    def first_of_two() -> None:
+        with Resumable("embedding", 10, "images", 0, saved, show=False) as work:
+            os.kill(os.getpid(), signal.SIGTERM)
+            work.advance(10)
+            work.finish()
+
+    with pytest.raises(Stopped):
+        first_of_two()
+    assert saved == [10]
+
+
+def test_work_that_saves_nothing_leaves_signals_to_the_work_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = Saved()
+    monkeypatch.setattr(progress, "SAVE_SECONDS", 1e6)
+
+    def around() -> None:
+        with Resumable("attacking", 2, "images", 0, saved, show=False) as outer:
+            with Resumable("counting", 10, "draws", 0, None, show=False) as inner:
+                os.kill(os.getpid(), signal.SIGTERM)
+                inner.advance(10)
+            outer.advance(1)
+            outer.advance(1)
+
+    with pytest.raises(Stopped):
+        around()
+    assert saved == [1]
+    before = signal.getsignal(signal.SIGINT)
+    with Resumable("counting", 10, "draws", 0, None, show=False):
+        assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a_checkpoint_resumes_arrays_of_the_same_work(tmp_path: Path) -> None:
     first, other = (Checkpoint(tmp_path / "work.npz", {"seed": seed}, ["a"]) for seed in (0, 1))
     first.save({"a": np.arange(3)}, 2)

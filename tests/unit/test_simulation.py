@@ -2,17 +2,21 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from accelerated_smoothing import cli
+from accelerated_smoothing import cli, config
 from accelerated_smoothing.certify import beliefs, log, simulation, statistics
 from accelerated_smoothing.certify.evidence import Evidence
 from accelerated_smoothing.certify.methods import planned
+from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.data import published
+from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.workflow.simulations import Simulations
 
 N, ALPHA, SIGMA = 100_000, 0.001, 0.25
 PUBLISHED = Path(__file__).parents[3] / "shared/published/cohen-2019"
@@ -98,6 +102,33 @@ def test_a_log_that_is_missing_or_another(tmp_path: Path, capsys: pytest.Capture
     assert hashlib.sha256(b"idx\n").hexdigest() in error
     assert cli.main([*words, "--like", str(path)]) == 2
     assert "--spread or --like must be set, but not both, got both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("experiments", "message"),
+    [
+        (
+            {"one": {}, "two": {"published": {}, "sigmas": [0.3]}},
+            "papers.other.experiments.two.sigmas must be among [0.12, 0.25, 0.5, 1.0], those of the published logs, "
+            "got 0.3",
+        ),
+        (
+            {"two": {"published": {}}},
+            "papers.other.select must include an experiment that is not simulated, since two takes its spread from it, "
+            "got none",
+        ),
+        ({"two": {"published": {"spread": 0.5}}}, ""),
+    ],
+)
+def test_simulations_that_cannot_be_made(experiments: dict[str, Any], message: str) -> None:
+    main = config.load({"papers": {"other": {"experiments": experiments}}})
+    simulations = Simulations(Run("results", main.experiments()))
+    if not message:
+        simulations.check()
+        return
+    with pytest.raises(InputError) as caught:
+        simulations.check()
+    assert str(caught.value) == message
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="needs the published logs")

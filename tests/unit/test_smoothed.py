@@ -24,6 +24,7 @@ from accelerated_smoothing.counting import engines, sampling
 from accelerated_smoothing.counting.counts import Counts
 from accelerated_smoothing.data.browsing import browse
 from accelerated_smoothing.errors import InputError
+from accelerated_smoothing.provenance import records
 from accelerated_smoothing.smoothed import blocks, inputs, networks
 from accelerated_smoothing.smoothed.settings import Certifying
 
@@ -473,7 +474,10 @@ def test_the_verb_makes_the_same_log(net: nn.Module, tmp_path: Path) -> None:
     ]
 
 
-def test_the_verb_reads_class_folders(net: nn.Module, tmp_path: Path) -> None:
+def test_the_verb_reads_class_folders(
+    net: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "commit", lambda: {"id": "0" * 40, "clean": True})
     file = programs.export(programs.seeded(programs.Net, channels=3), tmp_path / "net.onnx", (3, 8, 8))
     for row in range(4):
         (tmp_path / "in" / f"class{row % 2}").mkdir(parents=True, exist_ok=True)
@@ -484,6 +488,10 @@ def test_the_verb_reads_class_folders(net: nn.Module, tmp_path: Path) -> None:
     read = log.read(tmp_path / "own.tsv")
     assert read["idx"].tolist() == [1, 2, 3]
     assert read["label"].tolist() == [0, 1, 1]
+    assert cli.main(["audit", str(tmp_path / "own.tsv")]) == 0
+    (tmp_path / "in/class0/0.png").rename(tmp_path / "in/class1/0.png")
+    assert cli.main(["audit", str(tmp_path / "own.tsv")]) == 1
+    assert "/in that has changed since" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

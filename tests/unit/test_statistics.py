@@ -100,3 +100,11 @@ def test_predict_equals_brute_force(alpha: float) -> None:
     assert statistics.ABSTAIN in expected
     assert len(set(expected)) == 6
     assert statistics.predict(counts, alpha).tolist() == expected
+
+
+@pytest.mark.parametrize("n", [10, 1_000, 100_000])
+def test_without_alpha_nothing_is_claimed(n: int) -> None:
+    """Even where every draw is of the class: p^n is above 0 however small p is."""
+    counts = np.array([0, n // 2, n])
+    assert (statistics.randomized_bound(counts, n, 0.0, 0.5) == 0).all()
+    assert (statistics.lower_bound(counts, n, 0.0) == 0).all()

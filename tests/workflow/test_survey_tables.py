@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,7 +11,7 @@ from accelerated_smoothing import models
 from accelerated_smoothing.certify import log as certificates
 from accelerated_smoothing.counting import counts
 from accelerated_smoothing.files import sha256
-from accelerated_smoothing.provenance import audit
+from accelerated_smoothing.provenance import audit, recompute
 
 TINY = ("--configfile", "presets/tiny.yaml")
 
@@ -143,3 +144,13 @@ def test_the_audit_holds(results: Path, clone: Path, monkeypatch: pytest.MonkeyP
     roots = audit.audit([Path(f"results/tiny/survey/{name}") for name in ("table1.csv", "table2.csv", "figure2.svg")])
     assert all(root.holds() for root in roots)
     assert {node.path.name for node in audit.walk(roots)} >= {"cascade.tsv", "qcrs.npz", "sigma0.5.safetensors"}
+
+
+def test_counts_with_a_class_for_disagreement_are_made_again(
+    results: Path, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone)
+    roots = audit.audit([Path("results/tiny/survey/agreement/counts/sigma0.25/test-estimation.npz")])
+    *lines, _ = recompute.sample(roots, 5, np.random.default_rng(0))
+    assert len(lines) == 5
+    assert all(line.endswith("the stored counts are what seed 0 gives") for line in lines)

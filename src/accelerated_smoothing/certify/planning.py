@@ -88,8 +88,8 @@ def plan(prior: np.ndarray, gains: np.ndarray, sizes: np.ndarray, rate: float) -
 def within(budget: float, prior: np.ndarray, gains: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return positions [images] whose mean draws are the budget, for images that are planned together.
 
-    Where many beliefs are equal, as after pilots, one rate spends too little and the next lower one too much. Then the
-    lower one is for a share of the images, evenly spaced.
+    Images with equal beliefs get equal plans, so the budget may lie between what two neighbouring rates spend. Then a
+    share of the images, evenly spaced, uses the lower rate.
     """
     value = prior @ gains
     rate = planned_rate(budget, prior, gains, sizes)

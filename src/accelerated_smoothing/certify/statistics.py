@@ -55,7 +55,7 @@ def randomized_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike, u: ArrayLike)
     while True:
         middle = (low + high) / 2
         if ((middle <= low) | (middle >= high)).all():  # neighbouring floats
-            return low
+            return np.where(alpha > 0, low, 0.0)  # small probabilities are rounded to 0, which alpha = 0 does not allow
         tail = np.where(k < n, special.betainc(k + 1, above, middle), 0.0)
         reached = tail + u * np.exp(_log_pmf(k, n, middle)) <= alpha * (1 - 1e-12)  # the pmf is rounded
         low, high = np.where(reached, np.maximum(middle, low), low), np.where(reached, high, middle)

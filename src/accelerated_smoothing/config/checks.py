@@ -84,7 +84,7 @@ def no_noise(config: "Config") -> None:
 
 
 def combination(config: "Config") -> None:
-    """Check that members and the way to combine them are both set, and that no architecture needs members else."""
+    """Check that members and the way to combine them are both set, or that the architecture is one network."""
     if bool(config.members) != bool(config.combine):
         wanted = f"{WORDS[COMBINE]}, since members are set" if config.members else "null"
         raise ValueError(f"combine must be {wanted}, got {config.combine or 'null'}")
@@ -102,7 +102,7 @@ def architecture(config: "Config") -> None:
 
 
 def programs(config: "Config") -> None:
-    """Check that checkpoints that are programs are used as what they can do."""
+    """Check that checkpoints that are programs (.onnx or .pt2) are not used in ways that need weights."""
     for sigma, file in config.checkpoints.items():
         arch, key = of_file(file), f"checkpoints.{sigma}"
         if arch and config.embedding:

@@ -243,7 +243,7 @@ class Config(Section):
         epochs = self.surrogate.epochs if self.surrogate.fresh else 1
         return [self.train_samples // epochs * done for done in range(1, epochs + 1)]
 
-    def asked_first(self) -> list[str]:
+    def consensus_members(self) -> list[str]:
         """Return the members that a consensus asks first, since the others matter only where these differ."""
         return self.members[: ensemble.agreeing(self.base.arch)]
 
@@ -296,7 +296,7 @@ def counter(experiments: Mapping[str, Config], home: str, sigma: float, split: s
     def draws(config: Config) -> tuple[object, ...]:
         return getattr(config.dataset, split), config.sizes(split, purpose), config.draws_seed(split)
 
-    return _first(
+    return _first_equal(
         experiments, home, sigma, lambda config: draws(config) if (split, purpose) in config.counted() else None
     )
 
@@ -313,16 +313,16 @@ def trainer(experiments: Mapping[str, Config], home: str, sigma: float, depth: i
         learned = config.sizes("train", "estimation"), config.draws_seed("train"), config.dataset.train
         return (config.surrogate, *learned) if depth in config.depths() else None
 
-    return _first(experiments, home, sigma, training)
+    return _first_equal(experiments, home, sigma, training)
 
 
-def _first(
-    experiments: Mapping[str, Config], home: str, sigma: float, of: Callable[[Config], tuple[object, ...] | None]
+def _first_equal(
+    experiments: Mapping[str, Config], home: str, sigma: float, recipe: Callable[[Config], tuple[object, ...] | None]
 ) -> str:
     """Return the first experiment with the same base classifier that makes the same thing as the one at `home`.
 
     Args:
-        of: what decides the thing; None if an experiment does not make it.
+        recipe: returns what decides the thing; None if an experiment does not make it.
     """
     return next(
         other
@@ -331,8 +331,8 @@ def _first(
         or (
             owner(experiments, other) == owner(experiments, home)
             and sigma in config.sigmas
-            and of(config) is not None
-            and of(config) == of(experiments[home])
+            and recipe(config) is not None
+            and recipe(config) == recipe(experiments[home])
         )
     )
 

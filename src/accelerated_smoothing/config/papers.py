@@ -56,16 +56,36 @@ def of(config: "Config", name: str) -> dict[str, "Config"]:
             except ValueError as error:
                 raise ValueError(f"papers.{name}.experiments.{each}.members {error}") from None
     for each, own in experiments.items():
-        if own.classifier:  # then so do its checkpoints
-            files = {sigma: file for sigma, file in config.checkpoints.items() if sigma in own.sigmas}
-            experiments[each] = own.model_copy(update={"checkpoints": files})
+        if own.classifier:
+            experiments[each] = _with_checkpoints(own, config, f"papers.{name}.experiments.{each}.")
     if not paper.seeds:
         return experiments
+    for each, own in experiments.items():
+        if own.train_seed != config.train_seed:
+            key = f"papers.{name}.experiments.{each}.train_seed"
+            raise ValueError(f"{key} must not be set, since papers.{name}.seeds is, got {own.train_seed}")
     return {
         f"{each}-seed{seed}": own.model_copy(update={"train_seed": seed})
         for each, own in experiments.items()
         for seed in paper.seeds
     }
+
+
+def _with_checkpoints(own: "Config", main: "Config", key: str) -> "Config":
+    """Return an experiment with the classifiers of the main one, some of which may be imported.
+
+    Raises:
+        ValueError: it has checkpoints of its own, or cannot use those of the main one.
+    """
+    if own.checkpoints:
+        raise ValueError(f"{key}checkpoints must be {{}}, since classifier is main, got {own.checkpoints}")
+    files = {sigma: file for sigma, file in main.checkpoints.items() if sigma in own.sigmas}
+    changed = own.model_copy(update={"checkpoints": files})
+    try:
+        checks.experiment(changed)
+    except ValueError as error:
+        raise ValueError(f"{key}{error}") from None
+    return changed
 
 
 def _combined(own: "Config", combine: str, member: str) -> "Config":
@@ -115,9 +135,11 @@ def _changed(config: "Config", changes: Mapping[str, Any], key: str) -> "Config"
             raise ValueError(f"{key}.{name} must be set at the top, for all experiments, got {changes[name]!r}")
     values = config.model_dump(mode="json", exclude={"papers", "checkpoints"})
     sigmas = changes.get("sigmas")
-    if sigmas and isinstance(sigmas, list):  # the main experiment's choices may not be among them
-        values["figure_sigmas"] = sigmas
-        values["timing"]["sigma"] = sigmas[0]
+    if sigmas and isinstance(sigmas, list):  # the choices of the experiment below may not be among them
+        if not set(values["figure_sigmas"]) <= set(sigmas):
+            values["figure_sigmas"] = sigmas
+        if values["timing"]["sigma"] not in sigmas:
+            values["timing"]["sigma"] = sigmas[0]
     if changes.get("training", config.training) != config.training:  # whose further settings do not apply
         values["base"] = {name: value for name, value in values["base"].items() if name in Base.model_fields}
     merge(values, changes)

@@ -31,6 +31,7 @@ def shared(key: str, config: "Config", main: "Config") -> None:
         "embedding",
         "dataset.train",
         "sampling.precision",
+        "sampling.batch_size",
     )
     for name in names:
         own, others = (functools.reduce(getattr, name.split("."), each) for each in (config, main))
@@ -97,6 +98,13 @@ def other(key: str, config: "Config", others: Sequence[str], experiments: Mappin
         read = source(method, "other", name, config, others, experiments)
         if ("test", "estimation") not in read.counted() or read.dataset.test != config.dataset.test:
             raise ValueError(f"{method}.other must be an experiment that counts the same images, got {name!r}")
+        for field in ("n0", "noise"):
+            own, others_own = getattr(config, field), getattr(read, field)
+            if own != others_own:
+                raise ValueError(f"{key}.{field} must be as in {name}, which {row} reads, got {own!r}".lstrip("."))
+        pairs = getattr(config.method(row), "pairs", None)
+        if pairs is not None and pairs not in read.sampling.sizes:
+            raise ValueError(f"{method}.pairs must be one of the sizes of {name} {read.sampling.sizes}, got {pairs}")
 
 
 def source(

@@ -165,7 +165,7 @@ class Variance(Section):
     """Repeated sampling of the same images (appendix IX-A, Tables IV and V)."""
 
     images: int = Field(50, ge=1, description="training images that are sampled repeatedly")
-    repeats: int = Field(50, ge=2, description="samplings of each image, N draws each")
+    repeats: int = Field(50, ge=2, le=10_000, description="samplings of each image, N draws each")
 
 
 class Surrogate(Section):

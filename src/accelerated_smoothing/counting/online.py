@@ -82,11 +82,12 @@ class Online:
         self.passes = work["passes"]
 
         def save(done: int) -> None:
-            if checkpoint:
-                tally = self.counted.cpu().numpy()
-                checkpoint.save({"tally": tally, "seconds": self.seconds, "passes": self.passes}, done)
+            assert checkpoint
+            tally = self.counted.cpu().numpy()
+            checkpoint.save({"tally": tally, "seconds": self.seconds, "passes": self.passes}, done)
 
-        self.progress = Resumable(what, expected or len(self.draws), "draws", done, save, show)
+        total = expected or len(self.draws)
+        self.progress = Resumable(what, total, "draws", done, save if checkpoint else None, show)
 
     def __enter__(self) -> Self:
         self.progress.__enter__()
@@ -126,9 +127,7 @@ class Online:
 
     def finish(self) -> None:
         """Save what is drawn, and end the work if a signal asked for it after the last draw."""
-        self.progress.keep()
-        if self.progress.asked:
-            self.progress.stop()
+        self.progress.finish()
 
     def _rows(self, rows: np.ndarray, position: int) -> np.ndarray:
         if not 0 <= position < len(self.sizes):
@@ -138,7 +137,7 @@ class Online:
     def _draw(self, rows: np.ndarray, begun: int, position: int) -> None:
         """Make the draws from number `begun` to the end of a size, of different images."""
         whole, first = self.draws, int(np.searchsorted(self.sizes, begun, "right"))
-        ends = self.sizes[first : position + 1] - begun  # of the cells that these draws lie in
+        ends = self.sizes[first : position + 1] - begun  # the last draw of each cell, counted from `begun`
         samples = int(ends[-1])
         draws = replace(
             whole,

@@ -63,17 +63,17 @@ def count_predictions(
     names = np.arange(len(images)) if idx is None else np.asarray(idx)
     scales = np.full(len(images), sigma, np.float32)
     draws = Draws(images, names, sizes[-1], scales, key_of(seed, purpose), noise)
-    cells = len(images) * len(sizes)  # in a row, they are all draws in their order
+    cells = len(images) * len(sizes)  # in this order they cover all draws, image by image
     edges = np.append(np.add.outer(np.arange(len(images)) * sizes[-1], [0, *sizes[:-1]]).ravel(), len(draws))
     work: dict[str, np.ndarray] = {"tally": np.zeros((cells, classes), np.int64), "seconds": np.zeros(cells)}
     done = checkpoint.resume(work) if checkpoint else 0
     tally, seconds = torch.from_numpy(work["tally"]).to(engine.device), work["seconds"]
 
     def save(done: int) -> None:
-        if checkpoint:
-            checkpoint.save({"tally": tally.cpu().numpy(), "seconds": seconds}, done)
+        assert checkpoint
+        checkpoint.save({"tally": tally.cpu().numpy(), "seconds": seconds}, done)
 
-    with Resumable("counting", len(draws), "draws", done, save, show) as progress:
+    with Resumable("counting", len(draws), "draws", done, save if checkpoint else None, show) as progress:
         for drawn, shares, took in draw(engine, draws, np.arange(cells), edges, tally, done):
             seconds[drawn] += took
             progress.advance(int(shares.sum()))
@@ -84,7 +84,7 @@ def count_predictions(
 def draw(
     engine: Engine, draws: Draws, cells: np.ndarray, edges: np.ndarray, tally: torch.Tensor, start: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Predict draws, add the predictions to their cells, and say some at a time whose they were.
+    """Predict draws, add the predictions to their cells, and yield after each chunk which cells grew.
 
     A cell holds draws of one image between two nested sizes.
 

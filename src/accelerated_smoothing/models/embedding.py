@@ -107,8 +107,7 @@ def _features(
             work["features"][rows] = embedded(rows)
             work["seconds"] = work["seconds"] + time.perf_counter() - begun
             progress.advance(len(rows))
-        if done < total:
-            progress.keep()  # the output is written after the other split
+        progress.finish()  # the output is written after the other split
     return work["features"], float(work["seconds"]) / total
 
 

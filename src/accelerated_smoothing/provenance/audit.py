@@ -109,9 +109,9 @@ def audit(targets: list[Path]) -> list[Node]:
         for name, known in record.inputs.items():
             source = _input(node, name)
             if source.record:
-                current = source.record.sha256  # a later change of the input is a problem of the input alone
+                current = source.record.sha256  # if the input changed later, only the input has a problem
             else:
-                current = hashed(source.path) if source.path.is_file() and not known.recorded else known.sha256
+                current = hashed(source.path) if source.path.exists() and not known.recorded else known.sha256
             if current != known.sha256:
                 node.problems.append(f"made from a {name} that has changed since")
             node.arithmetic |= source.arithmetic
@@ -132,7 +132,7 @@ def audit(targets: list[Path]) -> list[Node]:
             if source.record and not _same_place(name, source.record.file):
                 problem = f"its record is of {source.record.file}, not of {name}"
                 source.problems += [problem] if problem not in source.problems else []
-        elif not path.is_file():
+        elif not path.exists():
             source = Node(path, problems=["missing"])
         else:
             source = Node(path)
@@ -167,7 +167,7 @@ def find(path: Path, record: Record, name: str) -> Path | None:
     places = [beside(path, record.file, name)]
     if not record.inputs[name].recorded:
         places += [Path(name), code.ROOT / name]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place.exists()), None)
 
 
 def _contradictions(node: Node, unchanged: bool) -> Iterator[str]:

@@ -79,23 +79,23 @@ def cell(node: Node, text: str) -> Cell:
         def sigma(key: Any) -> float:
             return key.sigma if isinstance(key, analysis.Key) else key
 
-        def join(entries: dict[Any, Any]) -> Any:
+        def combined(entries: dict[Any, Any]) -> Any:
             return pd.concat(entries.values(), ignore_index=True) if isinstance(data, pd.DataFrame) else entries
 
-        at = keys.get("sigma")  # rows of other sigmas are made from other entries
-        needed = {key: entry for key, entry in entries.items() if at is None or _same(str(sigma(key)), at)}
+        own = keys.get("sigma")  # rows of other sigmas are made from other entries
+        needed = {key: entry for key, entry in entries.items() if own is None or _same(str(sigma(key)), own)}
 
-        def same(entries: dict[Any, Any]) -> bool:
+        def suffice(entries: dict[Any, Any]) -> bool:
             """Return whether these entries give the same number as all of them."""
             try:
-                number, _ = _value(table.make(join(entries), settings), keys, column)
+                number, _ = _value(table.make(combined(entries), settings), keys, column)
             except (InputError, ValueError):  # the number cannot be made from these entries
                 return False
             return number == value or (pd.isna(number) and pd.isna(value))
 
         for key in reversed(list(needed)):  # if several entries give the same number, the first is kept
             without = {k: entry for k, entry in needed.items() if k != key}
-            needed = without if same(without) else needed
+            needed = without if suffice(without) else needed
         inputs = [
             name for name, key in zip(inputs, entries, strict=False) if key in needed
         ]  # measured times follow the logs

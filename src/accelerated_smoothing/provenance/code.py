@@ -125,7 +125,7 @@ def file_of(module: str) -> Path:
 
 def carrier(name: str) -> bool:
     """Return whether a module only parses, checks or records."""
-    return name in CARRIERS or name.startswith("config.")
+    return name in CARRIERS or (name.startswith("config.") and name != "config.slices")
 
 
 def _closure(verb: str, plugins: Iterable[str]) -> set[str]:

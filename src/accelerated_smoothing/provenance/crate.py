@@ -99,14 +99,9 @@ def describe(runs: list[Run], hashes: dict[str, str], root: Path, targets: list[
         hashes: of all files that the executions read or wrote.
         root: the folder of the crate.
         targets: the files that the crate is about.
-
-    Raises:
-        InputError: an execution wrote a file outside of the folder.
     """
     graph = Graph()
     ids = {file: _id(file, root) for file in hashes}
-    for file in (file for run in runs for file in run.made.values() if ids[file].startswith("#")):
-        raise InputError(f"the files of the crate must be in {root}, got {file}; build it there")
     for path in sorted(path for path in (root / WORKFLOW).rglob("*") if path.is_file()):
         name = path.relative_to(root).as_posix()
         graph.add(quote(name), "File", name=f"Workflow: {name}", **_facts(path, sha256(path)))
@@ -325,9 +320,11 @@ def write(targets: list[Path], output: Path) -> None:
     """Describe targets and everything behind them, in the folder of the metadata file `output`.
 
     Raises:
-        InputError: a file is missing, or differs from the one that was recorded or read.
+        InputError: a file is missing, lies outside of the folder, or differs from the one that was recorded or read.
     """
     runs, hashes = walk(targets)
+    for file in (file for run in runs for file in run.made.values() if _id(file, output.parent).startswith("#")):
+        raise InputError(f"the files of the crate must be in {output.parent}, got {file}; build it there")
     configs = {file for run in runs if run.record.workflow for file in run.record.workflow.configfiles}
     with atomic(output) as draft:
         copy_workflow(output.parent, sorted(configs))

@@ -172,7 +172,7 @@ def _sampled(node: Node, stored: Counts, row: int, engines: dict[tuple[Path, Pas
         sigma,
         settings.sizes,
         arguments["seed"],
-        classes=stored.meta["classes"],
+        classes=stored.counts.shape[2],
         idx=image.idx,
         purpose=arguments["purpose"],
         noise=arguments["noise"],

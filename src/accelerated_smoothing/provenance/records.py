@@ -105,7 +105,7 @@ def recorded(call: Call, words: list[str]) -> Iterator[None]:
     plugins = code.plugins(call.verb, code.facts(call.arguments))
     hashes = code.modules(call.verb, plugins)
     lock = code.ROOT / "envs/lock.txt"
-    inputs = [path for path in call.arguments.paths(Role.INPUT, Role.SOURCE) if path.is_file()]
+    inputs = [path for path in call.arguments.paths(Role.INPUT, Role.SOURCE) if path.exists()]
     shared: dict[str, Any] = {  # as it is now: code may be edited, and inputs built again, while a long verb runs
         "schema": VERSION,
         "command": [_moved(word) for word in words],
@@ -194,7 +194,7 @@ def commit() -> dict[str, Any] | None:
     """
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(code.ROOT), *words]
+        command = ["git", "--no-optional-locks", "-C", str(code.ROOT), *words]  # a user may commit meanwhile
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:

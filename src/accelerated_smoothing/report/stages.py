@@ -24,7 +24,7 @@ class Stage:
 
     Attributes:
         verb: the verb.
-        turn: 1, or one more than the latest turn that these executions depend on.
+        turn: how often the verb occurs on the way up to these executions, themselves included.
         jobs: number of executions. One may have written several files.
         files: number of files.
         bytes: size of all files.

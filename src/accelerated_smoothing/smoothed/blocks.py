@@ -68,7 +68,7 @@ class Blocks:
         what: str,
         expected: Callable[[slice], int] = lambda rows: 0,
     ) -> list[T]:
-        """Return what `work` makes of each block: of its rows, and its counts, which are made when asked for.
+        """Call `work(rows, tallies)` for each block, and return the results. The tallies draw when they are asked.
 
         When a block is done, or when a signal comes, its counts are saved. A later call repeats the same requests, and
         nothing that was saved is drawn again.

@@ -47,7 +47,7 @@ def jobs(folder: Path) -> list[Job]:
             f"squeue: {lines[0]}; try again when SLURM answers, on a machine that you submit from"
         ) from None
     rows = [line.split("|", 8) for line in listed.splitlines() if line.startswith(PREFIX)]
-    for row in rows:  # an empty wildcard, as the main experiment's home is one, leaves nothing but its separator
+    for row in rows:  # an empty wildcard, such as the main experiment's home, leaves two separators
         row[8] = re.sub("_+", "_", row[8])
     return [Job(*row[2:]) for row in rows if Path(row[1]) == folder]
 

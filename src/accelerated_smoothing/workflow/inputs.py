@@ -15,7 +15,7 @@ from accelerated_smoothing.config import Config, embedder, owner
 from accelerated_smoothing.config.run import Run
 from accelerated_smoothing.workflow import plan, shipped
 
-Asked = Callable[..., Any]  # a function of wildcards
+FromWildcards = Callable[..., Any]
 PURPOSES = ("selection", "estimation", "pilot")  # of the draws of test images
 
 
@@ -62,7 +62,7 @@ class Inputs:
             if not experiment.classifier
         }
 
-    def images(self, split: str | None = None) -> Asked:
+    def images(self, split: str | None = None) -> FromWildcards:
         """Return a function of wildcards: the images of a split, or their embeddings for an experiment on these."""
 
         def path(wildcards: Any) -> str:
@@ -76,7 +76,8 @@ class Inputs:
     def pixels(self, split: str) -> str:
         """Return the images of a split themselves.
 
-        If results came without them, they will be those of their record, so that nothing is made again for them.
+        Images that are missing but have a record, as in shipped results, are flagged as ancient: Snakemake makes no
+        file again because of them.
         """
         file = self.run.images(split)
         return ancient(file) if shipped.missing(file) else file
@@ -92,7 +93,7 @@ class Inputs:
         """Return the weights of the base classifier, which may be another experiment's."""
         return self._base(wildcards.home, wildcards.sigma)
 
-    def counts(self, purpose: str, split: str = "test") -> Asked:
+    def counts(self, purpose: str, split: str = "test") -> FromWildcards:
         """Return a function of wildcards: the counts of a split at the sigma of the training."""
         return lambda wildcards: self.run.counts(wildcards.home, float(wildcards.sigma), split, purpose)
 

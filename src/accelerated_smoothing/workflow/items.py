@@ -19,7 +19,7 @@ NOTEBOOKS = ("table1", "image")
 EXAMPLES = ("own-classifier",)  # notebooks that run a model: targets, but not part of `all`
 SUFFIXES = {"table": ".csv", "figure": ".svg"}
 
-Asked = Callable[..., Any]  # a function of wildcards
+FromWildcards = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Items:
         """Return the config that all experiments of a paper share."""
         return self.run.paper(wildcards.get("paper", "").rstrip("/"))
 
-    def inputs(self, kind: str) -> Asked:
+    def inputs(self, kind: str) -> FromWildcards:
         """Return a function of wildcards: the files that a table or figure is made from."""
 
         def files(wildcards: Any) -> list[str]:
@@ -76,7 +76,7 @@ class Items:
         file = papers.table(_name("table", wildcards)).reported_file(self.run)
         return [f"resources/reported/{file}"] if file else []
 
-    def code(self, kind: str) -> Asked:
+    def code(self, kind: str) -> FromWildcards:
         """Return a function of wildcards: the digest of the code of a table or figure."""
 
         def digest(wildcards: Any) -> str:
@@ -87,7 +87,7 @@ class Items:
 
         return digest
 
-    def title(self, kind: str) -> Asked:
+    def title(self, kind: str) -> FromWildcards:
         """Return a function of wildcards: what a table or figure shows."""
         return lambda wildcards: papers.find(_name(kind, wildcards)).title
 
@@ -95,7 +95,7 @@ class Items:
         """Return what a reader must know to read the numbers of a table."""
         return papers.table(_name("table", wildcards)).note
 
-    def caption(self, kind: str) -> Asked:
+    def caption(self, kind: str) -> FromWildcards:
         """Return a function of wildcards: what was run, in words."""
         return lambda wildcards: papers.find(_name(kind, wildcards)).caption(self.run)
 
@@ -109,7 +109,7 @@ class Items:
         """Return as flags how a table's numbers are compared with the paper's."""
         comparable = papers.table(_name("table", wildcards)).comparable(self.run)
         reported = " ".join(f"--reported {file}" for file in self.reported(wildcards))
-        comparison = flags(self.run.config().comparison)
+        comparison = flags(self.config(wildcards).comparison)
         return f"{reported} {comparison} {'--comparable' if comparable else '--no-comparable'}".lstrip()
 
     def notebook_inputs(self, wildcards: Any) -> list[str]:

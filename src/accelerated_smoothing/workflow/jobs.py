@@ -19,7 +19,7 @@ from accelerated_smoothing.command import flags
 from accelerated_smoothing.config import Passes, embedder
 from accelerated_smoothing.provenance import code
 from accelerated_smoothing.workflow import plan
-from accelerated_smoothing.workflow.inputs import Asked, Inputs, chooser_of
+from accelerated_smoothing.workflow.inputs import FromWildcards, Inputs, chooser_of
 
 
 def anyof(words: Any) -> str:
@@ -56,11 +56,11 @@ class Jobs(Inputs):
             "shard": r"\d+",
         }
 
-    def setting(self, *keys: str) -> Asked:
+    def setting(self, *keys: str) -> FromWildcards:
         """Return a function of wildcards: a value of the experiment, such as `setting("dataset", "test")`."""
         return lambda wildcards: functools.reduce(getattr, keys, self.experiment(wildcards))
 
-    def section(self, name: str) -> Asked:
+    def section(self, name: str) -> FromWildcards:
         """Return a function of wildcards: a section of the experiment as flags."""
         return lambda wildcards: flags(getattr(self.experiment(wildcards), name))
 
@@ -92,13 +92,13 @@ class Jobs(Inputs):
         """Return the methods whose draws are made when they ask for them, by experiment."""
         return {home: list(config.online()) for home, config in self.run.experiments.items() if not config.replay}
 
-    def imported(self, field: str) -> Asked:
+    def imported(self, field: str) -> FromWildcards:
         """Return a function of wildcards: a field of the base classifier that is imported."""
         return lambda wildcards: getattr(self.checkpoints[wildcards.imported], field)
 
     # Code
 
-    def code(self, verb: str, *networks: str) -> Asked:
+    def code(self, verb: str, *networks: str) -> FromWildcards:
         """Return a function of wildcards: the digest of the code that a verb can run.
 
         Args:
@@ -164,7 +164,7 @@ class Jobs(Inputs):
         """Return the name of an experiment in certificates."""
         return wildcards.home.rstrip("/") or "main"
 
-    def as_flags(self, files: Asked) -> Asked:
+    def as_flags(self, files: FromWildcards) -> FromWildcards:
         """Return a function of wildcards: files by name as flags."""
 
         def words(wildcards: Any) -> str:

@@ -55,7 +55,7 @@ def rate(stage: "Stage", config: Config, images: "Shape", device: "torch.device"
         if stage.trains == "base":
             sigma_x, rows = torch.full((batch,), config.sigmas[0], device=device), torch.arange(batch, device=device)
             levels = config.taught_at(config.sigmas[-1]) if config.teacher else []
-            teachers = [(network(stage.arch, images).eval(), sigma) for sigma in levels]  # of any architecture
+            teachers = [(network(stage.arch, images).eval(), sigma) for sigma in levels]  # as if they were f
             step = base.step(model, config.training, config.base, config.noise, sigma_x, device, teachers)
             rest = (rows % images.classes, rows, config.base.epochs - 1, loop.generator(0, "measure", device))
         else:

@@ -24,11 +24,11 @@ VERB = re.compile(r"exec python -m accelerated_smoothing (.*) 2> \S+\s*$", re.DO
 
 
 def settle(results: Path) -> None:
-    """Let no file be older than its inputs if both have the contents that its record lists.
+    """Give each file that is older than an input the time of its newest input, if its record still holds.
 
-    Such a file is up to date, whatever the times say. It gets the time of its newest input. So Snakemake builds again
-    what is older than an input with another content, and nothing else. A missing input with a record counts with the
-    time of its own newest input: Snakemake compares that with what was made from the missing file.
+    A record holds while the file and its inputs have the hashes in it. Snakemake then builds again only what is older
+    than an input that has changed. A missing input with a record counts with the time of its own newest input, which
+    Snakemake compares with the files that were made from the missing one.
 
     Args:
         results: the folder of the results. It may have had another name when the records were written.
@@ -85,14 +85,14 @@ def patch(results: Path) -> None:
     has_metadata, params_changed = PersistenceBase.has_metadata, PersistenceBase.params_changed
     exists, mtime = snakemake.io._IOFile.exists, snakemake.io._IOFile.mtime_uncached
 
-    def comes(file: Any) -> bool:
+    def recorded_but_missing(file: Any) -> bool:
         return bool(file.is_ancient) and missing(str(file))
 
     async def exists_or_comes(file: Any) -> bool:
-        return comes(file) or await exists(file)
+        return recorded_but_missing(file) or await exists(file)
 
     async def mtime_or_none(file: Any, skip_storage: bool = False) -> snakemake.io.Mtime:
-        return snakemake.io.Mtime(local=0.0) if comes(file) else await mtime(file, skip_storage)
+        return snakemake.io.Mtime(local=0.0) if recorded_but_missing(file) else await mtime(file, skip_storage)
 
     def known(persistence: Any, path: Any) -> bool:
         return persistence.metadata(path) is not None or records.record_of(Path(path)).exists()

@@ -33,6 +33,7 @@ def start(settings: Mapping[str, Any], workflow: Any) -> Jobs:
         main = config.load(settings, root)
         check_writable(Path(main.results))
         run = Run(main.results, main.experiments())
+        Simulations(run).check()
         profile = workflow.resource_settings.overwrite_resources.get("gpu", {})
         gpu = {name: getattr(resource, "raw", resource) for name, resource in profile.items()}
         jobs = Jobs(run, gpu, None if workflow.remote_exec else workflow.resource_settings.cores)

@@ -109,7 +109,7 @@ class Block(nn.Module):
             convs.append(block.downsample[0])  # type: ignore[arg-type]
         # [9, inputs, outputs] or [1, inputs, outputs]: the rows of a matrix product are inputs.
         weights = [conv.weight.permute(2, 3, 1, 0).flatten(0, 1).contiguous() for conv in convs]
-        self.given = nn.ParameterList(
+        self.tensors = nn.ParameterList(
             tensor for pair in zip(weights, [conv.bias for conv in convs], strict=True) for tensor in pair
         )
 
@@ -118,10 +118,10 @@ class Block(nn.Module):
         constants = sizes(self.inputs, self.outputs, x.shape[2], x.shape[3], self.stride)
         shape = (len(x), self.outputs, -(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride))
         out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        given = [*self.given, *self.given][:6]  # what stands in place of a shortcut's is not read
+        tensors = [*self.tensors, *self.tensors][:6]  # without a shortcut, the kernel does not read the last two
         precision = "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"  # of fp32, as in the other convolutions
         grid = (triton.cdiv(len(x), constants["images"]),)
-        kernel[grid](out, x, *given, len(x), **constants, precision=precision, num_warps=WARPS)
+        kernel[grid](out, x, *tensors, len(x), **constants, precision=precision, num_warps=WARPS)
         return out
 
 

@@ -16,15 +16,18 @@ def caption(run: Run) -> str:
 def comparable(run: Run) -> bool:
     """Return whether a run is the paper's experiment: all of CIFAR-10, N = 100,000, Gaussian noise, its training."""
     config, default = run.config(), Config()
-    return is_papers(config) and (config.base, config.train_samples) == (default.base, default.train_samples)
+    return is_papers(config) and all(
+        getattr(config, name) == getattr(default, name) for name in ("base", "train_samples", "surrogate")
+    )
 
 
 def is_papers(config: Config) -> bool:
-    """Return whether a config has the images, samples, confidence, noise and training of the papers on CIFAR-10."""
+    """Return whether a config has the images, passes, confidence, noise and training of the papers on CIFAR-10."""
     data, default = config.dataset, Config()
     return (
         data.name == "cifar10"
         and data.test == data.train == ":"
         and (config.sampling.sizes[-1], config.n0, config.alpha) == (100000, default.n0, default.alpha)
+        and config.sampling.precision == default.sampling.precision
         and config.training == config.noise == "gaussian"
     )

@@ -13,7 +13,7 @@ from accelerated_smoothing.papers import fast_and_sound as paper
 
 KEYS = ["sigma", "r", "method"]
 SHARES = frozenset({"certified", "kept", "cohen_at_passes"})
-SLACK = 1e-9  # a certified radius is the product of its multiple and sigma, rounded
+ROUNDING = 2.0**-23  # of a certified radius, relative: the product of its multiple and sigma, rounded to float32
 
 
 def names(config: Config) -> list[str]:
@@ -52,19 +52,24 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _rounded(r: float) -> float:
+    """Return the least that a certified radius r may be after rounding."""
+    return r * (1 - ROUNDING)
+
+
 def _share(log: pd.DataFrame, r: float) -> float:
-    return float(analysis.certified(log, r - SLACK).mean())
+    return float(analysis.certified(log, _rounded(r)).mean())
 
 
 def _shares(radii: np.ndarray, r: float) -> np.ndarray:
-    return np.asarray((radii >= r - SLACK).mean(axis=0))
+    return np.asarray((radii >= _rounded(r)).mean(axis=0))
 
 
 def behind(logs: pd.DataFrame, settings: analysis.Settings, row: pd.Series, column: str) -> np.ndarray:
     """Return which images a number comes from, [images]."""
     log = analysis.one(logs, row["sigma"], row["method"])
     if column in ("certified", "kept"):
-        return analysis.certified(log, row["r"] - SLACK)
+        return analysis.certified(log, _rounded(row["r"]))
     return np.full(len(log), True)
 
 
