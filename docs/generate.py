@@ -16,6 +16,8 @@ from accelerated_smoothing import command, config, registry
 
 ROOT = Path(__file__).parents[1]
 COPIES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+# Pages of the site that take the place of files outside docs/, to which pages of docs/ link.
+LINKED = {**COPIES, "config.yaml": "configuration.md"}
 # Settings that stand below a key of the config, by the room of their modules.
 ROOMS = {
     "training.ways": "`training` names one of these modules. Its settings are keys of `base`.",
@@ -39,9 +41,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Let a page of docs/ show results by their place in the repository."""
-    for source, target in SHOWN.items():
-        markdown = markdown.replace(f"](../{source})", f"]({target})")
+    """Let a page of docs/ link to files outside docs/, and show results, by their place in the repository."""
+    for source, target in {**LINKED, **SHOWN}.items():
+        markdown = re.sub(rf"\]\(\.\./{re.escape(source)}(?=[)#])", f"]({target}", markdown)
     return markdown
 
 
@@ -63,7 +65,8 @@ def configuration() -> str:
         "# Configuration",
         "This page is made from the typed config in `src/accelerated_smoothing/config/`. `config.yaml` holds the "
         "paper's values with comments. A preset (`--configfile presets/demo.yaml`) or `--config KEY=VALUE` overrides "
-        "it: mappings are merged, lists are replaced. Unknown keys and wrong values end with one line before any work.",
+        "it: mappings are merged, lists are replaced. Unknown keys and wrong values stop a run with a one-line error "
+        "before any work.",
         "## Top level",
         table(schema),
     ]

@@ -78,12 +78,12 @@ def test_the_site_builds_and_no_link_is_broken(tmp_path: Path) -> None:
     assert not loaded  # it can be read offline
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_links_resolve_in_the_repository_too(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if not link.startswith("http"):
             path, _, anchor = link.partition("#")
-            target = ROOT / path
+            target = page.parent / path if path else page
             assert target.is_file(), link
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
             assert not anchor or anchor in [slugify(heading, "-") for heading in headings], link
