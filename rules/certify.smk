@@ -102,13 +102,9 @@ rule timing:
 
 rule online:
     input:
+        unpack(jobs.online_evidence),
         base=jobs.base,
         images=jobs.pixels("test"),
-        selection=jobs.counts("selection"),
-        estimation=jobs.counts("estimation"),
-        pilot=jobs.counts("pilot"),
-        predictions=f"{R}/{{home}}surrogates/sigma{{sigma}}/predictions-test.npz",
-        belief=f"{R}/{{home}}surrogates/sigma{{sigma}}/belief.npz",
     output:
         f"{R}/{{home}}online/sigma{{sigma}}.tsv",
     log:
@@ -122,6 +118,7 @@ rule online:
         code=jobs.code("online", "base"),
         slice=jobs.setting("dataset", "test"),
         methods=jobs.online,
+        evidence=jobs.as_flags(jobs.online_evidence),
         number=jobs.setting("timing", "online"),
         alpha=jobs.setting("alpha"),
         n0=jobs.setting("n0"),
@@ -130,10 +127,8 @@ rule online:
         compute=jobs.compute,
     shell:
         "exec python -m accelerated_smoothing online --methods {params.methods:q} --count {params.number} "
-        "--base {input.base} --images {input.images} --slice={params.slice} --selection {input.selection} "
-        "--estimation {input.estimation} --pilot {input.pilot} --predictions {input.predictions} "
-        "--belief {input.belief} --alpha {params.alpha} --n0 {params.n0} {params.passes} "
-        "{params.compute} --output {output} 2> {log}"
+        "--base {input.base} --images {input.images} --slice={params.slice} {params.evidence} "
+        "--alpha {params.alpha} --n0 {params.n0} {params.passes} {params.compute} --output {output} 2> {log}"
 
 
 rule attack:

@@ -108,7 +108,7 @@ def replayed(g: Smoothed, images: np.ndarray, options: dict[str, Any]) -> pd.Dat
         found = sampling.count_predictions(engine, images, SIGMA, sizes, 0, classes=10, purpose=purpose)
         return Counts(every, np.full(len(images), -1), np.array(sizes), *found, meta)
 
-    estimation, draws = counted("estimation", asked.sizes), asked.piloted
+    estimation, draws = counted("estimation", asked.sizes), asked.pilot_draws
     if asked.n:
         evidence = Evidence(0.001, 100, counted("selection", [100]), estimation, experiment="own", method="cohen")
         return cohen.certify(evidence, cohen.Settings(n=asked.n))

@@ -1,5 +1,6 @@
 """Dry runs: the paper's whole experiment is planned, and no target plans what it does not need."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -207,6 +208,18 @@ def test_jobs_that_draw_get_the_batch_size(snakemake) -> None:
     commands = re.findall(r"accelerated_smoothing (count|online|certify-online|attack) (.*)", done.stdout + done.stderr)
     assert {verb for verb, _ in commands} == {"count", "online", "certify-online", "attack"}
     assert all("--batch-size 77" in command for _, command in commands)
+
+
+def test_methods_that_draw_online_get_what_they_need(snakemake) -> None:
+    target = "results/tiny/fast-and-sound/replayed/online/sigma0.25.tsv"
+    rows = json.dumps({"fast-and-sound": {"experiments": {"replayed": {"rows": ["frontier", "shallow", "iss"]}}}})
+    for more, needed in (([], True), (["--config", f"papers={rows}"], False)):
+        done = snakemake(target, "-n", "-p", "--configfile", "presets/tiny.yaml", *more)
+        assert done.returncode == 0, done.stderr
+        (command,) = re.findall(r"accelerated_smoothing online (.*)", done.stdout + done.stderr)
+        assert " --estimation " in command
+        for flag in ("pilot", "predictions", "belief"):
+            assert (f" --{flag} " in command) == needed
 
 
 def test_without_a_gpu_none_is_asked_for(snakemake) -> None:

@@ -23,5 +23,5 @@ GUARANTEES: dict[Guarantee, str] = {
 
 def weakest(words: Iterable[str]) -> str:
     """Return the weakest of some guarantees; "" if there is none."""
-    found = set(words)
-    return next((word for word in reversed(GUARANTEES) if word in found), "")
+    present = set(words)
+    return next((word for word in reversed(GUARANTEES) if word in present), "")

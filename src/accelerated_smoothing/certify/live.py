@@ -52,8 +52,8 @@ def measure(
     """
     stored, images = evidence.stored, evidence.images
     assert images is not None
-    some = np.arange(min(count, len(stored.idx))) * len(stored.idx) // min(count, len(stored.idx))
-    part = evidence.take(some)
+    chosen = np.arange(min(count, len(stored.idx))) * len(stored.idx) // min(count, len(stored.idx))
+    part = evidence.take(chosen)
     assert part.images is not None
     pixels = part.images.pixels()
     engine = _engine(base, stored, pixels, images.meta, passes, device, kernels)
@@ -62,17 +62,17 @@ def measure(
         replayed = method.certify(part, settings)  # what does not depend on images is computed before the clock starts
         online = _online(engine, pixels, part.stored, stored.sizes)
         begun = time.perf_counter()
-        made = method.certify(replace(part, estimation=online), settings)
+        table = method.certify(replace(part, estimation=online), settings)
         took = time.perf_counter() - begun
-        before = made["time"] - online.seconds_of(np.arange(len(some)), len(stored.sizes) - 1)
-        same = made.drop(columns="time").equals(replayed.drop(columns="time"))
+        seconds_before = table["time"] - online.seconds_of(np.arange(len(chosen)), len(stored.sizes) - 1)
+        same = table.drop(columns="time").equals(replayed.drop(columns="time"))
         rows.append(
             {
                 "sigma": stored.sigma,
                 "method": name,
-                "images": len(some),
-                "passes": made["passes"].mean(),
-                "seconds": took / len(some) + before.mean(),
+                "images": len(chosen),
+                "passes": table["passes"].mean(),
+                "seconds": took / len(chosen) + seconds_before.mean(),
                 "same": int(same),
                 "arithmetic": engine.arithmetic,
             }

@@ -34,8 +34,8 @@ class Looks:
     @classmethod
     def none(cls, images: int) -> "Looks":
         """Return no look at any image."""
-        whole = [np.zeros(images, np.int64) for _ in range(3)]
-        return cls(whole[0], np.zeros(images), whole[1], whole[2], np.zeros(images))
+        zeros = [np.zeros(images, np.int64) for _ in range(3)]
+        return cls(zeros[0], np.zeros(images), zeros[1], zeros[2], np.zeros(images))
 
     def keep(self, rows: np.ndarray, tally: np.ndarray, bounds: np.ndarray, n: int, seconds: np.ndarray) -> None:
         """Keep a look at some images where its bound is larger.

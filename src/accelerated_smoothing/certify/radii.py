@@ -94,8 +94,8 @@ def climb(evidence: Evidence, shares: np.ndarray, p0: np.ndarray, positions: Seq
     """
     counts = evidence.estimation
     assert counts is not None
-    whole = [np.zeros(len(shares), np.int64) for _ in range(4)]
-    found = Climb(whole[0], whole[1], whole[2], whole[3], np.zeros(len(shares)), p0)
+    zeros = [np.zeros(len(shares), np.int64) for _ in range(4)]
+    climbed = Climb(zeros[0], zeros[1], zeros[2], zeros[3], np.zeros(len(shares)), p0)
     rows = np.arange(len(shares))
     nothing = np.zeros(len(rows), np.int64)
     _, hopeless = test.decide(rows, shares.argmax(axis=1), nothing, 0, np.full(len(rows), p0[0]))
@@ -105,26 +105,26 @@ def climb(evidence: Evidence, shares: np.ndarray, p0: np.ndarray, positions: Seq
             break
         n = int(counts.sizes[position])
         tally = np.where(shares[rows] > 0, counts.tally(rows, position), -1)
-        top = np.where(found.rung[rows] > 0, found.top[rows], tally.argmax(axis=1))
+        top = np.where(climbed.rung[rows] > 0, climbed.top[rows], tally.argmax(axis=1))
         k = tally[np.arange(len(rows)), top]
-        found.top[rows], found.count[rows], found.n[rows] = top, k, n
-        found.seconds[rows] = counts.seconds_of(rows, position)
+        climbed.top[rows], climbed.count[rows], climbed.n[rows] = top, k, n
+        climbed.seconds[rows] = counts.seconds_of(rows, position)
         going, stopped = np.arange(len(rows)), np.zeros(len(rows), bool)
         while len(going):  # several radii may be certified at one look
-            rung = found.rung[rows[going]]
+            rung = climbed.rung[rows[going]]
             sure, hopeless = test.decide(rows[going], top[going], k[going], n, p0[rung])
-            found.rung[rows[going[sure]]] += 1
+            climbed.rung[rows[going[sure]]] += 1
             stopped[going[hopeless & ~sure]] = True
             going = going[sure]
-            done = found.rung[rows[going]] == len(p0)
+            done = climbed.rung[rows[going]] == len(p0)
             stopped[going[done]] = True
             going = going[~done]
         rows = rows[~stopped]
-    return found
+    return climbed
 
 
 def certificates(
-    evidence: Evidence, settings: Fixed, found: Climb, *, before: int, seconds: np.ndarray
+    evidence: Evidence, settings: Fixed, climbed: Climb, *, before: int, seconds: np.ndarray
 ) -> "pd.DataFrame":
     """Return sound certificates: the largest radius that was certified, with the probability that it needs.
 
@@ -133,16 +133,16 @@ def certificates(
         seconds: [images] time that was spent beside them.
     """
     assert evidence.selection is not None
-    levels = np.concatenate([[0.0], settings.radii])[found.rung]
+    levels = np.concatenate([[0.0], settings.radii])[climbed.rung]
     return sampled.certificates(
         evidence,
-        found.top,
+        climbed.top,
         levels * evidence.selection.sigmas,
-        found.seconds + seconds,
-        np.concatenate([[0.0], found.p0])[found.rung],
-        found.count,
-        n=found.n,
-        passes=found.n + before,
+        climbed.seconds + seconds,
+        np.concatenate([[0.0], climbed.p0])[climbed.rung],
+        climbed.count,
+        n=climbed.n,
+        passes=climbed.n + before,
         guarantee="sound",
     ).assign(at=max(settings.radii))
 
@@ -153,6 +153,6 @@ def by_selection(evidence: Evidence, settings: Fixed, positions: Sequence[int], 
     assert selection is not None
     tally = selection.at(evidence.n0)
     shares = planning.certain(tally.argmax(axis=1), tally.shape[1])
-    found = climb(evidence, shares, least_probabilities(settings.radii, evidence), positions, test)
+    climbed = climb(evidence, shares, least_probabilities(settings.radii, evidence), positions, test)
     seconds = selection.seconds_at(evidence.n0)
-    return certificates(evidence, settings, found, before=evidence.n0, seconds=seconds)
+    return certificates(evidence, settings, climbed, before=evidence.n0, seconds=seconds)

@@ -102,9 +102,6 @@ def other(key: str, config: "Config", others: Sequence[str], experiments: Mappin
             own, others_own = getattr(config, field), getattr(read, field)
             if own != others_own:
                 raise ValueError(f"{key}.{field} must be as in {name}, which {row} reads, got {own!r}".lstrip("."))
-        pairs = getattr(config.method(row), "pairs", None)
-        if pairs is not None and pairs not in read.sampling.sizes:
-            raise ValueError(f"{method}.pairs must be one of the sizes of {name} {read.sampling.sizes}, got {pairs}")
 
 
 def source(

@@ -27,11 +27,11 @@ def fuse(network: nn.Module, kernels: str) -> bool:
         InputError: `kernels` is not the name of a module in `kernels/`.
     """
     plugin: Kernels = registry.load("counting.kernels", kernels, "compute.kernels")
-    found = False
+    replaced = False
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             block = plugin.fused(child)
             if block is not None:
                 setattr(parent, name, block)
-                found = True
-    return found
+                replaced = True
+    return replaced

@@ -40,5 +40,5 @@ def check(path: Path, sigma: float) -> None:
     Raises:
         InputError: it is another file.
     """
-    if (found := sha256(path)) != HASHES.get(sigma):
-        raise InputError(f"{path} must be the published log, with SHA-256 {HASHES.get(sigma)}, got {found}")
+    if (actual := sha256(path)) != HASHES.get(sigma):
+        raise InputError(f"{path} must be the published log, with SHA-256 {HASHES.get(sigma)}, got {actual}")

@@ -121,18 +121,18 @@ class _Builder:
                 words[stated["name"]] = value
             else:
                 args.append(value)
-        made = self.graph.call_function(function, tuple(args), words)
+        result = self.graph.call_function(function, tuple(args), words)
         outputs = [next(iter(output.values())) for output in node["outputs"]]
         if len(outputs) == 1 and not isinstance(outputs[0], list):
-            self._name(outputs[0], made)
+            self._name(outputs[0], result)
             return
         for place, output in enumerate(outputs[0] if len(outputs) == 1 else outputs):
-            self._name(output, self.graph.call_function(operator.getitem, (made, place)))
+            self._name(output, self.graph.call_function(operator.getitem, (result, place)))
 
-    def _name(self, output: object, made: fx.Node) -> None:
+    def _name(self, output: object, result: fx.Node) -> None:
         """Keep an output, such as {"name": "relu"} or, for a size, {"as_name": "mul_3"}."""
         if isinstance(output, dict):
-            self.values[output.get("name") or output["as_name"]] = made
+            self.values[output.get("name") or output["as_name"]] = result
 
     def _argument(self, stated: dict[str, Any], images: fx.Node) -> Any:
         ((kind, value),) = stated.items()
@@ -169,8 +169,8 @@ def _function(target: str) -> Callable[..., Any]:
     if (match := re.fullmatch(r"_operator\.(\w+)", target)) and match[1] in SIZES:
         return getattr(operator, match[1])
     match = re.fullmatch(r"torch\.ops\.aten\.(\w+)\.(\w+)", target)
-    found = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
+    op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
     # The few operators that read or write a file say so.
-    if not isinstance(found, torch._ops.OpOverload) or any("file" in each.name for each in found._schema.arguments):
+    if not isinstance(op, torch._ops.OpOverload) or any("file" in each.name for each in op._schema.arguments):
         raise InputError(f"must use operators of ATen, got {target!r}; export a network of these")
-    return found
+    return op

@@ -98,17 +98,17 @@ class Smoothed:
         Raises:
             InputError: an argument is wrong, or the network does not map images of this shape to finite logits.
         """
-        asked = checked(Certifying, budget=budget, radii=radii, n=n, **options)
-        given = inputs.as_images(images, labels, size, part)
+        request = checked(Certifying, budget=budget, radii=radii, n=n, **options)
+        loaded = inputs.as_images(images, labels, size, part)
         with self._threads():
             path = None if output is None else Path(output)
-            run = Run(self._blocks(given, asked.seed, path, show), asked)
+            run = Run(self._blocks(loaded, request.seed, path, show), request)
             certificates = run.certificates()
             if path is not None:
                 log.write(path, certificates)
                 run.clear()
-        known = (given.labels != UNKNOWN).any()
-        return certificates if known else certificates.drop(columns=["label", "correct"])
+        has_labels = (loaded.labels != UNKNOWN).any()
+        return certificates if has_labels else certificates.drop(columns=["label", "correct"])
 
     def predict(
         self,
@@ -135,11 +135,11 @@ class Smoothed:
         Raises:
             InputError: as for `certify`.
         """
-        asked = checked(Certifying, n=n, alpha=alpha, seed=seed)
+        request = checked(Certifying, n=n, alpha=alpha, seed=seed)
         with self._threads():
             blocks = self._blocks(inputs.as_images(images, None, size, part), seed, None, show)
             counts = blocks.counts("prediction", n, "predicting")
-        return statistics.predict(counts.at(n).astype(np.int64), asked.alpha)
+        return statistics.predict(counts.at(n).astype(np.int64), request.alpha)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -182,16 +182,16 @@ class Run:
     """Certificates of one kind for some images."""
 
     blocks: Blocks
-    asked: Certifying
+    request: Certifying
     counted: dict[str, list[int]] = field(default_factory=dict)  # sizes by purpose
 
     def certificates(self) -> "pd.DataFrame":
         """Return the certificates of all images."""
-        if self.asked.budget is not None:
-            return self._within(self.asked.budget)
-        if self.asked.radii is not None:
-            return self._at(self.asked.radii)
-        return self._of(self.asked.sizes[0])
+        if self.request.budget is not None:
+            return self._within(self.request.budget)
+        if self.request.radii is not None:
+            return self._at(self.request.radii)
+        return self._of(self.request.sizes[0])
 
     def clear(self) -> None:
         """Remove what was saved while the run lasted."""
@@ -199,52 +199,52 @@ class Run:
 
     def _within(self, budget: float) -> "pd.DataFrame":
         """Certify with draws that the pilots of all images plan."""
-        settings = pilot.Settings(budget=budget, draws=self.asked.piloted, bound=self.asked.bound)
-        whole, sizes = self._piloted("pilot"), np.array(self.asked.sizes)
-        positions = pilot.plan(whole, settings, sizes)
+        settings = pilot.Settings(budget=budget, draws=self.request.pilot_draws, bound=self.request.bound)
+        piloted, sizes = self._piloted("pilot"), np.array(self.request.sizes)
+        positions = pilot.plan(piloted, settings, sizes)
         cost = planning.cost(positions, sizes)
         return self._each(
-            whole,
+            piloted,
             lambda evidence, rows, tallies: pilot.carry_out(evidence, settings, positions[rows]),
             lambda rows: int(cost[rows].sum()),
         )
 
     def _at(self, pixels: list[float]) -> "pd.DataFrame":
         """Certify at radii in pixels, by the bets of a ladder whose belief is from the pilots."""
-        whole = self._piloted("ladder")
-        assert whole.pilot is not None
+        piloted = self._piloted("ladder")
+        assert piloted.pilot is not None
         # Rounded up, so that a radius in units of the noise's scale is no less than that in pixels.
-        units = [float(np.nextafter(radius / np.float32(whole.pilot.sigma).item(), np.inf)) for radius in pixels]
-        settings, draws = ladder.Settings(radii=units), self.asked.piloted
-        population, prior = pilot.expected(whole.pilot.at(draws), draws)
+        units = [float(np.nextafter(radius / np.float32(piloted.pilot.sigma).item(), np.inf)) for radius in pixels]
+        settings, draws = ladder.Settings(radii=units), self.request.pilot_draws
+        population, prior = pilot.expected(piloted.pilot.at(draws), draws)
         levels = np.array([0.0, *pixels])
 
         def certify(evidence: Evidence, rows: slice, tallies: Online) -> "pd.DataFrame":
             assert evidence.pilot is not None
             shares = pilot.shares(evidence.pilot.at(draws))
-            found = ladder.climb(evidence, settings, prior[rows], population, shares)
+            climbed = ladder.climb(evidence, settings, prior[rows], population, shares)
             seconds = evidence.pilot.seconds_at(draws)
-            made = radii.certificates(evidence, settings, found, before=draws, seconds=seconds)
-            return made.assign(radius=levels[found.rung], at=pixels[-1])
+            table = radii.certificates(evidence, settings, climbed, before=draws, seconds=seconds)
+            return table.assign(radius=levels[climbed.rung], at=pixels[-1])
 
-        return self._each(whole, certify)
+        return self._each(piloted, certify)
 
     def _of(self, n: int) -> "pd.DataFrame":
         """Certify with n draws of each image, and n0 for its class."""
-        settings = cohen.Settings(n=n, bound=self.asked.bound)
-        selection = self._all("selection", self.asked.n0, "selecting")
+        settings = cohen.Settings(n=n, bound=self.request.bound)
+        selection = self._all("selection", self.request.n0, "selecting")
 
         def certify(evidence: Evidence, rows: slice, tallies: Online) -> "pd.DataFrame":
             counts = self.blocks.stored(rows, tallies, "estimation")
             return cohen.certify(replace(evidence, estimation=counts), settings)
 
         return self._each(
-            Evidence(self.asked.alpha, self.asked.n0, selection, experiment="own", method="cohen"), certify
+            Evidence(self.request.alpha, self.request.n0, selection, experiment="own", method="cohen"), certify
         )
 
     def _piloted(self, method: str) -> Evidence:
-        counts = self._all("pilot", self.asked.piloted, "piloting")
-        return Evidence(self.asked.alpha, 0, selection=counts, pilot=counts, experiment="own", method=method)
+        counts = self._all("pilot", self.request.pilot_draws, "piloting")
+        return Evidence(self.request.alpha, 0, selection=counts, pilot=counts, experiment="own", method=method)
 
     def _all(self, purpose: str, draws: int, what: str) -> Any:
         self.counted[purpose] = [draws]
@@ -252,7 +252,7 @@ class Run:
 
     def _each(
         self,
-        whole: Evidence,
+        evidence: Evidence,
         certify: Callable[[Evidence, slice, Online], "pd.DataFrame"],
         expected: Callable[[slice], int] = lambda rows: 0,
     ) -> "pd.DataFrame":
@@ -260,10 +260,10 @@ class Run:
         import pandas as pd
 
         def work(rows: slice, tallies: Online) -> "pd.DataFrame":
-            parts = {name: getattr(whole, name) for name in ("selection", "pilot")}
-            some = {name: part and part.take(rows) for name, part in parts.items()}
-            return certify(replace(whole, estimation=tallies, **some), rows, tallies)
+            parts = {name: getattr(evidence, name) for name in ("selection", "pilot")}
+            parts_of_block = {name: part and part.take(rows) for name, part in parts.items()}
+            return certify(replace(evidence, estimation=tallies, **parts_of_block), rows, tallies)
 
-        self.counted["estimation"] = self.asked.sizes
-        parts = self.blocks.each("estimation", self.asked.sizes, work, "certifying", expected)
+        self.counted["estimation"] = self.request.sizes
+        parts = self.blocks.each("estimation", self.request.sizes, work, "certifying", expected)
         return pd.concat(parts, ignore_index=True)

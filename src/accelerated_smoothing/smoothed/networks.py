@@ -39,40 +39,40 @@ class Classifier:
     identity: str
 
 
-def check(given: nn.Module | Path) -> None:
+def check(source: nn.Module | Path) -> None:
     """Check that a classifier is a module or a file that can be read without running its code.
 
     Raises:
         InputError: it is not.
     """
-    if isinstance(given, nn.Module):
+    if isinstance(source, nn.Module):
         return
-    if not isinstance(given, Path):
-        raise InputError(f"model must be a torch.nn.Module or the path of a file, got {type(given).__name__}")
-    if given.suffix.lower() != WEIGHTS and not architectures.of_file(str(given)):
+    if not isinstance(source, Path):
+        raise InputError(f"model must be a torch.nn.Module or the path of a file, got {type(source).__name__}")
+    if source.suffix.lower() != WEIGHTS and not architectures.of_file(str(source)):
         raise InputError(
-            f"{given} must be an .onnx, a .pt2 or weights of this workflow, got another suffix; {importing.EXPORT}"
+            f"{source} must be an .onnx, a .pt2 or weights of this workflow, got another suffix; {importing.EXPORT}"
         )
-    if not given.is_file():
-        raise InputError(f"{given}: no such file; a classifier is needed here")
+    if not source.is_file():
+        raise InputError(f"{source}: no such file; a classifier is needed here")
 
 
-def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Classifier:
+def build(source: nn.Module | Path, images: Images, settings: Smoothing) -> Classifier:
     """Return a classifier for images of one shape.
 
     A module runs under OpenVINO on a CPU, unless it cannot be converted, or predicts other logits when it is; then it
     runs under PyTorch.
 
     Args:
-        given: a module, or a file that `check` accepts.
+        source: a module, or a file that `check` accepts.
         images: of this shape.
         settings: of the smoothed classifier.
 
     Raises:
         InputError: the network returns logits that are not finite; or as `devices.choose` and `devices.check_kernels`.
     """
-    channels, module = images.images.shape[1], isinstance(given, nn.Module)
-    model = foreign.classifier(given, channels) if isinstance(given, nn.Module) else _read(given, channels, settings)
+    channels, module = images.images.shape[1], isinstance(source, nn.Module)
+    model = foreign.classifier(source, channels) if isinstance(source, nn.Module) else _read(source, channels, settings)
     only_cpu = settings.device == "auto" and hasattr(model[1], "onnx")
     device = devices.choose("cpu" if only_cpu else settings.device, "device")
     devices.check_kernels(settings.kernels, device, "kernels")
@@ -84,8 +84,8 @@ def build(given: nn.Module | Path, images: Images, settings: Smoothing) -> Class
         engine = _engine(model, images.images.shape[1:], device, plain, settings)
         logits = trial.logits(engine, trial.noisy(images, settings.sigma, 1))
     except InputError as error:
-        raise InputError(f"{'model' if module else given} {error}") from error
-    identity = _identity(given, logits) if isinstance(given, nn.Module) else sha256(given)
+        raise InputError(f"{'model' if module else source} {error}") from error
+    identity = _identity(source, logits) if isinstance(source, nn.Module) else sha256(source)
     return Classifier(engine, classes, identity)
 
 
@@ -124,18 +124,17 @@ def _faithful(model: nn.Sequential, images: Images, sigma: float) -> bool:
     with torch.inference_mode():
         wanted = model(copies)
     try:
-        found = engines.build(model, copies.shape[1:], device=CPU, batch_size=len(copies), draws=len(copies)).logits(
-            copies
-        )
+        engine = engines.build(model, copies.shape[1:], device=CPU, batch_size=len(copies), draws=len(copies))
+        converted = engine.logits(copies)
     except Exception:  # of whatever kind: tracing runs the module's own code
         return False
-    return trial.near(found, wanted, wanted)
+    return trial.near(converted, wanted, wanted)
 
 
 def _identity(module: nn.Module, logits: torch.Tensor) -> str:
-    found = hashlib.sha256(repr((type(module).__qualname__, str(module))).encode())
+    digest = hashlib.sha256(repr((type(module).__qualname__, str(module))).encode())
     for name, tensor in module.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    found.update(logits.numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    digest.update(logits.numpy().tobytes())
+    return digest.hexdigest()

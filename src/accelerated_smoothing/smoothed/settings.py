@@ -62,17 +62,17 @@ class Certifying(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> "Certifying":
-        given = [way for way in WAYS if getattr(self, way) is not None]
-        if len(given) != 1:
+        chosen = [way for way in WAYS if getattr(self, way) is not None]
+        if len(chosen) != 1:
             raise ValueError(
-                f"budget, radii or n must be set, exactly one of them, got {' and '.join(given) or 'none'}"
+                f"budget, radii or n must be set, exactly one of them, got {' and '.join(chosen) or 'none'}"
             )
-        if self.budget is not None and self.budget <= self.piloted:
-            raise ValueError(f"budget must be more than the pilot draws ({self.piloted}), got {self.budget:g}")
+        if self.budget is not None and self.budget <= self.pilot_draws:
+            raise ValueError(f"budget must be more than the pilot draws ({self.pilot_draws}), got {self.budget:g}")
         return self
 
     @property
-    def piloted(self) -> int:
+    def pilot_draws(self) -> int:
         """Return the number of pilot draws of each image; 0 with n, which uses selection draws instead."""
         if self.n is not None:
             return 0

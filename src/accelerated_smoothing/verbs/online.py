@@ -26,9 +26,9 @@ class Arguments(Sliced, Confident, Computing, config.Passes):
     images: Input = Field(description="images")
     selection: Input = Field(description="counts that select the top class")
     estimation: Input = Field(description="counts that online draws must repeat")
-    pilot: Input = Field(description="counts that plan")
-    predictions: Input = Field(description="what surrogates predict for the images")
-    belief: Input = Field(description="calibrated belief about the probability of the top class")
+    pilot: Input | None = Field(None, description="counts that plan, if a method needs them")
+    predictions: Input | None = Field(None, description="what surrogates predict for the images, if a method needs it")
+    belief: Input | None = Field(None, description="calibrated belief about the top class, if a method needs it")
     output: Output = Field(description="measurements, .tsv")
 
     @field_validator("methods")
@@ -61,12 +61,13 @@ def run(arguments: Any) -> None:
         arguments.n0,
         counts.read(arguments.selection),
         counts.read(arguments.estimation),
-        counts.read(arguments.pilot),
+        arguments.pilot and counts.read(arguments.pilot),
         images=data.read(arguments.images, arguments.slice),
-        predictions=predictions.read(arguments.predictions),
-        belief=beliefs.read(arguments.belief),
+        predictions=arguments.predictions and predictions.read(arguments.predictions),
+        belief=arguments.belief and beliefs.read(arguments.belief),
     )
-    evidence.check(())
+    for method, _ in methods.values():
+        evidence.check(method.NEEDS)
     live.measure(
         evidence,
         methods,

@@ -41,8 +41,8 @@ def run(arguments: Arguments) -> None:
         names = ", ".join(name.rstrip("/") for name in experiments if name) or "none: this config has none"
         raise InputError(f"--experiment must be one of {names}, got {arguments.experiment!r}")
     experiment = experiments[home]
-    given = {name: value for name in ("device", "threads") if (value := getattr(arguments, name))}
-    compute = config.check(_flags.Computing, {**experiment.compute.model_dump(), **given})
+    overrides = {name: value for name in ("device", "threads") if (value := getattr(arguments, name))}
+    compute = config.check(_flags.Computing, {**experiment.compute.model_dump(), **overrides})
     shards = experiment.shards.model_copy(update={"rate": arguments.rate or experiment.shards.rate})
     experiments[home] = experiment.model_copy(update={"shards": shards, "compute": compute})
     device = _flags.device(compute) if arguments.measure else None

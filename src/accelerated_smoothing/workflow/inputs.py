@@ -8,6 +8,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient
+from snakemake.iocontainers import Wildcards
 
 from accelerated_smoothing import registry
 from accelerated_smoothing.architectures.ensemble import learns
@@ -191,6 +192,13 @@ class Inputs:
         }
         needs = experiment.certifier(wildcards.method).NEEDS
         return {need: files[need] for need in needs if need != "estimation" or experiment.replay}
+
+    def online_evidence(self, wildcards: Any) -> dict[str, str | list[str]]:
+        """Return the files that the methods need whose draws can be made online, by the names in their NEEDS."""
+        files: dict[str, str | list[str]] = {}
+        for name in self.experiment(wildcards).online():
+            files |= self.evidence(Wildcards(fromdict={**wildcards, "method": name}))
+        return files
 
     def timed(self, wildcards: Any) -> dict[str, Any]:
         """Return the networks that are timed: the base and its surrogates, or a backbone and the head behind it."""

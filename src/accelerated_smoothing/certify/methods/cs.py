@@ -53,11 +53,11 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     a, b = mixtures(prior)
     own = shares == shares.max(axis=1, keepdims=True)  # the class that the belief is about
     a, b = np.where(own, a[:, None], 0.5), np.where(own, b[:, None], 0.5)
-    found = looks.Looks.none(len(positions))
+    best_looks = looks.Looks.none(len(positions))
     for position in range(positions.max(initial=planning.NONE) + 1):
         rows = np.flatnonzero(positions >= position)
         levels = evidence.alpha * shares[rows]
         tally = counts.tally(rows, position)
         bounds = processes.beta_bound(tally, int(sizes[position]), levels, a[rows], b[rows], SHARE)
-        found.keep(rows, tally, bounds, int(sizes[position]), counts.seconds_of(rows, position))
-    return looks.certificates(evidence, found, before=before, seconds=seconds, budget=settings.budget)
+        best_looks.keep(rows, tally, bounds, int(sizes[position]), counts.seconds_of(rows, position))
+    return looks.certificates(evidence, best_looks, before=before, seconds=seconds, budget=settings.budget)

@@ -42,6 +42,6 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     shares = planning.certain(votes.argmax(axis=1), votes.shape[1])
     radii = {}
     for position, n in enumerate(estimation.sizes):
-        found = looks.planned(evidence, np.full(len(votes), position), shares, settings.bound)
-        radii[f"{RADIUS}{n}"] = sampled.radius(evidence, found.p_lower)
-    return looks.certificates(evidence, found, before=before, seconds=seconds, top=votes.argmax(axis=1), **radii)
+        best_looks = looks.planned(evidence, np.full(len(votes), position), shares, settings.bound)
+        radii[f"{RADIUS}{n}"] = sampled.radius(evidence, best_looks.p_lower)
+    return looks.certificates(evidence, best_looks, before=before, seconds=seconds, top=votes.argmax(axis=1), **radii)

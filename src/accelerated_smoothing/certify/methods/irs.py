@@ -63,8 +63,8 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     of_f, agreed = np.rint(first[rows, top] / n0 * n), np.rint(both[rows, top] / n0 * pairs)
     by_f, alone = bounds(of_f, agreed, np.rint(both[:, -1] / n0 * pairs), settings, evidence.alpha)
     count, both = evidence.stored.at(n)[rows, top], evidence.other_stored.at(pairs)
-    found = bounds(count, both[rows, top], both[:, -1], settings, evidence.alpha)
-    p_lower = np.where(by_f >= alone, *found)
+    lower_bounds = bounds(count, both[rows, top], both[:, -1], settings, evidence.alpha)
+    p_lower = np.where(by_f >= alone, *lower_bounds)
     return sampled.certificates(
         evidence,
         top,

@@ -61,5 +61,5 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
         tally.max(axis=1), n0, estimation.sizes, evidence.alpha, sampled.unit_radius(evidence), settings.loss
     )
     shares = planning.certain(tally.argmax(axis=1), tally.shape[1])
-    found = looks.planned(evidence, planned, shares, settings.bound)
-    return looks.certificates(evidence, found, before=n0, seconds=selection.seconds_at(n0))
+    best_looks = looks.planned(evidence, planned, shares, settings.bound)
+    return looks.certificates(evidence, best_looks, before=n0, seconds=selection.seconds_at(n0))

@@ -126,5 +126,5 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     """Certify each image at the largest of the radii that its draws support."""
     assert evidence.belief is not None
     prior, shares, before, seconds = planned.expected(evidence, settings.depth, settings.top)
-    found = climb(evidence, settings, prior, evidence.belief.population, shares)
-    return radii.certificates(evidence, settings, found, before=before, seconds=seconds)
+    climbed = climb(evidence, settings, prior, evidence.belief.population, shares)
+    return radii.certificates(evidence, settings, climbed, before=before, seconds=seconds)

@@ -34,6 +34,6 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     shares = planning.certain(tally.argmax(axis=1), tally.shape[1])
     gains = expected_radii(estimation.sizes, evidence.alpha, sampled.noise(evidence))
     positions = planning.within(settings.budget, prior, gains, estimation.sizes)
-    found = looks.planned(evidence, positions, shares, "clopper-pearson")
-    table = looks.certificates(evidence, found, before=0, seconds=0.0, budget=settings.budget)
+    best_looks = looks.planned(evidence, positions, shares, "clopper-pearson")
+    table = looks.certificates(evidence, best_looks, before=0, seconds=0.0, budget=settings.budget)
     return table.assign(guarantee=GUARANTEE)

@@ -74,6 +74,6 @@ def carry_out(evidence: Evidence, settings: Settings, positions: np.ndarray) -> 
     """
     pilot = evidence.pilot
     assert pilot is not None
-    found = looks.planned(evidence, positions, shares(pilot.at(settings.draws)), settings.bound)
+    best_looks = looks.planned(evidence, positions, shares(pilot.at(settings.draws)), settings.bound)
     seconds = pilot.seconds_at(settings.draws)
-    return looks.certificates(evidence, found, before=settings.draws, seconds=seconds, budget=settings.budget)
+    return looks.certificates(evidence, best_looks, before=settings.draws, seconds=seconds, budget=settings.budget)

@@ -72,5 +72,5 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
     held_out = belief.held_out(settings.depth)
     rate = planning.planned_rate(settings.budget - before, held_out, gains, estimation.sizes)
     positions = planning.plan(prior, gains, estimation.sizes, rate)
-    found = looks.planned(evidence, positions, shares, settings.bound)
-    return looks.certificates(evidence, found, before=before, seconds=seconds, budget=settings.budget)
+    best_looks = looks.planned(evidence, positions, shares, settings.bound)
+    return looks.certificates(evidence, best_looks, before=before, seconds=seconds, budget=settings.budget)

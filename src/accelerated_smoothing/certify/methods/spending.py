@@ -60,7 +60,7 @@ def spend(
     counts = evidence.estimation
     assert counts is not None
     sizes, radius = counts.sizes, sampled.unit_radius(evidence)
-    found, last = looks.Looks.none(len(prior)), np.full(len(prior), planning.NONE)
+    best_looks, last = looks.Looks.none(len(prior)), np.full(len(prior), planning.NONE)
     middle = planning.plan(prior, gains[MIDDLE], sizes, rate)
     rows = np.flatnonzero(middle != planning.NONE)
     for part, factor, gain in zip(PARTS, FACTORS, gains, strict=True):
@@ -68,16 +68,17 @@ def spend(
         position = np.abs(np.log(sizes) - wanted[:, None]).argmin(axis=1)
         before = planning.cost(last[rows], sizes)
         posterior = _posterior(prior[rows], population, shares[rows], counts, rows, last[rows])
-        gained = np.take_along_axis(posterior @ gain, position[:, None], axis=1)[:, 0] - radius(found.p_lower[rows])
+        expected = np.take_along_axis(posterior @ gain, position[:, None], axis=1)[:, 0]
+        gained = expected - radius(best_looks.p_lower[rows])
         worth = (sizes[position] > before) & ((gained > rate * (sizes[position] - before)) | (before == 0))
         if factor < 1:  # the first look may be smaller than any size that was counted
             worth &= wanted >= np.log(sizes[0])
         for each in np.unique(position[worth]):
             at = rows[worth & (position == each)]
-            looks.look(found, evidence, at, int(each), part * evidence.alpha * shares, None)
+            looks.look(best_looks, evidence, at, int(each), part * evidence.alpha * shares, None)
             last[at] = each
         rows = rows[worth | (factor < 1)]
-    return found
+    return best_looks
 
 
 def _posterior(
@@ -122,5 +123,5 @@ def certify(evidence: Evidence, settings: Settings) -> "pd.DataFrame":
         return float(spend(simulation, trials, belief.population, two, gains, rate).n.mean())
 
     rate = planning.rate_for(settings.budget - before, spent)
-    found = spend(evidence, prior, belief.population, shares, gains, rate)
-    return looks.certificates(evidence, found, before=before, seconds=seconds, budget=settings.budget)
+    best_looks = spend(evidence, prior, belief.population, shares, gains, rate)
+    return looks.certificates(evidence, best_looks, before=before, seconds=seconds, budget=settings.budget)

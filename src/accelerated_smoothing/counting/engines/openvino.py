@@ -140,9 +140,9 @@ def _graph(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
     logits = graph.output(0)
     if logits.get_element_type() != ov.Type.f32:
         raise InputError(f"must return float32 logits, got {logits.get_element_type().get_type_name()}; export it so")
-    found = [int(size.get_length()) if size.is_static else "?" for size in logits.get_partial_shape()]
-    if len(found) != 2 or found[0] != shape[0]:
-        raise InputError(f"must return logits [n, classes], n = {shape[0]}, got {found}; {DYNAMIC}")
+    sizes = [int(size.get_length()) if size.is_static else "?" for size in logits.get_partial_shape()]
+    if len(sizes) != 2 or sizes[0] != shape[0]:
+        raise InputError(f"must return logits [n, classes], n = {shape[0]}, got {sizes}; {DYNAMIC}")
     return graph
 
 

@@ -148,14 +148,14 @@ def _at_budget(logs: pd.DataFrame, sigma: float, budget: float) -> dict[str, pd.
     line = analysis.one(logs, sigma, paper.LINE)
     before = int((line["passes"] - line["n"]).iloc[0])
     within = [n for n in paper.sizes(line) if before + n <= budget]
-    found = {"Cohen, N draws": line}
+    lines = {"Cohen, N draws": line}
     if within:
-        found["Cohen"] = paper.at_size(line, within[-1])
+        lines["Cohen"] = paper.at_size(line, within[-1])
     for key, log in analysis.groups(logs).items():
         if key.sigma == sigma and key.method != paper.LINE:
             name = key.method.removesuffix(f"{budget:g}")
-            found[LABELS.get(name, style.name(name))] = log
-    return found
+            lines[LABELS.get(name, style.name(name))] = log
+    return lines
 
 
 def accuracy_words(logs: pd.DataFrame, settings: analysis.Settings) -> str:

@@ -86,8 +86,8 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for each in PARAGRAPHS:
         home = f"{paper.FOLDER}/{each.classifier}"
-        found = {sigma: groups.get(analysis.Key(home, sigma, each.method)) for sigma in sigmas}
-        certified = [log for log in found.values() if log is not None]
+        logs_by_sigma = {sigma: groups.get(analysis.Key(home, sigma, each.method)) for sigma in sigmas}
+        certified = [log for log in logs_by_sigma.values() if log is not None]
         rows.append(
             {
                 **each._asdict(),
@@ -95,7 +95,7 @@ def make(logs: pd.DataFrame, settings: analysis.Settings) -> pd.DataFrame:
                 "passes": float(np.mean([log["passes"].mean() for log in certified])) if certified else np.nan,
                 **{
                     f"ACR {sigma:g}": np.nan if log is None else analysis.average_certified_radius(log)
-                    for sigma, log in found.items()
+                    for sigma, log in logs_by_sigma.items()
                 },
             }
         )
