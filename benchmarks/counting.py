@@ -15,11 +15,8 @@ from benchmarks import CLASSES, IMAGE, Row, Size, defaults, flops, network, rate
 
 SIGMA = 0.25
 LOOP_BATCHES = (1000, 100, 50)
-SPEEDUP = {
-    "fp32": 3,
-    "tf32": 6,
-    "bf16": 6,
-}  # expected of the engine, so that a timed run takes as long as one of the loop
+# Expected of the engine, so that a timed run takes as long as one of the loop.
+SPEEDUP = {"fp32": 3, "tf32": 6, "bf16": 6}
 
 
 def plain_loop(model: torch.nn.Module, image: torch.Tensor, batch: int, samples: int) -> np.ndarray:
@@ -84,7 +81,6 @@ def convolution(
 ) -> tuple[Callable[[int], None], int]:
     """Return PyTorch's 3x3 convolution alone, and the operations of one run, about as many as asked for."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=precision == "tf32")
     batch = 2**22 // (channels * side * side) * (8 if device.type == "cuda" else 1)
 
     def random(*shape: int) -> torch.Tensor:
@@ -95,6 +91,7 @@ def convolution(
     times = max(1, round(operations / once))
 
     def run(amount: int) -> None:
+        flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=precision == "tf32")
         with torch.inference_mode(), flags:
             for _ in range(times):
                 F.conv2d(inputs, weights, padding=1)

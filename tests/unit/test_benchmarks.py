@@ -11,7 +11,7 @@ from accelerated_smoothing import registry
 from accelerated_smoothing.counting import engines
 from benchmarks import FULL, QUICK, Row
 from benchmarks.__main__ import MEASURES, main, run
-from benchmarks.counting import engine_ways
+from benchmarks.counting import convolution, engine_ways
 from benchmarks.embedded import HEADS
 
 
@@ -87,3 +87,10 @@ def test_a_gpu_counts_in_every_precision_and_by_every_kernel(monkeypatch: pytest
     assert ways["engine, bf16"] == ("bf16", None)
     assert ways["engine, tf32, cudnn"] == ("tf32", "cudnn")
     assert list(engine_ways(torch.device("cpu")).values()) == [("fp32", None), ("tf32", None), ("bf16", None)]
+
+
+def test_a_convolution_is_timed_more_than_once() -> None:
+    run, amount = convolution(16, 8, "bf16", torch.device("cpu"), 1e6)
+    for _ in range(2):
+        run(amount)
+    assert amount >= 1e6

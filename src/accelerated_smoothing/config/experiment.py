@@ -243,7 +243,7 @@ class Config(Section):
         epochs = self.surrogate.epochs if self.surrogate.fresh else 1
         return [self.train_samples // epochs * done for done in range(1, epochs + 1)]
 
-    def consensus_members(self) -> list[str]:
+    def first_members(self) -> list[str]:
         """Return the members that a consensus asks first, since the others matter only where these differ."""
         return self.members[: ensemble.agreeing(self.base.arch)]
 

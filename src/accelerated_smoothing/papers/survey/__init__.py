@@ -65,7 +65,7 @@ def classifier_files(run: Run) -> list[str]:
 
 def _agreement(run: Run, config: Config, sigma: float) -> list[str]:
     """Return weights and counts of the experiment of which a consensus asks all members first, if there is one."""
-    wanted = (AGREEMENT, config.consensus_members())
+    wanted = (AGREEMENT, config.first_members())
     experiments = [home for home in homes(run) if (run.config(home).combine, run.config(home).members) == wanted]
     return [
         file
